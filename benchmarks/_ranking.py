@@ -12,7 +12,7 @@ from benchmarks import _packages as packages
 from benchmarks._commits import before, tasks
 from benchmarks.table import Row
 from fanout_mcp.source.discover import discover
-from fanout_mcp.source.git import subjects
+from fanout_mcp.source.git import MAX_SUBJECTS, history
 from fanout_mcp.source.read import Source, read
 from fanout_mcp.source.workers import Workers
 from fanout_mcp.structure import rank
@@ -63,7 +63,7 @@ def _commits() -> Iterator[Row]:
 def _ranker(root: Path, workers: Workers, cache: Path | None = None) -> Callable[[str], list[str]]:
     outlines = outlines_now(workers, root, discover(root).paths, cache)
     known = graph(one for one in outlines if not one.skipped)
-    changes = subjects(root)
+    changes = history(root, MAX_SUBJECTS).subjects
     paths = list(known.outlines)
     sources = {path: read(root, path) for path in paths}
     bags = {path: rank.bag(source.text) for path, source in sources.items() if isinstance(source, Source)}

@@ -13,8 +13,8 @@ import os
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -22,7 +22,18 @@ import anyio
 
 from benchmarks import _cluster
 from benchmarks.table import Row
-from fakes.queued import PLAN, ask, asked, opened, process, questions, settings_in, until, worker
+from fakes.queued import (
+    LASTING,
+    PLAN,
+    ask,
+    asked,
+    opened,
+    process,
+    questions,
+    settings_in,
+    until,
+    worker,
+)
 from fakes.redis_server import MISSING, PROGRAM, RedisServer, redis_server
 from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.engine.limits import Limits
@@ -199,36 +210,75 @@ def _replica_killed() -> Iterator[Row]:
     yield Row(what, str(figures), bar=bar, met=figures.is_met)
 
 
+Big = Callable[[Place, Queue], AbstractAsyncContextManager[None]]
+"""Makes alice's call of MANY units, and goes on beside it."""
+
+
+@asynccontextmanager
+async def _elsewhere(place: Place, _: Queue) -> AsyncIterator[None]:
+    with process("call", place.folder, place.server.url, "alice", MANY, AT_ONCE):
+        yield
+
+
+@asynccontextmanager
+async def _here(place: Place, queue: Queue) -> AsyncIterator[None]:
+    async def call() -> None:
+        audit.who.set("alice")
+        await ask(place.settings, queue, questions(MANY, "alice-"), LASTING)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(call)
+        yield
+
+
 def _fairness() -> Iterator[Row]:
-    with placed(2) as (place, _):
-        waits, cancel_s, put_s = asyncio.run(_beside(place))
-    yield Row(f"{MANY:,} units put into the queue", f"{put_s:.1f} s")
-    alone, worst = waits[0], max(waits[1:])
-    what = (
-        f"{AT_ONCE + 1} units of another user, from another process, beside them: worst of {len(waits) - 1}"
-    )
-    yield Row(what, f"{worst:.2f} s", f"{alone:.2f} s alone", "5 s", worst <= 5)
-    yield Row(
-        "cancelled: until the last call in flight ended", f"{cancel_s:.2f} s", bar="2 s", met=cancel_s <= 2
-    )
+    ways: tuple[tuple[str, Big], ...] = (("another process", _elsewhere), ("the same process", _here))
+    for where, big in ways:
+        with placed(2) as (place, _):
+            found = asyncio.run(_beside(place, big))
+        yield Row(f"{MANY:,} units put into the queue from {where}", f"{found.put_s:.1f} s")
+        for what, waits in (("while they are put", found.meanwhile), ("afterwards", found.afterwards)):
+            yield Row(
+                f"{AT_ONCE + 1} units of another user beside them, {what}: worst of {len(waits)}",
+                f"{max(waits):.2f} s",
+                f"{found.alone_s:.2f} s alone",
+                "5 s",
+                max(waits) <= 5,
+            )
+        yield Row(
+            "cancelled: until the last call in flight ended",
+            f"{found.cancel_s:.2f} s",
+            bar="2 s",
+            met=found.cancel_s <= 2,
+        )
 
 
-async def _beside(place: Place) -> tuple[list[float], float, float]:
-    """Return how long small calls took, the first of them alone; the big one's cancel, and its filling."""
+class Beside(NamedTuple):
+    """What small calls took, alone and beside a big one; its filling, and its cancel."""
+
+    alone_s: float
+    meanwhile: list[float]
+    afterwards: list[float]
+    put_s: float
+    cancel_s: float
+
+
+async def _beside(place: Place, big: Big) -> Beside:
     async with opened(place.settings) as queue:
-        waits = [await _small(place, queue, 0)]
-        with process("call", place.folder, place.server.url, "alice", MANY, AT_ONCE):
+        alone_s = await _small(place, queue, 0)
+        async with big(place, queue):
             began = time.monotonic()
+            meanwhile = [await _small(place, queue, n) for n in (1, 2)]
             audit.who.set("alice")
             handle = await _cluster.reached(queue, MANY, "total")
             put_s = time.monotonic() - began
-            waits += [await _small(place, queue, n) for n in range(1, 6)]
+            afterwards = [await _small(place, queue, n) for n in range(3, 8)]
             audit.who.set("alice")
             cancelled = time.time()
             await queue.cancel(handle)
             await anyio.sleep(3)
     last = max(at for _, at in asked(place.folder)) + DELAY_S
-    return waits, max(0.0, last - cancelled), put_s
+    return Beside(alone_s, meanwhile, afterwards, put_s, max(0.0, last - cancelled))
 
 
 async def _small(place: Place, queue: Queue, n: int) -> float:

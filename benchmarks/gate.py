@@ -27,7 +27,7 @@ from fanout_mcp.edge.hook_bridge import HookBridge, start_supervisor
 from gate.scenarios import Scenario, load, pairs
 from gate.session import Session
 from gate.test_scenarios import MIN_CAUGHT, play
-from gate.unseen import Unseen, fresh, of_three, second_of, unseen
+from gate.unseen import Unseen, fresh, of_three, of_three_more, second_of, unseen
 
 EVENTS = 300
 TIMES = 200
@@ -80,13 +80,14 @@ def on_unseen() -> Iterator[Row]:
     """Judge the pairs written before the rules were read; those that the rules were changed for apart."""
     yield from _judged("by one author who had not read the rules", fresh())
     yield from _judged("by three authors, rules changed for them since", of_three())
+    yield from _judged("by three other authors, rules changed for them since", of_three_more())
     every = unseen()
-    yield from _judged("held out", [pair for pair in every if not pair.mended and not pair.after])
+    yield from _judged("held out", [pair for pair in every if not pair.changed_for and not pair.after])
     yield from _judged(
         "held out, written after the rules were changed",
-        [pair for pair in every if pair.after and not pair.mended],
+        [pair for pair in every if pair.after and not pair.changed_for],
     )
-    yield from _judged("used to change the rules", [pair for pair in every if pair.mended])
+    yield from _judged("used to change the rules", [pair for pair in every if pair.changed_for])
 
 
 def _judged(half: str, own: list[Unseen]) -> Iterator[Row]:

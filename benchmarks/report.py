@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.table import Row
+from fakes.records import digest_of
 from fanout_hooks.log import append as log_append
 from fanout_hooks.log import report
 from fanout_hooks.log import tally as trend
-from fanout_hooks.log.tally import of
-from fanout_mcp.reports import hooks, page
+from fanout_mcp.reports import hooks
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.text import compact
 from fanout_mcp.tools.hook_report import SHORT, short
@@ -193,7 +193,7 @@ def result(log: Log) -> Iterator[Row]:
     size = len(compact(short(made.data)))
     yield Row("tool result, 63 hooks", f"{size:,} characters", "", f"<= {SHORT:,}", size <= SHORT)
     began = time.perf_counter()
-    html = page.render(made)
+    html = hooks.render(made)
     spent = time.perf_counter() - began
     yield Row(
         "page for 100,000 events",
@@ -216,7 +216,7 @@ def _named(chance: random.Random, slowed: str = "") -> set[str]:
     """Compare two periods of 200 events and return the hooks that a trend is named for."""
     before, now = (
         {
-            f"hook{number}": of(
+            f"hook{number}": digest_of(
                 chance.lognormvariate(number / 10, SIGMA)
                 * (1.2 if is_late and f"hook{number}" == slowed else 1)
                 for _ in range(200)

@@ -58,6 +58,7 @@ with tempfile.TemporaryDirectory() as folder:
 """
 
 
+@pytest.mark.slow
 def test_the_server_imports_and_settings_and_logs_are_read_where_posix_is_missing() -> None:
     words = [sys.executable, "-I", "-c", ON_WINDOWS]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
@@ -82,6 +83,7 @@ LOOK_THEMSELVES = (
     "test_no_token_stands_in_a_command_line",  # lists /proc
     "test_where_the_environment_is_ready_the_launcher_becomes_the_server",
     "test_any_number_of_locks_takes_one_descriptor_and_one_file",  # lists /dev/fd
+    "test_a_runtime_that_was_closed_keeps_no_descriptor",
 )
 """Tests that themselves look where only Linux has something to see."""
 

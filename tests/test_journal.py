@@ -26,7 +26,7 @@ from fanout_mcp.state.cache import Cache, open_cache
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.types import Answer, Job, Outcome, Progress, Prompt, no_progress
 
-pytestmark = pytest.mark.anyio
+pytestmark = pytest.mark.both_loops
 PLAN = Plan(deadline_s=30)
 
 
@@ -274,6 +274,7 @@ def start(root: Path, url: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_killed_run_started_again_repeats_at_most_what_was_in_flight(tmp_path: Path) -> None:
     with serving(Rule(delay=0.05)) as upstream:
         first = start(tmp_path, upstream.url)
@@ -286,6 +287,7 @@ def test_a_killed_run_started_again_repeats_at_most_what_was_in_flight(tmp_path:
         assert len(upstream.log) <= 120 + 4
 
 
+@pytest.mark.slow
 def test_processes_that_ask_the_same_share_the_calls(tmp_path: Path) -> None:
     with serving(Rule(delay=0.02)) as upstream:
         running = [start(tmp_path, upstream.url) for _ in range(3)]

@@ -16,8 +16,7 @@ from fanout_mcp.panel import answer as panel_answer
 from fanout_mcp.panel import deliberation
 from fanout_mcp.panel.answer import Position
 from fanout_mcp.review import answers as review_parse
-from fanout_mcp.structure import model
-from fanout_mcp.tools import agent_swarm
+from fanout_mcp.tools import agent_swarm, explore_modules, summarize_files
 from fanout_mcp.types import Answer
 
 
@@ -27,12 +26,12 @@ def panel(text: str, *, truncated: bool = False) -> str | None:
 
 
 def of_summary(text: str, *, truncated: bool = False) -> str | None:
-    read = model.parse(Answer(text, "m", truncated=truncated))
+    read = summarize_files.parse(Answer(text, "m", truncated=truncated))
     return read.purpose if read else None
 
 
 def of_module(text: str, *, truncated: bool = False) -> str | None:
-    read = model.checked(Answer(text, "m", truncated=truncated), lambda path, quote, line: line)
+    read = explore_modules.checked(Answer(text, "m", truncated=truncated), lambda path, quote, line: line)
     return read.purpose if read else None
 
 

@@ -44,6 +44,7 @@ def test_the_plugin_declares_each_host_that_it_can_reach() -> None:
     assert {*PLUGIN["network"]["hosts"]} == wanted
 
 
+@pytest.mark.slow
 def test_the_icon_is_the_drawn_one() -> None:
     data = (ROOT / icon.PATH).read_bytes()
     assert struct.unpack(">II", data[16:24]) == (icon.SIZE, icon.SIZE)

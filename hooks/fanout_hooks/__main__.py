@@ -56,13 +56,8 @@ def _cold(argv: "list[str]") -> int:
     from fanout_hooks.log.append import after_event
     from fanout_hooks.run.cold import main as run_cold
 
-    # When it began no one says on every system; until here it has only computed.
-    started_ms = time.process_time() * 1000
-
-    def write_log(project: str, state: str, event: str, record: "dict[str, Any] | None") -> str:
-        return after_event(project, state, event, record, started_ms)
-
-    code = run_cold(argv, ask_gate, write_log)
+    # Not every system says when a process began; until here ours has only computed.
+    code = run_cold(argv, ask_gate, after_event, time.process_time() * 1000)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

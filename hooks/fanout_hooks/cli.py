@@ -39,8 +39,6 @@ class Parser(argparse.ArgumentParser):
 
 
 class Command(Protocol):
-    """What the module of a command defines."""
-
     def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
     def run(self, args: argparse.Namespace) -> int: ...
 

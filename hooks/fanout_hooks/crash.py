@@ -68,29 +68,23 @@ def keep(error: BaseException, env: Mapping[str, str]) -> str:
     """Write the trace into a file that only its user can read; return its path, "" when it can't be."""
     import traceback
 
+    from fanout_hooks.client import files
+
     folder = folder_of(env)
     stamp = time.strftime("%Y%m%d-%H%M%S")
     path = os.path.join(folder, f"{stamp}-{os.getpid()}-{time.monotonic_ns() % 10**9:09}.txt")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         text = blanked("".join(traceback.format_exception(error)), secrets_of(env))
         os.makedirs(folder, mode=0o700, exist_ok=True)
         for old in sorted(os.listdir(folder))[: -(MAX_REPORTS - 1)]:
             os.unlink(os.path.join(folder, old))
-        fd = os.open(path, flags, 0o600)
+        files.replace(path, text.encode("utf-8", "backslashreplace"))
     except (OSError, MemoryError, RecursionError):
-        return ""
-    try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(text.encode("utf-8", "backslashreplace"))
-    except OSError:  # a full disk: nothing half-written stays
-        _remove(path)
         return ""
     return path
 
 
 def folder_of(env: Mapping[str, str]) -> str:
-    """Return the user's own folder of reports."""
     from fanout_hooks.client.places import state_folder
 
     return os.path.join(os.path.dirname(state_folder(dict(env))), "crashes")
@@ -110,10 +104,3 @@ def blanked(text: str, secrets: Iterable[str]) -> str:
     for secret in secrets:
         text = text.replace(secret, "[secret]")
     return text
-
-
-def _remove(path: str) -> None:
-    try:
-        os.unlink(path)
-    except OSError:
-        return

@@ -32,7 +32,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "explore": ("commands.explore", "understand modules without reading them"),
     "summarize": ("commands.explore:summarize", "say what each file is for, in a line"),
     "review": ("commands.review", "review files; every finding cites its line"),
-    "merge": ("commands.merge", "merge findings from any reviewers into one ranked list"),
+    "merge": ("commands.review:merge", "merge findings from any reviewers into one ranked list"),
     "swarm": ("commands.panels:swarm", "put many agents on one task and merge their answers"),
     "report": ("commands.report", "show where hook time goes, as text, data or a page with charts"),
     "audit": ("commands.audit", "find agents that could run at once, and slow or racing hooks"),
@@ -50,7 +50,6 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "uninstall": ("registration.install:uninstall", "undo what `fanout install` did, and nothing else"),
 }
 """Command -> the module that defines it, with the Command's name where it has several; its help line."""
-
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 """Errors of a disk that is full or broken."""
@@ -100,7 +99,6 @@ def discard_output() -> None:
 
 
 def chosen(words: list[str]) -> int:
-    """Run the command that the words name."""
     if not words or words[0] in {"-h", "--help", "help"}:
         sys.stdout.write(usage())
         return OK if words else USAGE
@@ -108,7 +106,8 @@ def chosen(words: list[str]) -> int:
         sys.stdout.write(f"fanout {__version__}\n")
         return OK
     if words[0] not in COMMANDS:
-        return complain(unknown(words[0]), USAGE)
+        near = hint(words[0], COMMANDS, "`fanout {}`")
+        return complain(f"there is no command {words[0]!r}; {near}", USAGE)
     return run(words[0], words[1:])
 
 
@@ -138,10 +137,6 @@ def usage() -> str:
     lines = [f"  {name:<{width}}  {help_line}" for name, (_, help_line) in COMMANDS.items()]
     end = "`fanout COMMAND --help` lists its arguments."
     return "\n".join(["usage: fanout COMMAND ...", "", *lines, "", end, ""])
-
-
-def unknown(word: str) -> str:
-    return f"there is no command {word!r}; {hint(word, COMMANDS, '`fanout {}`')}"
 
 
 def complain(sentence: str, status: int) -> int:

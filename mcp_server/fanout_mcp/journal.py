@@ -1,8 +1,5 @@
 """Asking that loses nothing: what was answered before costs no call, what arrives is on disk at once.
 
-    async with open_journal(settings, backend, limits, progress, total) as journal:
-        outcomes = await journal.ask([Question(job, fence) for ...], plan)     # `answered` or `cached`
-
 Theory of operation: the answers are the journal. Before a run the cache is asked for all its questions; what
 it lacks goes through the engine, and each answer is stored before its place in the limiter is free. So a run
 that is killed and started again asks at most what was in flight once more, and equal questions that are asked
@@ -23,7 +20,6 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 import anyio
 import anyio.to_thread
 
-from fanout_mcp.backends.base import Backend
 from fanout_mcp.engine.budget import dollars
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.engine.run import Plan, Start, background
@@ -31,7 +27,7 @@ from fanout_mcp.errors import BackendError, StillRunning
 from fanout_mcp.state import audit
 from fanout_mcp.state.cache import Cache, OpenCache, open_cache
 from fanout_mcp.state.settings import Settings
-from fanout_mcp.types import Answer, Ask, Job, Json, Outcome, Progress, no_progress
+from fanout_mcp.types import Answer, Ask, Backend, Job, Json, Outcome, Progress, no_progress
 from fanout_mcp.usage import Usage
 
 T = TypeVar("T")
@@ -333,7 +329,6 @@ class Begun:
     remaining: Remaining
 
     async def outcomes(self) -> list[Outcome]:
-        """Wait for the end; outcomes in the order of the questions."""
         for outcome in await self.remaining():
             self.found[outcome.key] = outcome
         return [self.found[job.key] for job in self.jobs]

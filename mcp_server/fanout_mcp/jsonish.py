@@ -88,10 +88,7 @@ def objects(text: str, is_wanted: IsWanted) -> Iterator[Json]:
 
 
 def answers(text: str, data: Json, is_wanted: IsWanted, *, is_cut: bool = False) -> Iterator[Json]:
-    """Yield every value that may be the answer, the likeliest first.
-
-    `data` is what the backend has parsed itself; `is_cut`: the model stopped at its token limit.
-    """
+    """Yield what may be the answer, the likeliest first; `data`: parsed already, `is_cut`: at its limit."""
     yield from _unwrapped(data, is_wanted)
     text = spoken(text)[:MAX_LENGTH].strip()
     value = whole(text)
@@ -106,7 +103,6 @@ def answers(text: str, data: Json, is_wanted: IsWanted, *, is_cut: bool = False)
 
 
 def best(text: str, data: Json, is_wanted: IsWanted, *, is_cut: bool = False) -> Json:
-    """Return the first of `answers`, None where there is none."""
     return next(answers(text, data, is_wanted, is_cut=is_cut), None)
 
 

@@ -1,12 +1,9 @@
 r"""Regular expressions that take linear time whatever the text: RE2 behind the interface of `re`, over bytes.
 
-A pattern that meets text from outside (files, answers, transcripts) is compiled here unless it needs what RE2
-refuses: lookaround, backreferences, counts above 1,000. Those stay with `re`, bounded and anchored, and
-tests/test_linear.py measures every one of them.
-
-Patterns are bytes: over `str` RE2 would encode the text again at each search. In bytes `\w`, `\d` and `\b`
-mean ASCII, and offsets are those of UTF-8. A pattern is compiled when it is first used: RE2 takes up to 5 ms
-for one, and a process uses few of them.
+A pattern that meets text from outside is compiled here unless it needs what RE2 refuses: lookaround,
+backreferences, counts above 1,000. Those stay with `re`, bounded and anchored, and tests/test_linear.py
+measures every one of them. Patterns are bytes, since RE2 would encode `str` again at each search: `\w`, `\d`
+and `\b` mean ASCII, offsets are those of UTF-8. RE2 takes up to 5 ms to compile one: at its first use.
 """
 
 from __future__ import annotations
@@ -66,10 +63,7 @@ MAX_GROUPS: Final = 30
 
 
 def bounded(pattern: str) -> str:
-    """Return a pattern for `re` whose repeats end: MAX_RUN times; MAX_GROUPS for a group that repeats.
-
-    Without it `token.*=` reads a line of nothing but `token` from each place to its end.
-    """
+    """Return a pattern whose repeats end: else `token.*=` reads on from each `token` of a long line."""
     out: list[str] = []
     repeats = [False]  # whether the open groups, and last the one that was closed, hold a repeat
     position, in_class, closed = 0, False, False

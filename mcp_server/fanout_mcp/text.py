@@ -74,6 +74,11 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def by_count(counts: Mapping[str, int]) -> list[str]:
+    """Return what was counted, the most frequent first."""
+    return sorted(counts, key=lambda name: (-counts[name], name))
+
+
 def clip(words: str, wide: int) -> str:
     return words if len(words) <= wide else f"{words[: wide - 1].rstrip()}…"
 

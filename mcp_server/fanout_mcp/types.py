@@ -1,4 +1,4 @@
-"""The values that pass between the parts: prompts, jobs, answers, outcomes, receipts.
+"""The values that pass between the parts, and the seams to models.
 
 Everything here is frozen and knows no I/O. Seconds are monotonic, money is US dollars, and None where
 a figure is unknown: an unknown price is never 0.
@@ -22,7 +22,6 @@ Status = Literal["answered", "cached", "failed", "cut"]
 
 Cause = Literal["decided", "deadline", "budget"]
 """What cuts a job: the stop rule of its run, its time, or its money and tokens."""
-
 
 Effort = Literal["low", "medium", "high"]
 
@@ -116,7 +115,6 @@ class ModelPrice:
     usd_per_mtok_out: float
 
     def of(self, tokens_in: int, tokens_out: int) -> float:
-        """What so many tokens cost."""
         return (tokens_in * self.usd_per_mtok_in + tokens_out * self.usd_per_mtok_out) / 1e6
 
 
@@ -145,6 +143,45 @@ class Ask(Protocol):
     """The seam to a model: one method. Raises errors.BackendError; cancelling it closes the stream."""
 
     async def __call__(self, job: Job, /) -> Answer: ...
+
+
+class Backend(Protocol):
+    """What answers a prompt. Its seam is one method, `ask`; everything else here describes it.
+
+    Opened and closed by the edge; used by many calls at once, so it keeps no call's state.
+
+    What has a body here holds for a backend of one provider, without a list of prices.
+    """
+
+    @property
+    def name(self) -> str:
+        """`http`, `claude`, `plan` or `scripted`."""
+
+    @property
+    def has_model(self) -> bool:
+        """False for `plan`: tools then answer without a model, or hand the host a plan."""
+
+    @property
+    def provider(self) -> str:
+        """The host of the base URL, or the backend's name: the provider of models whose name says none."""
+
+    def default_model(self, purpose: str) -> str | None:
+        """Return the model for a persona, or for `summary`, `review`, `explore`, `swarm`, `synthesis`."""
+
+    def seating(self) -> Callable[[str], str | None]:
+        """Return the default model by persona for the members of one panel, asked in their order."""
+        return self.default_model
+
+    def route(self, model: str | None) -> Route:  # noqa: ARG002 - one provider has all models
+        """Say where a model's questions go. Raises InvalidInput for a provider that may not be used."""
+        return Route(self.provider)
+
+    async def price(self, model: str | None) -> ModelPrice | None:  # noqa: ARG002 - as above
+        """Return the price of a model, None when unknown; cached; a network failure is None, not an error."""
+        return None
+
+    async def ask(self, job: Job) -> Answer:
+        """Answer one job. Raises errors.BackendError. Cancelling closes the upstream stream at once."""
 
 
 class Progress(Protocol):

@@ -32,7 +32,6 @@ class Usage:
         return self.tokens_in + self.tokens_out
 
     def fields(self) -> dict[str, float | None]:
-        """As every receipt has it."""
         return {"tokens_in": self.tokens_in, "tokens_out": self.tokens_out, **self.cost_fields()}
 
     def cost_fields(self) -> dict[str, float | None]:

@@ -62,20 +62,12 @@ class Environment:
                         return HERE in file.read().split("\n")
         return False
 
-    def settles_for_older(self) -> bool:
-        """Older dependencies are better than no server, until the next change of pyproject.toml."""
-        return self.is_clone and os.path.exists(self.python) and self.is_usable()
-
-    def command(self) -> list[str]:
-        # -I: nothing of the user's project, nor of its PYTHON* variables, may be imported.
-        return [self.python, "-I", "-m", "fanout_mcp", "serve"]
-
     def start(self, begun: bytes) -> None:
         """Become the server, which first reads `begun`; does not return."""
         if not self.is_clone:
             os.utime(self.stamp)
-        command = self.command() + passed_on(begun)
-        os.execv(command[0], command)
+        # -I: nothing of the user's project, nor of its PYTHON* variables, may be imported.
+        os.execv(self.python, [self.python, "-I", "-m", "fanout_mcp", "serve", *passed_on(begun)])
 
     def steps(self) -> list[list[str]]:
         """Return the commands that make it. Raises LookupError with what is missing."""
@@ -91,23 +83,6 @@ class Environment:
             raise LookupError(NO_PYTHON)
         make = [python, "-I", "-m", "venv", self.folder]
         return [make, [self.python, "-I", "-m", "pip", "install", "--disable-pip-version-check", *what]]
-
-    def prepare(self) -> None:
-        if not self.is_clone:  # what a killed install left is never used; a clone's .venv is the user's
-            shutil.rmtree(self.folder, ignore_errors=True)
-        for old in (self.log, self.failure):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(old)
-
-    def finish(self) -> None:
-        with open(self.stamp, "w", encoding="utf-8"):
-            pass
-        if not self.is_clone:
-            self.sweep()
-
-    def fail(self, reason: str) -> None:
-        with open(self.failure, "w", encoding="utf-8") as file:
-            file.write(reason)
 
     def why_failed(self) -> str:
         try:
@@ -210,15 +185,26 @@ def build(environment: Environment) -> int:
             reason = _make(environment)
         except (LookupError, OSError) as error:
             reason = str(error)
-        if reason and not environment.settles_for_older():
-            environment.fail(reason)
+        # A clone's older dependencies are better than no server, until pyproject.toml changes again.
+        has_older = environment.is_clone and os.path.exists(environment.python) and environment.is_usable()
+        if reason and not has_older:
+            with open(environment.failure, "w", encoding="utf-8") as file:
+                file.write(reason)
             return 1
-        environment.finish()
+        with open(environment.stamp, "w", encoding="utf-8"):
+            pass
+        if not environment.is_clone:
+            environment.sweep()
         return 0
 
 
 def _make(environment: Environment) -> str:
-    environment.prepare()
+    """Return why it could not be made, or ""."""
+    if not environment.is_clone:  # what a killed install left is never used; a clone's .venv is the user's
+        shutil.rmtree(environment.folder, ignore_errors=True)
+    for old in (environment.log, environment.failure):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(old)
     for step in environment.steps():
         if _run(step, environment.log) != 0:
             return last_line(environment.log)

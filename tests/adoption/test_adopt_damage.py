@@ -66,17 +66,18 @@ def in_force(user: User, scope: str) -> list[str]:
     return sorted(native_now + [hook.command for hook in held if hook.event in leading])
 
 
+@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow), 9], ids=["each", "each ninth"])
 @pytest.mark.parametrize("kind", ["own", "committed"])
 @pytest.mark.parametrize("word", ["adopt", "restore"])
 def test_killed_at_any_write_no_hook_is_lost_and_the_next_command_mends_it(
-    user: User, kind: str, word: str
+    user: User, kind: str, word: str, step: int
 ) -> None:
     user.register_server()
     scopes, words = SCOPES[kind], WORDS[kind]
     number = 0
     was_killed = True
     while was_killed:
-        number += 1
+        number += step
         for scope in scopes:
             user.write(scope, TEXT.replace("SCOPE", scope))
         before = {scope: user.path(scope).read_bytes() for scope in scopes}

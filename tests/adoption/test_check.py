@@ -253,14 +253,6 @@ def test_what_real_runs_read_and_wrote_is_written_into_hooks_json(
     assert adopted.run("check").status == 0
 
 
-def test_learning_says_for_how_many_hooks_it_waits(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fanout_hooks.adoption.learn.LOOK_S", 0.0)
-    user.script("reader.py", READER)
-    user.write("local", {"hooks": {"Stop": [group(command(f"{PYTHON} reader.py"))]}})
-    user.run("adopt", "--all", "--yes")
-    assert user.run("learn", "--watch", "0.01").err == "waiting for 1 hook to be seen twice\n"
-
-
 def test_what_was_declared_by_hand_stays(adopted: User, monkeypatch: pytest.MonkeyPatch) -> None:
     held = adopted.held("local")
     held["hooks"]["PreToolUse"][0]["hooks"][0]["writes"] = ["by-hand.txt"]

@@ -15,7 +15,7 @@ SHORT = st.text(st.sampled_from("abc {}"), max_size=20).map(lambda text: f"+{tex
 
 
 def added(events: int) -> str:
-    hooks = entries.with_log_and_gate({})
+    hooks = entries.log_and_gate_entries()
     text = json.dumps({"hooks": dict(list(hooks.items())[:events])}, indent=2)
     return json_edit.diff("settings.json", "", text + "\n")
 

@@ -31,24 +31,24 @@ def test_the_plugins_option_turns_its_gate_off(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "there"),
+    ("with_log", "with_gate", "there"),
     [
-        pytest.param(entries.Wanted(), gate.ENTRIES, id="log and gate"),
-        pytest.param(entries.Wanted(log=False), gate.ENTRIES, id="gate alone"),
-        pytest.param(entries.Wanted(gate=False), {"UserPromptSubmit": ""}, id="log alone"),
-        pytest.param(entries.Wanted(log=False, gate=False), {}, id="neither"),
+        pytest.param(True, True, gate.ENTRIES, id="log and gate"),
+        pytest.param(False, True, gate.ENTRIES, id="gate alone"),
+        pytest.param(True, False, {"UserPromptSubmit": ""}, id="log alone"),
+        pytest.param(False, False, {}, id="neither"),
     ],
 )
 def test_there_are_no_entries_but_those_that_are_wanted(
-    wanted: entries.Wanted, there: dict[str, str]
+    *, with_log: bool, with_gate: bool, there: dict[str, str]
 ) -> None:
-    made = entries.log_and_gate_entries(wanted)
+    made = entries.log_and_gate_entries(with_log=with_log, with_gate=with_gate)
     assert {event: groups[0].get("matcher", "") for event, groups in made.items()} == there
     for _, _, entry in entries.each(made):
         if entry["type"] == "command":
-            assert ("--log off" in entry["command"]) == (not wanted.log)
+            assert ("--log off" in entry["command"]) == (not with_log)
         else:
-            assert (entry["input"].get("fanout_log") == "off") == (not wanted.log)
+            assert (entry["input"].get("fanout_log") == "off") == (not with_log)
 
 
 def test_no_entry_runs_at_other_tool_calls() -> None:
@@ -69,30 +69,29 @@ def test_both_forms_are_what_the_client_accepts() -> None:
     assert entries.problems(entries.plugin_hooks()["hooks"]) == []
 
 
-def test_registering_again_changes_nothing_and_taking_out_leaves_the_users_hooks() -> None:
+def test_taking_it_out_leaves_the_users_hooks() -> None:
     mine: dict[str, Any] = {
         "Stop": [group(command("x"))],
         "PreToolUse": [group(command("y"), matcher="Bash")],
     }
-    once = entries.with_log_and_gate(mine)
-    assert entries.with_log_and_gate(once) == once
-    assert entries.without_log_and_gate(once) == mine
+    both = entries.joined(mine, entries.log_and_gate_entries())
+    assert entries.without_log_and_gate(both) == mine
 
 
 def test_adopted_hooks_and_the_gate_come_and_go_without_each_other(user: User) -> None:
     user.register_server()
     mine = {"PreToolUse": [group(command("python3 a.py"))]}
-    user.write("user", {"hooks": entries.with_log_and_gate(mine)})
+    user.write("user", {"hooks": entries.joined(mine, entries.log_and_gate_entries())})
     user.run("adopt", "--all", "--yes")
     assert entries.without_log_and_gate(user.settings("user")["hooks"])["PreToolUse"] != []
     assert user.held("user")["hooks"] == mine
     user.run("restore", "--yes")
-    assert user.settings("user") == {"hooks": entries.with_log_and_gate(mine)}
+    assert user.settings("user") == {"hooks": entries.joined(mine, entries.log_and_gate_entries())}
 
 
 def test_a_gate_in_two_files_is_reported(user: User) -> None:
     for scope in ("user", "local"):
-        user.write(scope, {"hooks": entries.with_log_and_gate({})})
+        user.write(scope, {"hooks": entries.log_and_gate_entries()})
     done = user.run("check")
     assert done.status == 0
     assert "the gate is registered here and in" in done.out
@@ -101,7 +100,7 @@ def test_a_gate_in_two_files_is_reported(user: User) -> None:
 @pytest.mark.parametrize("scope", ["user", "local", "shared"])
 def test_the_plugin_stands_down_beside_settings_that_hold_the_same(user: User, scope: str) -> None:
     assert not places.by_settings(str(user.project), {"HOME": str(user.home)})
-    user.write(scope, {"hooks": entries.with_log_and_gate({})})
+    user.write(scope, {"hooks": entries.log_and_gate_entries()})
     assert places.by_settings(str(user.project), {"HOME": str(user.home)})
 
 
@@ -122,7 +121,7 @@ def test_settings_that_cannot_be_read_hold_nothing(user: User) -> None:
 def test_a_cold_event_of_the_plugin_is_left_to_the_settings(
     user: User, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    user.write("user", {"hooks": entries.with_log_and_gate({})})
+    user.write("user", {"hooks": entries.log_and_gate_entries()})
     event = tmp_path / "event"
     event.write_text(json.dumps({"hook_event_name": "PostToolBatch", "session_id": "s", "tool_calls": []}))
     monkeypatch.setenv("CLAUDE_PROJECT_DIR", str(user.project))

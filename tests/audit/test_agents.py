@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from fakes.transcript import Writer
-from fanout_hooks.audit import agents
-from fanout_hooks.audit import hooks as audit_hooks
-from fanout_hooks.audit.agents import Observation
+from fanout_hooks import audit
+from fanout_hooks.audit import Observation
 from fanout_hooks.client import transcripts
 from fanout_hooks.gate import gate
 from fanout_mcp.cli import main
@@ -27,7 +26,7 @@ def look(writer: Writer) -> list[Observation]:
 
 
 def found_in(read: transcripts.Transcript) -> list[Observation]:
-    return [*agents.sequential_agents(read), *agents.sequential_calls(read)]
+    return [*audit.sequential_agents(read), *audit.sequential_calls(read)]
 
 
 @pytest.fixture
@@ -154,7 +153,7 @@ def test_an_edit_between_reads_ends_the_run(talk: Writer) -> None:
 def test_a_slow_hook_is_found_from_its_measured_runs(talk: Writer) -> None:
     for ms in (350.0, 400.0, 380.0):
         talk.hook("PreToolUse:Bash", "python3 slow.py", ms).hook("PreToolUse:Bash", "python3 fast.py", 20.0)
-    (found,) = audit_hooks.of_transcripts([transcripts.read(talk.write())], [])
+    (found,) = audit.of_transcripts([transcripts.read(talk.write())], [])
     assert found.kind == "slow hook"
     assert "slow.py" in found.what
     assert found.seconds == pytest.approx(1.13)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fanout_hooks.audit import hooks as audit_hooks
-from fanout_hooks.audit.hooks import Found
+from fanout_hooks import audit
+from fanout_hooks.audit import Found
 from fanout_hooks.cli import main as hooks_main
 from fanout_hooks.client import places
 from fanout_hooks.learn import memory
@@ -47,7 +47,7 @@ def row(name: str, ms: float) -> dict[str, object]:
 
 def hooks_of(project: Path) -> list[Found]:
     home, state = project.parent / "home", project.parent / "state"
-    found, problems = audit_hooks.find(str(project), {"HOME": str(home), "FANOUT_STATE_DIR": str(state)})
+    found, problems = audit.find(str(project), {"HOME": str(home), "FANOUT_STATE_DIR": str(state)})
     assert problems == []
     return found
 
@@ -68,13 +68,13 @@ def watch(
 def test_adopted_hooks_are_read_where_they_went_and_race_no_more(project: Path) -> None:
     for name in ("one.py", "two.py"):
         watch(project, name, writes=["shared.json"])
-    assert len(audit_hooks.races(hooks_of(project))) == 1
+    assert len(audit.races(hooks_of(project))) == 1
     assert hooks_main(["adopt", "--all", "--scope", "local", "--yes"]) == 0
     hooks = hooks_of(project)
     assert [(hook.name, hook.is_adopted) for hook in hooks] == [("one", True), ("two", True)]
     assert all("hooks.local.json:" in hook.place for hook in hooks)
     assert len({hook.place for hook in hooks}) == 2
-    assert audit_hooks.races(hooks) == []
+    assert audit.races(hooks) == []
 
 
 def test_a_native_hook_races_with_an_adopted_one(project: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_native_hook_races_with_an_adopted_one(project: Path) -> None:
     _write(project / ".claude" / "settings.json", {"hooks": {"PreToolUse": [{"hooks": [own]}]}})
     watch(project, "one.py", writes=["shared.json"])
     watch(project, "three.py", reads=["shared.json"])
-    (found,) = audit_hooks.races(hooks_of(project))
+    (found,) = audit.races(hooks_of(project))
     assert "three.py" in found.what
 
 
@@ -109,24 +109,24 @@ def test_hooks_of_one_event_race_for_what_one_writes_and_the_other_touches(
 ) -> None:
     watch(project, "one.py", one.get("reads", ()), one.get("writes", ()))
     watch(project, "two.py", two.get("reads", ()), two.get("writes", ()))
-    found = audit_hooks.races(hooks_of(project))
+    found = audit.races(hooks_of(project))
     assert [race.basis for race in found] == ["seen while they ran"] * bool(file)
     assert all(f"one.py, two.py touch {file} at once" in race.what for race in found)
     assert all(int(race.place.rsplit(":", 1)[1]) > 1 for race in found)
 
 
 def test_hooks_that_were_not_watched_or_whose_script_is_new_are_in_no_race(project: Path) -> None:
-    assert audit_hooks.races(hooks_of(project)) == []
+    assert audit.races(hooks_of(project)) == []
     for name in ("one.py", "two.py"):
         watch(project, name, writes=["shared.json"])
     (project / "two.py").write_text("print('edited')\n", encoding="utf-8")
-    assert audit_hooks.races(hooks_of(project)) == []
+    assert audit.races(hooks_of(project)) == []
 
 
 def test_a_hook_that_can_hide_what_it_touches_is_in_no_race(project: Path) -> None:
     watch(project, "one.py", writes=["shared.json"])
     watch(project, "two.py", writes=["shared.json"], opaque=True)
-    assert audit_hooks.races(hooks_of(project)) == []
+    assert audit.races(hooks_of(project)) == []
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_a_hook_that_can_hide_what_it_touches_is_in_no_race(project: Path) -> No
     ],
 )
 def test_only_hooks_whose_matchers_can_both_match_race(one: str, other: str, *, meet: bool) -> None:
-    assert audit_hooks.can_meet(one, other) == meet
+    assert audit.can_meet(one, other) == meet
 
 
 def test_a_hook_that_the_log_shows_to_be_slow_is_named_at_its_entry(

@@ -166,6 +166,7 @@ async def test_text_where_a_schema_was_asked_for_is_no_answer(backend: ClientBac
         await backend.ask(replace(a_job("hello"), schema={"type": "object"}))
 
 
+@pytest.mark.both_loops
 async def test_cancelling_kills_the_whole_group_within_a_tenth_of_a_second(
     backend: ClientBackend, tmp_path: Path
 ) -> None:
@@ -423,6 +424,7 @@ async def test_a_clients_end_without_an_answer_is_one_sentence_that_says_what_to
     assert "http://" not in str(caught.value)
 
 
+@pytest.mark.both_loops
 @pytest.mark.parametrize("name", ["codex", "gemini"])
 async def test_a_cancelled_client_leaves_no_process_after_a_fifth_of_a_second(
     name: str, opened: Opened, tmp_path: Path

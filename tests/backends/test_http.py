@@ -16,16 +16,15 @@ import anyio
 import pytest
 
 from fakes.upstream import ANSWER, Rule, Upstream, serving, until
-from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.choose import MixedBackend, open_backend
 from fanout_mcp.backends.http import HttpBackend
 from fanout_mcp.backends.pool import FastPool
 from fanout_mcp.errors import Rejected, SettingsError, Unreachable
 from fanout_mcp.state.settings import Settings
-from fanout_mcp.types import Answer, Job, ModelPrice, Prompt
+from fanout_mcp.types import Answer, Backend, Job, ModelPrice, Prompt
 from fanout_mcp.usage import Usage
 
-pytestmark = pytest.mark.anyio
+pytestmark = pytest.mark.both_loops
 
 Pointing = Callable[[Upstream], Settings]
 

@@ -29,7 +29,7 @@ from fanout_mcp.state.settings import Settings
 from fanout_mcp.types import Answer, Job
 from fanout_mcp.usage import Usage
 
-pytestmark = pytest.mark.anyio
+pytestmark = pytest.mark.both_loops
 
 Pointing = Callable[[Upstream], Settings]
 KEY = "sk-or-v1-0123456789abcdef-very-secret"

@@ -19,7 +19,7 @@ from fanout_mcp.errors import Unreachable
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.types import Job
 
-pytestmark = pytest.mark.anyio
+pytestmark = pytest.mark.both_loops
 
 Pointing = Callable[[Upstream], Settings]
 

@@ -62,7 +62,7 @@ def test_where_fanout_is_gone_the_originals_there_run_the_users_hooks(user: User
 
 def test_the_plugin_stands_down_beside_settings_there(user: User, moved: Path) -> None:
     assert not client_places.by_settings(str(user.project), dict(os.environ))
-    (moved / "settings.json").write_text(json.dumps({"hooks": entries.with_log_and_gate({})}))
+    (moved / "settings.json").write_text(json.dumps({"hooks": entries.log_and_gate_entries()}))
     assert client_places.by_settings(str(user.project), dict(os.environ))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,17 @@ def test_no_stray_file_is_left_beside_the_settings(tmp_path: Path) -> None:
     path = tmp_path / "claude" / "settings.json"
     settings.write(settings.read(str(path)), '{"hooks": {}}', str(tmp_path / "state"))
     assert [one.name for one in path.parent.iterdir()] == ["settings.json"]
+
+
+def test_a_file_is_on_the_disk_before_it_takes_its_name_and_the_name_after_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, synced = tmp_path / "settings.json", list[tuple[bool, bool]]()
+    monkeypatch.setattr(
+        os, "fsync", lambda fd: synced.append((stat.S_ISDIR(os.fstat(fd).st_mode), path.exists()))
+    )
+    settings.replace(str(path), b"{}", 0o600)
+    assert synced == [(False, False), (True, True)]
 
 
 def test_another_process_at_work_is_waited_for_and_then_reported(

@@ -47,6 +47,7 @@ def test_a_verdict_ends_with_0_and_a_line_for_each_member_as_it_answers(tmp_path
     assert WORDS in report.read_text()
 
 
+@pytest.mark.slow
 def test_no_verdict_ends_with_3_and_each_members_own_error(tmp_path: Path) -> None:
     with serving(Rule(kind="status", status=500, body='{"error": "out of memory"}')) as upstream:
         done = shell(tmp_path, upstream, "Is it wise?")
@@ -57,6 +58,7 @@ def test_no_verdict_ends_with_3_and_each_members_own_error(tmp_path: Path) -> No
     assert all("answered 500: out of memory" in line for line in failed)
 
 
+@pytest.mark.slow
 def test_json_is_the_tools_answer_and_nothing_else(tmp_path: Path) -> None:
     with serving() as upstream:
         done = shell(tmp_path, upstream, "--json", "--personas", "judge,critic", "Is it wise?")
@@ -64,6 +66,7 @@ def test_json_is_the_tools_answer_and_nothing_else(tmp_path: Path) -> None:
     assert [vote["member"] for vote in json.loads(done.stdout)["votes"]] == ["judge", "critic"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [[], ["--preset", "quik", "Is it?"], ["--stakes", "some", "Is it?"]])
 def test_what_is_mistyped_ends_with_2_and_asks_nobody(tmp_path: Path, arguments: list[str]) -> None:
     with serving() as upstream:

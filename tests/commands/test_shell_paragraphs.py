@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from fanout_hooks.audit.agents import Observation
+from fanout_hooks.audit import Observation
 from fanout_mcp import cli
 from fanout_mcp.commands import audit, explore, review
 from fanout_mcp.commands.display import claims, paragraph

@@ -36,11 +36,6 @@ GEMINI_MODEL = "gemini-2.5-pro"
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def home(tmp_path: Path) -> Path:
     """A home whose gemini is set up for a key, with a hook and a server that leave a trace if they run."""
     if not (FOLDER / "codex").exists():

@@ -20,11 +20,6 @@ POSITION = {"verdict": "PROCEED", "confidence": 80, "summary": "It holds.", "rea
 EMPTY = {"blocker": None, "smallest_change": None}
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def script(request: Request) -> Turn:
     if request.turn:
         return [Text("done")]

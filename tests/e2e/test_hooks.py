@@ -351,11 +351,9 @@ def test_the_plugin_brings_log_and_gate_and_nothing_runs_twice_beside_any_settin
 
     with_plugin = ("--plugin-dir", str(plugin))
     assert waves(*with_plugin) == 1
-    client.settings({"hooks": entries.with_log_and_gate({})}, "user")
+    client.settings({"hooks": entries.log_and_gate_entries()}, "user")
     other = Launch(PYTHON, str(plugin / "hooks" / "run.py"))
-    client.settings(
-        {"hooks": entries.with_log_and_gate({}, entries.Wanted(mode="smart"), launch=other)}, "local"
-    )
+    client.settings({"hooks": entries.log_and_gate_entries(launch=other)}, "local")
     assert waves() == 1  # both cold, by different lines
     hooked.register_server()
     assert waves(*with_plugin) == 1  # both warm, by different calls

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from fakes.records import DAY, record, row, write
-from fanout_mcp.reports import hooks, page
+from fanout_mcp.reports import hooks
 from fanout_mcp.state.settings import Settings
 
 pytestmark = pytest.mark.e2e
@@ -118,7 +118,7 @@ def document(tmp_path: Path) -> str:
     ]
     write(tmp_path, *records)
     item = hooks.item(Settings(tmp_path, tmp_path / "user"), 7, None)
-    return page.render(hooks.make({**item, "home": str(tmp_path)}))
+    return hooks.render(hooks.make({**item, "home": str(tmp_path)}))
 
 
 @pytest.mark.parametrize("scheme", [LIGHT, DARK], ids=["light", "dark"])

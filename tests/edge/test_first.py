@@ -116,8 +116,8 @@ def answers_of(messages: Sequence[Message], *, held_by: int) -> dict[Any, Messag
     given = {one["id"]: one for one in first.answers}
     assert len(given) == len(first.answers)
     data = first.rest() + b"".join(line + b"\n" for line in lines[held_by:])
-    wanted = {number for number, one in enumerate(messages) if one != INITIALIZED}
-    later = anyio.run(from_server, data, wanted - set(given))
+    wanted = {number for number, one in enumerate(messages) if one != INITIALIZED} - set(given)
+    later = anyio.run(from_server, data, wanted) if wanted else {}
     assert not set(later) & set(given)
     assert REPLAYED not in later
     return {**given, **later}

@@ -15,7 +15,7 @@ from fanout_mcp.edge.guard import GAP_S, Feed, feeding
 Sent = list[tuple[float, float | None, str | None]]
 
 
-@pytest.mark.anyio
+@pytest.mark.both_loops
 async def test_what_a_thread_says_is_sent_while_the_thread_still_works() -> None:
     sent: Sent = []
     arrived = threading.Event()

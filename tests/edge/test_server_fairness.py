@@ -86,7 +86,7 @@ def test_a_call_of_many_items_lets_short_ones_that_came_later_end_first() -> Non
     try:
         pool.map_now(PROBE, [1])
         long.start()
-        while not pool.is_leased:
+        while not pool._out:
             continue
         pool.map_now(PROBE, [2])
         ended.append("short")

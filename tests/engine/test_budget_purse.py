@@ -11,7 +11,7 @@ from fanout_mcp.errors import BackendError, BadAnswer, OverBudget, ServerFault
 from fanout_mcp.types import Answer, Ask, Job, ModelPrice
 from fanout_mcp.usage import Usage
 
-pytestmark = pytest.mark.anyio
+pytestmark = pytest.mark.both_loops
 
 DEAR = Usage(100, 1_500, 0.16)
 """As much as a job's call may use at a dollar for ten thousand tokens."""

@@ -124,10 +124,7 @@ def test_cancelling_the_caller_closes_every_call_at_once() -> None:
     assert upstream.in_flight == 0
 
 
-async def test_a_stray_cancelled_error_is_that_jobs_failure(anyio_backend: str) -> None:
-    if anyio_backend != "asyncio":
-        pytest.skip("trio knows no stray cancellation")
-
+async def test_a_stray_cancelled_error_is_that_jobs_failure() -> None:
     async def ask(asked: Job) -> Answer:
         if asked.key == "0":
             raise asyncio.CancelledError
@@ -137,12 +134,7 @@ async def test_a_stray_cancelled_error_is_that_jobs_failure(anyio_backend: str) 
     assert [outcome.status for outcome in outcomes] == ["failed", "answered"]
 
 
-test_a_stray_cancelled_error_is_that_jobs_failure = pytest.mark.anyio(
-    test_a_stray_cancelled_error_is_that_jobs_failure
-)
-
-
-@pytest.mark.anyio
+@pytest.mark.both_loops
 async def test_a_real_cancellation_passes_through() -> None:
     upstream = Upstream(60.0)
     with anyio.fail_after(30), anyio.move_on_after(0.01) as scope:

@@ -15,7 +15,6 @@ from typing import Any, Literal, cast
 import anyio
 from pydantic import BaseModel, ConfigDict, Field
 
-from fanout_mcp.backends.base import Backend
 from fanout_mcp.edge.process import main
 from fanout_mcp.edge.server import Seams
 from fanout_mcp.engine.limits import Limits
@@ -23,7 +22,7 @@ from fanout_mcp.errors import FanoutError, InvalidInput
 from fanout_mcp.state import settings
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.tools.services import Services, Tool, ToolResult
-from fanout_mcp.types import Progress
+from fanout_mcp.types import Backend, Progress
 
 JOURNAL = Path(os.environ.get("HOSTILE_JOURNAL", os.devnull))
 

@@ -17,7 +17,6 @@ from typing import Final, cast
 import anyio
 import anyio.lowlevel
 
-from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.engine.run import Plan
@@ -27,9 +26,10 @@ from fanout_mcp.scale.worker import Worker
 from fanout_mcp.state import audit
 from fanout_mcp.state.cache import open_cache
 from fanout_mcp.state.settings import Settings
-from fanout_mcp.types import Answer, Job, Outcome, Prompt, Route, no_progress
+from fanout_mcp.types import Answer, Backend, Job, Outcome, Prompt, Route, no_progress
 
 PLAN: Final = Plan(deadline_s=120)
+LASTING: Final = Plan(deadline_s=3_600)
 
 
 def settings_in(folder: Path, url: str | None, max_parallel: int = 4) -> Settings:
@@ -148,7 +148,7 @@ def call(folder: str, url: str, user: str, count: str, max_parallel: str) -> Non
         async with opened(settings) as queue:
             sys.stdout.write("ready\n")
             sys.stdout.flush()
-            await ask(settings, queue, questions(int(count), f"{user}-"))
+            await ask(settings, queue, questions(int(count), f"{user}-"), LASTING)
 
     asyncio.run(one())
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from fanout_hooks.log import append
+from fanout_hooks.log.tally import Digest
 
 NOW = 1_795_000_000.0
 """2026-11-18, in the middle of the day (UTC)."""
@@ -20,7 +22,13 @@ def row(name: str, ms: float, **more: Any) -> dict[str, Any]:
     return {**base, **more}
 
 
-def record(*hooks: dict[str, Any], phase: str = "PreToolUse", at: float = NOW, **more: Any) -> dict[str, Any]:
+def record(
+    *hooks: dict[str, Any],
+    phase: str = "PreToolUse",
+    at: float = NOW,
+    own_ms: float | None = None,
+    **more: Any,
+) -> dict[str, Any]:
     """One event; its time is what its hooks take one after another, unless said otherwise."""
     total = round(sum(hook["ms"] for hook in hooks), 2)
     base = {
@@ -32,6 +40,7 @@ def record(*hooks: dict[str, Any], phase: str = "PreToolUse", at: float = NOW, *
         "failures": sum(hook["exit"] not in (0, 2) or bool(hook.get("timed_out")) for hook in hooks),
         "session_id": "s1",
         "sequential_ms": total,
+        **({} if own_ms is None else {"own_ms": own_ms}),
         "path": "warm",
         "hooks": list(hooks),
     }
@@ -49,6 +58,14 @@ def write(project: Path, *records: dict[str, Any]) -> Path:
     with path.open("ab") as file:
         file.write(b"".join(line(data) + b"\n" for data in records))
     return path
+
+
+def digest_of(durations: Iterable[float]) -> Digest:
+    """Digest some durations in milliseconds."""
+    digest = Digest()
+    for ms in durations:
+        digest.add(ms)
+    return digest
 
 
 def day(at: float) -> str:

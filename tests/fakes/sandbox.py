@@ -24,7 +24,7 @@ from fanout_hooks.client.hook_input import to_stdin
 from fanout_hooks.gate.watch import opinion
 from fanout_hooks.log.append import after_event
 from fanout_hooks.run import decide, dispatch
-from fanout_hooks.run.dispatch import Answer, Handled, Request
+from fanout_hooks.run.dispatch import Handled, Request
 from fanout_hooks.run.state import RuntimeState
 from fanout_hooks.warm.loop import Loop, memory_file
 
@@ -73,10 +73,10 @@ class Running:
     loop: Loop
     runtime: RuntimeState
 
-    def event(self, event: Event, **request: Any) -> Answer:
+    def event(self, event: Event, **request: Any) -> decide.Decision:
         return self.events([event], **request)[0]
 
-    def events(self, events: Sequence[Event], **request: Any) -> list[Answer]:
+    def events(self, events: Sequence[Event], **request: Any) -> list[decide.Decision]:
         """Run events at once; the log and what was learned are written when all answers are out."""
 
         async def one(event: Event) -> Handled:
@@ -84,11 +84,11 @@ class Running:
             handled.afterwards()
             return handled
 
-        async def all_of_them() -> list[Answer]:
+        async def all_of_them() -> list[decide.Decision]:
             started = [self.loop.spawn(one(event)) for event in events]
             return [(await each).answer for each in started]
 
-        async def in_time() -> list[Answer]:
+        async def in_time() -> list[decide.Decision]:
             ended = await self.loop.first(self.loop.spawn(all_of_them()), DEADLINE_S)
             assert ended is not None, f"the events did not end in {DEADLINE_S} s"
             return ended

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fakes.transcript import Writer
-from fanout_hooks.audit import agents
-from fanout_hooks.audit.agents import Observation
+from fanout_hooks import audit
+from fanout_hooks.audit import Observation
 from fanout_hooks.client import transcripts
 
 Call = tuple[str, dict[str, Any], str]
@@ -272,7 +272,7 @@ def sequences_of(talk: Talk, folder: Path) -> list[Observation]:
     writer = Writer(folder / "talk.jsonl").prompt(talk.prompt)
     talk.write(writer)
     read = transcripts.read(writer.write())
-    return [*agents.sequential_agents(read), *agents.sequential_calls(read)]
+    return [*audit.sequential_agents(read), *audit.sequential_calls(read)]
 
 
 def kinds_of(found: list[Observation]) -> tuple[str, ...]:

@@ -13,12 +13,12 @@ import os
 import random
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from fakes.processes import at_rest
 from fakes.wire_client import META, Wire
 
 MAX_OPEN: Final = 300
@@ -108,11 +108,11 @@ class _Storm:
             try:
                 self._rain(WARM_UP)
                 self._settle()
-                measured = [self._measure()]
+                measured = [at_rest(self.wire.process.pid)]
                 for _ in range(parts):
                     self._rain(messages // parts)
                     self._settle()
-                    measured.append(self._measure())
+                    measured.append(at_rest(self.wire.process.pid))
                 memory, descriptors = zip(*measured, strict=True)
                 self.found.memory_kb, self.found.descriptors = tuple(memory), tuple(descriptors)
             except BrokenPipeError:
@@ -216,15 +216,3 @@ class _Storm:
     def _settle(self) -> None:
         with self.moved:
             self.moved.wait_for(lambda: not self.open, SETTLE_S)
-
-    def _measure(self) -> tuple[int, int]:
-        """Return resident memory in kB and the number of open descriptors, once they no longer fall."""
-        process = Path(f"/proc/{self.wire.process.pid}")
-        least = (1 << 40, 1 << 20)
-        until = time.monotonic() + 2.0
-        while time.monotonic() < until:
-            status = (process / "status").read_text()
-            resident = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
-            least = (min(least[0], resident), min(least[1], len(list((process / "fd").iterdir()))))
-            time.sleep(0.1)
-        return least

@@ -5,6 +5,7 @@ As a process:   python tests/fakes/upstream.py --port 0 --delay 1.0     (prints 
 Over HTTP:      POST /v1/chat/completions, GET /v1/models, GET /_log, POST /_rules (a JSON list of rules)
 
 A rule applies when its `match` is found in the request's model or messages; the first that applies counts.
+What was seen before new rules came is forgotten.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import random
 import ssl
 import threading
 import time
@@ -49,6 +51,8 @@ class Rule:
     """For `raw`: the body as bytes, with its packing; else `body` is sent."""
     finish: str = "stop"
     times: int | None = None
+    share: float = 1.0
+    """Of the requests that it would apply to, by chance."""
 
 
 @dataclass
@@ -102,7 +106,8 @@ class Upstream:
     def rule_for(self, text: str) -> Rule:
         for place, rule in enumerate(self.rules):
             used = self.used.get(place, 0)
-            if rule.match in text and (rule.times is None or used < rule.times):
+            is_due = rule.match in text and (rule.times is None or used < rule.times)
+            if is_due and (rule.share == 1 or random.random() < rule.share):
                 self.used[place] = used + 1
                 return rule
         return Rule()
@@ -172,6 +177,7 @@ class Connection(asyncio.Protocol):
         elif target == "/_rules":
             self.upstream.rules = [Rule(**rule) for rule in json.loads(body)]
             self.upstream.used.clear()
+            self.upstream.log.clear()
             self.send_json({"rules": len(self.upstream.rules)})
         elif method == "POST" and target.partition("?")[0].endswith("/chat/completions"):
             await self.complete(target, headers, json.loads(body))

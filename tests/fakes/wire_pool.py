@@ -10,7 +10,7 @@ from typing import Any, Final
 import anyio
 import httpcore2
 
-from fanout_mcp.backends.http import HttpBackend, endpoint_of
+from fanout_mcp.backends.http import HttpBackend, row_of
 from fanout_mcp.state.settings import Settings
 
 STREAM: Final = "text/event-stream"
@@ -59,4 +59,4 @@ async def _parts(sent: Sent) -> AsyncIterator[bytes]:
 
 def wired(settings: Settings, pool: WirePool) -> HttpBackend:
     """Return the HTTP backend over this pool."""
-    return HttpBackend(settings, pool, [], endpoint_of("http://provider.test/v1", None))  # type: ignore[arg-type]
+    return HttpBackend(settings, pool, [], row_of("http://provider.test/v1"))  # type: ignore[arg-type]

@@ -87,6 +87,49 @@ FREE = (
         id="changes in places that aren't named",
     ),
     pytest.param(
+        "Profile churn data\nGive type, share of nulls and cardinality of each column of "
+        "churn.parquet, no files.",
+        "Map network\nWhich subnets, gateways and peerings does infra/network have, and what is open to all?",
+        "",
+        id="inquiries without a form, a subject or a name in common",
+    ),
+    pytest.param(
+        "Profile churn data\nGive type, share of nulls and cardinality of each column of "
+        "churn.parquet, no files.",
+        "Explain churn\nWhich of our customers left last year, in what regions, and what did they say to us?",
+        "the two are not alike",
+        id="inquiries with one subject",
+    ),
+    pytest.param(
+        "Port Makefile\nConvert ./Makefile into a justfile with the same targets, and "
+        "check that `just --list` works.",
+        "Fix dead zone\nsrc/input/gamepad.cpp treats axes apart. Make ApplyDeadZone radial, with tests.",
+        "",
+        id="changes without a form, a subject or a name in common",
+    ),
+    pytest.param(
+        "Review network code\nReview Sources/Network for races and swallowed errors. At "
+        "most 8 comments with lines.",
+        "Review storage code\nReview Sources/Storage for slow writes on the main thread. "
+        "Are shipped files edited again?",
+        "",
+        id="words that the prompt itself explains",
+    ),
+    pytest.param(
+        "Write formatter\nWrite tests for core/money.kt beside it: signs, rounding. Run "
+        "`./gradlew test` at the end.",
+        "Write validator\nWrite tests for user/iban.kt beside it: lengths, mod 97. Run "
+        "`./gradlew test` when done.",
+        "",
+        id="a file that both only run",
+    ),
+    pytest.param(
+        "Add French\nCreate src/i18n/fr.ts from docs/fr.csv. Register the language in src/i18n/index.ts.",
+        "Add Polish\nCreate src/i18n/pl.ts from docs/pl.csv. Register the language in src/i18n/index.ts.",
+        "both work on src/i18n/index.ts",
+        id="a file that both change in passing",
+    ),
+    pytest.param(
         "Read a\nRead the API.",
         "Read b\nWhat does the CLI print?",
         "the two are not alike",
@@ -234,6 +277,17 @@ def test_after_a_failure_the_next_attempt_passes(answer: str) -> None:
 )
 def test_an_order_that_the_person_asked_for_is_kept(prompt: str) -> None:
     assert dependence.why("Mail\nExplore mail", Earlier("Auth\nExplore auth", "Fine."), prompt)
+
+
+def test_all_of_what_an_answer_lists_depends_on_it() -> None:
+    earlier = Earlier(
+        "Find hot loops\nFind hot loops in src/decoder, with their share of time.", "Parse, blit, hash."
+    )
+    second = (
+        "Find {0}\nFind {0} in src/encoder that are slow, with their share of time and what each {1} costs."
+    )
+    assert dependence.why(second.format("loops", "blit"), earlier, PROMPT).startswith("it refers back")
+    assert not dependence.why(second.format("loops", "round"), earlier, PROMPT)
 
 
 def test_names_are_matched_as_whole_words() -> None:

@@ -89,6 +89,7 @@ def _write_many(where: str, first: int) -> None:
         update(where, "s", remember(f"a{number}"))
 
 
+@pytest.mark.slow
 def test_many_processes_lose_no_record(tmp_path: Path) -> None:
     spawn = multiprocessing.get_context("spawn")
     writers = [spawn.Process(target=_write_many, args=(str(tmp_path), 20 * n)) for n in range(4)]

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fakes.few import few
 from fanout_hooks.gate import governor, state
 from fanout_hooks.gate.governor import Caps, Launch, Ledger
 from fanout_hooks.run.decide import Opinion
@@ -262,7 +263,7 @@ class Player:
                     self.left.remove(event["tool_input"]["prompt"])
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", few(range(3), 0))
 def test_142_launches_of_three_sessions_never_pass_the_cap_and_all_get_done(
     tmp_path: Path, seed: int
 ) -> None:

@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from gate.test_scenarios import MIN_CAUGHT
-from gate.unseen import Unseen, fresh, of_one_verb, of_three, second_of, unseen
+from gate.unseen import (
+    Unseen,
+    fresh,
+    of_doubts,
+    of_one_verb,
+    of_three,
+    of_three_more,
+    second_of,
+    unseen,
+)
 
 EVERY = unseen()
 NOT_READ = "its language is not read"
@@ -35,7 +44,9 @@ def test_most_of_what_could_have_gone_together_is_sent_back() -> None:
 
 
 @pytest.mark.parametrize(
-    "pair", [own for own in (*fresh(), *of_three(), *of_one_verb()) if not own.needless], ids=_id
+    "pair",
+    [own for own in (*fresh(), *of_three(), *of_three_more(), *of_one_verb()) if not own.needless],
+    ids=_id,
 )
 def test_what_had_to_wait_passes_in_the_fresh_pairs(pair: Unseen) -> None:
     assert second_of(pair).kind == "pass"
@@ -46,6 +57,12 @@ def test_most_of_the_fresh_needless_pairs_are_sent_back() -> None:
     assert verdicts.count("deny") >= MIN_CAUGHT * len(verdicts)
 
 
-def test_needless_pairs_that_are_worded_freely_are_sent_back_where_their_descriptions_have_one_verb() -> None:
-    verdicts = [second_of(pair).kind for pair in of_three() if pair.needless]
-    assert verdicts.count("deny") >= 41
+@pytest.mark.parametrize(("pairs", "least"), [(of_three(), 46), (of_three_more(), 48), (of_doubts(), 40)])
+def test_most_needless_pairs_that_are_worded_freely_are_sent_back(pairs: list[Unseen], least: int) -> None:
+    verdicts = [second_of(pair).kind for pair in pairs if pair.needless]
+    assert verdicts.count("deny") >= least
+
+
+def test_hardly_any_pair_that_was_written_to_be_denied_is() -> None:
+    denied = [_id(pair) for pair in of_doubts() if not pair.needless and second_of(pair).kind == "deny"]
+    assert len(denied) <= 2, denied

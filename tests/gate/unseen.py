@@ -1,11 +1,11 @@
 """The held-out pairs of benchmarks/corpus/gate, as values, and each played as the client would send it.
 
-Those of the first three files were written before the rules' words were read, the others after a mending.
-Rules were mended on the odd ones of the first two files, on those of `MENDED`, which were judged once
-before that (what came of it stands at their heads), and on those that say so themselves. All others were
-right when they were first judged, or are the half that was held out; since then every one of them keeps
-later rules from going wrong, so that only a first figure tells how the gate does on what nobody had in
-mind.
+Those of the first three files were written before the rules' words were read, the others after the rules
+were changed. Rules were changed for the odd ones of the first two files, for those of `CHANGED_FOR`, which
+were judged once before that (their heads say with what result), and for those that say so themselves. All
+others were right when they were first judged, or are the half that was held out. Since then each of them
+keeps later rules from going wrong, so only a first figure tells how the gate does on pairs that no one had
+in mind.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gate.scenarios import CORPUS
 from gate.session import Session
 
 KIND = "general-purpose"
-MENDED = ("unseen_third.toml", "unseen_fourth.toml", "unseen_fifth.toml")
+CHANGED_FOR = ("unseen_third.toml", "unseen_fourth.toml", "unseen_fifth.toml")
 AFTER = ("unseen_after.toml", "unseen_sixth.toml")
 
 
@@ -35,10 +35,10 @@ class Unseen(NamedTuple):
     then: str
     next: str
     needless: bool
-    mended: bool
-    """Of the half on which the rules were mended."""
+    changed_for: bool
+    """The rules were changed for it."""
     after: bool = False
-    """Written when they had been."""
+    """Written after the rules were changed for others."""
     state: str = "done"
     """What became of the first agent: done, failed, running, resumed."""
     between: tuple[dict[str, Any], ...] = ()
@@ -49,8 +49,8 @@ def unseen() -> list[Unseen]:
     return [
         *_halves("unseen_needless.toml", needless=True),
         *_halves("unseen_legitimate.toml", needless=False),
-        *(Unseen(**fields, mended=True) for name in MENDED for fields in _read(name)),
-        *(Unseen(**{"mended": False} | fields, after=True) for name in AFTER for fields in _read(name)),
+        *(Unseen(**fields, changed_for=True) for name in CHANGED_FOR for fields in _read(name)),
+        *(Unseen(**{"changed_for": False} | fields, after=True) for name in AFTER for fields in _read(name)),
     ]
 
 
@@ -69,6 +69,24 @@ def of_three() -> list[Unseen]:
     words, the verb of both descriptions came to be enough: 0 and 41.
     """
     return _rows("pairs_three.jsonl")
+
+
+def of_three_more() -> list[Unseen]:
+    """Return 120 legitimate and 60 needless pairs by three other authors who had not read the rules.
+
+    First measured: 0 of 120 denied, 22 of 60 sent back (9, 5 and 8; one pair is in German). Since half of
+    these pairs have no form in common, tasks that share neither subject nor name came to be enough: 0 and 48.
+    """
+    return _rows("pairs_three_more.jsonl")
+
+
+def of_doubts() -> list[Unseen]:
+    """Return 114 legitimate pairs, most of them written against those rules, and 44 needless ones.
+
+    First measured, each part when it was written: 23 of 114 denied, 36 of 44 sent back. Two are denied still:
+    each has but one common word of the answer, far from its subject.
+    """
+    return _rows("pairs_doubts.jsonl")
 
 
 def of_one_verb() -> list[Unseen]:
@@ -94,7 +112,7 @@ def _pair(row: dict[str, Any]) -> Unseen:
         second["description"],
         second["prompt"],
         is_needless,
-        mended=False,
+        changed_for=False,
     )
 
 
@@ -125,8 +143,8 @@ def _end(session: Session, pair: Unseen, first: dict[str, Any]) -> None:
 
 def _halves(name: str, *, needless: bool) -> Iterator[Unseen]:
     for number, fields in enumerate(_read(name)):
-        mended = fields.pop("mended", number % 2 == 1)
-        yield Unseen(**fields, needless=needless, mended=mended)
+        changed_for = fields.pop("changed_for", number % 2 == 1)
+        yield Unseen(**fields, needless=needless, changed_for=changed_for)
 
 
 def _read(name: str) -> Iterator[dict[str, Any]]:

@@ -66,8 +66,8 @@ def test_time_saved_is_against_one_after_another(tmp_path: Path) -> None:
 
 
 def test_what_fanout_itself_took_is_a_row_of_its_own_and_off_what_is_saved(tmp_path: Path) -> None:
-    old, new = record(row("a", 9.0)), record(row("a", 9.0), elapsed_ms=10.0)
-    data = built(tmp_path, old, *[append.with_own(new, 0.0)] * 30)
+    old, new = record(row("a", 9.0)), record(row("a", 9.0), elapsed_ms=10.0, own_ms=1.0)
+    data = built(tmp_path, old, *[new] * 30)
     (own,) = data["own"]
     assert [one["name"] for one in data["hooks"]] == ["a"]
     assert (own["name"], own["event"], own["count"], own["median_ms"], own["lane"]) == (

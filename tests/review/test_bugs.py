@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from fanout_mcp.review.finding import is_at_least
@@ -47,15 +45,7 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def workers() -> Iterator[Workers]:
-    pool = Workers(1)
-    yield pool
-    pool.close()
-
-
 @pytest.mark.parametrize("kind", CASES)
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_bug_is_medium_or_worse_and_its_sound_twin_is_not(kind: str, workers: Workers) -> None:
     name, bad, sound = CASES[kind]
     texts = {f"bad/{name}": bad, f"sound/{name}": sound}
@@ -63,7 +53,6 @@ async def test_a_bug_is_medium_or_worse_and_its_sound_twin_is_not(kind: str, wor
     assert {one.path for one in found if is_at_least(one.severity, "medium")} == {f"bad/{name}"}
 
 
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_what_no_rule_reads_is_not_analysed_and_says_why(workers: Workers) -> None:
     texts = {"a.go": "package a\n", "b.kt": "fun f() {}\n", "c.py": "a = 1\n"}
     done = await review_all(texts, ["style"], workers)

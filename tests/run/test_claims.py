@@ -73,7 +73,7 @@ def test_a_text_is_reported_once_a_session_and_forgotten_after_a_week(tmp_path: 
     assert claims.report_once(where, "another", "text")
     claims.sweep(where)
     assert not claims.report_once(where, "s", "text")
-    claims.sweep(where, now=time.time() + claims.REPORTED_S + 60)
+    claims.sweep(where, now=time.time() + claims.KEPT_S["reported"] + 60)
     assert claims.report_once(where, "s", "text")
 
 

@@ -28,6 +28,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
+@pytest.mark.slow
 def test_an_event_of_100_mb_reaches_the_hook_whole(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path)
     sandbox.hooks("PreToolUse", "wc -c > counted; echo no >&2; exit 2")

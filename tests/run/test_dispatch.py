@@ -18,9 +18,12 @@ import fanout_hooks
 from fakes.processes import ends
 from fakes.sandbox import Sandbox, pre_tool_use, prompt
 from fanout_hooks.client import events, hook_input
+from fanout_hooks.client.config import Hook
 from fanout_hooks.log import append as log_append
-from fanout_hooks.run import claims
+from fanout_hooks.run import claims, dispatch
 from fanout_hooks.run.decide import HookResult, decide, understand
+from fanout_hooks.run.dispatch import Outcome
+from fanout_hooks.run.plan import Planned
 from fanout_hooks.warm.loop import Loop
 
 COLD = [sys.executable, "-I", "-S", str(Path(fanout_hooks.__file__).with_name("__main__.py")), "cold"]
@@ -299,6 +302,35 @@ def test_what_a_stand_in_s_hooks_wait_for_is_logged_from_the_event_s_begin(tmp_p
         run.event(pre_tool_use(tool_name="Monitor", command="tail -f log"))
     first, second = sandbox.log()[0]["hooks"]
     assert second["wait_ms"] >= first["ms"] > 0
+
+
+def ran(ms: float, way: str = "warm", wait_ms: float = 0.0) -> Outcome:
+    return Outcome(Planned(Hook("h", "Stop", "local"), way), 0, "", "", ms, wait_ms)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "own_ms"),
+    [
+        pytest.param([ran(4.0), ran(3.0)], 3.0, id="warm, one after another"),
+        pytest.param([ran(4.0, "lane"), ran(3.0, "lane")], 6.0, id="lanes side by side"),
+        pytest.param([ran(4.0, "lane"), ran(3.0, "lane", wait_ms=5.0)], 3.0, id="one that waits"),
+        pytest.param([ran(4.0), ran(8.0, "trial")], 2.0, id="a trial beside a worker"),
+        pytest.param([], 10.0, id="the gate alone"),
+        pytest.param([ran(12.0)], 0.0, id="a clock that is off"),
+    ],
+)
+def test_what_no_hook_ran_in_is_our_own(outcomes: list[Outcome], own_ms: float) -> None:
+    assert dispatch._own_ms(outcomes, 10.0) == own_ms
+
+
+def test_the_start_of_our_process_is_our_own_time_and_the_event_s(tmp_path: Path) -> None:
+    sandbox = Sandbox(tmp_path)
+    sandbox.hooks("UserPromptSubmit", "true")
+    with sandbox.running() as run:
+        run.event(prompt(), started_ms=60_000.0)
+    (line,) = sandbox.log()
+    assert line["elapsed_ms"] > line["own_ms"] >= 60_000.0
+    assert [*line][-4:-1] == ["sequential_ms", "own_ms", "path"]  # in this order rollup reads it fastest
 
 
 # --- the price of our own code ----------------------------------------------------------------------------

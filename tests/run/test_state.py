@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
+from fakes.sandbox import Sandbox, prompt
 from fanout_hooks.learn.memory import Memory
 from fanout_hooks.run import state
 from fanout_hooks.run.state import MAX_INTERPRETERS, RuntimeState
@@ -79,7 +82,7 @@ class Kept:
 
     made: list[Kept]
 
-    def __init__(self, *_: object) -> None:
+    def __init__(self, *_: object, has_lost: bool = False) -> None:
         self.broken, self.has_served = "", True
         self.is_at_rest, self.closed = True, False
         self.made.append(self)
@@ -120,3 +123,17 @@ def test_an_interpreter_at_work_is_not_ended(made: list[Kept], tmp_path: Path) -
     made[0].is_at_rest = True
     one.interpreter(program(tmp_path / "python2"), {}, "/", known)
     assert made[0].closed
+
+
+def test_a_runtime_that_was_closed_keeps_no_descriptor(tmp_path: Path) -> None:
+    sandbox = Sandbox(tmp_path)
+    works_on = """echo $$ >pid; echo '{"async": true}'; exec sleep 600"""
+    sandbox.hooks("UserPromptSubmit", sandbox.python("writes", "open('n', 'a').write('1')"), "true", works_on)
+    before = set(Path("/dev/fd").iterdir())
+    with sandbox.running() as run:
+        for _ in range(4):
+            run.event(prompt())
+            os.kill(int((sandbox.project / "pid").read_text()), signal.SIGKILL)
+        run.event(prompt())
+    os.kill(int((sandbox.project / "pid").read_text()), signal.SIGKILL)
+    assert set(Path("/dev/fd").iterdir()) <= before

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -134,6 +136,8 @@ def test_events_of_many_cold_processes_at_once_lose_no_update(tmp_path: Path) ->
 
 HOLD = """
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 sys.path.insert(0, sys.argv[1])
 from fanout_hooks.warm.loop import Loop
 from fanout_hooks.run.state import Locks
@@ -164,8 +168,24 @@ class Session:
 
 
 def take(folder: Path, keys: dict[str, bool], max_wait_s: float = 0.0) -> Held:
+    with taking(folder) as (loop, locks):
+        return loop.run(locks.acquire(keys, max_wait_s))
+
+
+@contextmanager
+def taking(folder: Path) -> Iterator[tuple[Loop, Locks]]:
     loop = Loop()
-    return loop.run(Locks(loop, str(folder)).acquire(keys, max_wait_s))
+    locks = Locks(loop, str(folder))
+    try:
+        yield loop, locks
+    finally:
+        locks.close()
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[tuple[Loop, Locks]]:
+    with taking(tmp_path) as made:
+        yield made
 
 
 @pytest.mark.parametrize(
@@ -188,9 +208,10 @@ def test_what_another_session_writes_is_waited_for_and_what_it_reads_is_shared(
     assert take(tmp_path, {"/p/x": ours}).note == ""
 
 
-def test_any_number_of_locks_takes_one_descriptor_and_one_file(tmp_path: Path) -> None:
-    loop = Loop()
-    locks = Locks(loop, str(tmp_path))
+def test_any_number_of_locks_takes_one_descriptor_and_one_file(
+    tmp_path: Path, own: tuple[Loop, Locks]
+) -> None:
+    loop, locks = own
     held = [loop.run(locks.acquire({f"/p/{n}/{m}": True for m in range(256)}, 0.0)) for n in range(8)]
     open_before = len(list(Path("/dev/fd").iterdir()))
     assert not any(one.note for one in held)
@@ -204,9 +225,10 @@ def test_any_number_of_locks_takes_one_descriptor_and_one_file(tmp_path: Path) -
     Session(tmp_path, "write", *(f"/p/{n}/{m}" for n in range(8) for m in range(16))).end()
 
 
-def test_a_hook_that_reads_on_keeps_its_lock_when_another_reader_ends(tmp_path: Path) -> None:
-    loop = Loop()
-    locks = Locks(loop, str(tmp_path))
+def test_a_hook_that_reads_on_keeps_its_lock_when_another_reader_ends(
+    tmp_path: Path, own: tuple[Loop, Locks]
+) -> None:
+    loop, locks = own
     first, second = (loop.run(locks.acquire({"/p/x": False})) for _ in range(2))
     locks.release(first)
     check = "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'r+b'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
@@ -224,9 +246,8 @@ def test_a_lock_that_cannot_be_taken_at_all_is_noted_and_costs_no_hook(tmp_path:
     assert held.note.startswith(f"went on without locks: {folder}")
 
 
-def test_locks_stand_again_after_their_file_was_cleared_away(tmp_path: Path) -> None:
-    loop = Loop()
-    locks = Locks(loop, str(tmp_path))
+def test_locks_stand_again_after_their_file_was_cleared_away(tmp_path: Path, own: tuple[Loop, Locks]) -> None:
+    loop, locks = own
     locks.release(loop.run(locks.acquire({"/p/x": True})))
     next(tmp_path.iterdir()).unlink()
     other = Session(tmp_path, "write", "/p/x")
@@ -236,9 +257,8 @@ def test_locks_stand_again_after_their_file_was_cleared_away(tmp_path: Path) -> 
         other.end()
 
 
-def test_hooks_of_one_session_take_turns_on_what_one_writes(tmp_path: Path) -> None:
-    loop = Loop()
-    locks = Locks(loop, str(tmp_path))
+def test_hooks_of_one_session_take_turns_on_what_one_writes(own: tuple[Loop, Locks]) -> None:
+    loop, locks = own
     turns: list[str] = []
 
     async def hook(name: str, keys: dict[str, bool]) -> None:

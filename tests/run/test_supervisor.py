@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from fakes.few import few
 from fanout_hooks.run import supervisor
 
 
@@ -93,7 +94,7 @@ PLUGINS = {
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="the system doesn't tell")
-@pytest.mark.parametrize("name", PLUGINS)
+@pytest.mark.parametrize("name", few(PLUGINS, "CLAUDE_EFFORT"))
 @pytest.mark.parametrize("set_by", ["the client's start", "settings", "both", "no one"])
 @pytest.mark.parametrize("server", ["a plugin's", "a registered one"])
 def test_what_the_user_set_reaches_hooks_and_what_a_plugins_server_was_given_does_not(

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import fanout_hooks
+from fakes.few import few
 from fakes.processes import ends, is_gone
 from fakes.sandbox import Entry, Event, Sandbox, prompt
 from fanout_hooks.client.hook_input import to_stdin
@@ -115,7 +116,7 @@ def _lasting(sandbox: Sandbox, kind: str) -> Entry:
     return sandbox.python("lasts", LASTS[kind]) if kind == "python" else {"command": LASTS[kind]}
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", few(WAYS, "the event is cut"))
 @pytest.mark.parametrize("kind", LASTS)
 def test_no_hook_outlives_its_event(sandbox: Sandbox, way: str, kind: str) -> None:
     sandbox.hooks("UserPromptSubmit", _lasting(sandbox, kind), TELLS)
@@ -130,7 +131,7 @@ LEAVES = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", few(WAYS, "the event is cut"))
 @pytest.mark.parametrize("kind", LEAVES)
 def test_what_a_hook_that_has_ended_left_running_goes_on_as_it_does_natively(
     sandbox: Sandbox, way: str, kind: str

@@ -1,4 +1,4 @@
-"""`make cluster` in its small form: a worker and a replica are killed in mid-batch, and nothing is lost."""
+"""`make cluster` and the soak in their small forms: kills and faults in mid-batch, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from benchmarks import soak
 from benchmarks._cluster import MISSING, play
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
@@ -36,3 +37,13 @@ def test_everything_is_stopped_when_it_is_interrupted(number: int) -> None:
         assert process.wait(60) != 0
     with pytest.raises(ProcessLookupError):  # each of them was in its group
         os.killpg(process.pid, 0)
+
+
+def test_a_provider_that_does_everything_wrong_loses_no_call_and_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in {"MINUTES": 0.4, "REST_S": 0.0, "FILES": 40, "MORE_DESCRIPTORS": 50}.items():
+        monkeypatch.setattr(soak, name, value)  # connections stay open for a minute
+    rows = list(soak.run())
+    assert len(rows) == 9
+    assert [row for row in rows if row.met is False] == []

@@ -30,11 +30,6 @@ NOW = int(time.time())
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"  # as the service
-
-
-@pytest.fixture(scope="module")
 def fake() -> Iterator[Fake]:
     with issuing() as made:
         yield made

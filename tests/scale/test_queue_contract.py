@@ -28,11 +28,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"  # Docket's only one
-
-
 Asks = Callable[[Sequence[Question], Plan], Coroutine[None, None, list[Outcome]]]
 
 

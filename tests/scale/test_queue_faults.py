@@ -44,11 +44,6 @@ Fields = dict[Any, Any]
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"  # Docket's only one
-
-
-@pytest.fixture
 def server(tmp_path: Path) -> Iterator[RedisServer]:
     (tmp_path / "redis").mkdir()
     with redis_server(tmp_path / "redis", appends=True) as one:
@@ -526,7 +521,7 @@ async def test_deaths_are_counted_by_question(settings: Settings) -> None:
             taken = await queue.take("ticket")
             assert taken is not None
             seen.append(taken.dead)
-            await queue.mark("ticket", key)
+            await queue.note("ticket", at=key)
         assert seen == [frozenset()] * (2 * DEATHS - 1) + [{"one"}, {"one", "two"}]
 
 
@@ -536,7 +531,7 @@ async def test_what_comes_late_leaves_nothing_in_redis_for_good(settings: Settin
         await queue.put(shard_of(batch))
         await queue.take("ticket")
         await settled(queue, shard_of(batch))
-        await queue.mark("ticket", "late")
+        await queue.note("ticket", at="late", usd=0.5)
         await queue.leave("alice:gone", "call", is_wanted=True)
         names = [name async for name in redis.scan_iter(f"{queue.prefix}*")]
         lasting = [name for name in names if await redis.ttl(name) < 0]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
@@ -25,7 +25,7 @@ from fanout_mcp.engine.limits import Limits
 from fanout_mcp.errors import BudgetExceeded, InvalidInput, RateLimited
 from fanout_mcp.journal import Asking, is_whole, one_at_a_time
 from fanout_mcp.scale.serve import USER, Service, User
-from fanout_mcp.scale.shared import Away, open_shared
+from fanout_mcp.scale.shared import Away, Shared, open_shared
 from fanout_mcp.scale.telemetry import Figures
 from fanout_mcp.state import audit
 from fanout_mcp.state import cache as module
@@ -38,7 +38,7 @@ from fanout_mcp.usage import Usage
 if TYPE_CHECKING:
     from redis import Redis
 
-    from fanout_mcp.backends.base import Backend
+    from fanout_mcp.types import Backend
 
 __all__ = ["company"]
 
@@ -127,7 +127,7 @@ async def test_a_redis_that_hangs_costs_a_call_a_fifth_of_a_second_once(
         assert shared.figures()["fanout_redis_up"] == 0
         redis.go_on()
         await until(lambda: not shared.link.is_away)
-        assert shared.dollars.take({"a": 1.5}, 1.0) == ("a", 1.0)
+        assert await shared.dollars.take({"a": 1.5}, 1.0) == ("a", 1.0)
         assert cache.known(["key"]) == {"key": ANSWER}
         assert cache.keep("later", ANSWER)
         assert shared.figures()["fanout_redis_outages_total"] == 1
@@ -139,11 +139,13 @@ async def test_dollars_of_a_day_are_one_sum_for_all_replicas(tmp_path: Path, red
         open_shared(settings_of(tmp_path, redis.url)) as one,
         open_shared(settings_of(tmp_path, redis.url)) as other,
     ):
-        taken = [each.dollars.take({"alice": 1.0}, 0.3) for each in (one, other, one, other)]
+        taken = [await each.dollars.take({"alice": 1.0}, 0.3) for each in (one, other, one, other)]
         assert [each is None for each in taken] == [True, True, True, False]
         one.dollars.add(["alice"], -0.3)
-        await until(lambda: other.dollars.take({"alice": 1.0}, 0.3) is None)
-        assert other.dollars.take({"bob": 1.0}, 0.3) is None
+        with anyio.fail_after(30):
+            while await other.dollars.take({"alice": 1.0}, 0.3) is not None:
+                await anyio.lowlevel.checkpoint()
+        assert await other.dollars.take({"bob": 1.0}, 0.3) is None
 
 
 @pytest.mark.parametrize("cap", [1.0, 0.1], ids=["goes on", "is refused meanwhile"])
@@ -164,11 +166,11 @@ async def test_dollars_whose_reply_is_lost_count_once(
         one.link.replicas = 5
         with monkeypatch.context() as lost:
             lost.setattr(one.link, "run", without_reply)
-            is_taken = one.dollars.take({"alice": cap}, 0.1) is None
+            is_taken = await one.dollars.take({"alice": cap}, 0.1) is None
         assert is_taken == (cap == 1.0)
         await until(lambda: not one.link.is_away)
-        assert one.dollars.take({"bob": 1.0}, 0.1) is None  # after a report
-        refused = other.dollars.take({"alice": 0.0}, 0.1)
+        assert await one.dollars.take({"bob": 1.0}, 0.1) is None  # after a report
+        refused = await other.dollars.take({"alice": 0.0}, 0.1)
         assert refused is not None
         assert refused[1] == pytest.approx(0.1 if is_taken else 0.0)
 
@@ -176,16 +178,38 @@ async def test_dollars_whose_reply_is_lost_count_once(
 async def test_dollars_are_given_back_without_waiting_for_redis(tmp_path: Path, redis: RedisServer) -> None:
     async with open_shared(settings_of(tmp_path, redis.url)) as other:
         async with open_shared(settings_of(tmp_path, redis.url)) as one:
-            assert one.dollars.take({"alice": 1.0}, 0.9) is None
+            assert await one.dollars.take({"alice": 1.0}, 0.9) is None
             redis.hang()
             began = time.monotonic()
             one.dollars.add(["alice"], -0.5)
             assert time.monotonic() - began < 0.05
             redis.go_on()
         await until(lambda: not other.link.is_away)
-        refused = other.dollars.take({"alice": 0.0}, 0.1)
+        refused = await other.dollars.take({"alice": 0.0}, 0.1)
         assert refused is not None
         assert refused[1] == pytest.approx(0.4)
+
+
+async def test_dollars_that_wait_for_a_redis_that_hangs_keep_nothing_else_waiting(
+    tmp_path: Path, redis: RedisServer
+) -> None:
+    async with open_shared(settings_of(tmp_path, redis.url)) as shared:
+        redis.hang()
+        done = anyio.Event()
+
+        async def take() -> None:
+            assert await shared.dollars.take({"alice": 1.0}, 0.1) is None
+            done.set()
+
+        turns = 0
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(take)
+            while not done.is_set():
+                await anyio.lowlevel.checkpoint()
+                turns += 1
+        assert shared.link.is_away
+        assert turns > 100
+        redis.go_on()
 
 
 async def test_dollars_set_aside_at_once_never_pass_the_cap(tmp_path: Path, redis: RedisServer) -> None:
@@ -193,9 +217,14 @@ async def test_dollars_set_aside_at_once_never_pass_the_cap(tmp_path: Path, redi
         open_shared(settings_of(tmp_path, redis.url)) as one,
         open_shared(settings_of(tmp_path, redis.url)) as other,
     ):
-        with ThreadPoolExecutor(16) as at_once:
-            asked = [one, other] * 50
-            taken = list(at_once.map(lambda each: each.dollars.take({"alice": 1.0}, 0.05), asked))
+        taken = []
+
+        async def take(each: Shared) -> None:
+            taken.append(await each.dollars.take({"alice": 1.0}, 0.05))
+
+        async with anyio.create_task_group() as tasks:
+            for each in [one, other] * 50:
+                tasks.start_soon(take, each)
         assert taken.count(None) == 20
 
 
@@ -203,14 +232,14 @@ async def test_a_redis_that_forgot_everything_is_told_the_sums_again(
     tmp_path: Path, redis: RedisServer
 ) -> None:
     async with open_shared(settings_of(tmp_path, redis.url)) as shared:
-        shared.dollars.take({"alice": 1.0}, 0.6)
+        await shared.dollars.take({"alice": 1.0}, 0.6)
         redis.kill()
-        assert shared.dollars.take({"alice": 1.0}, 0.5) is not None
-        assert shared.dollars.take({"alice": 1.0}, 0.1) is None
+        assert await shared.dollars.take({"alice": 1.0}, 0.5) is not None
+        assert await shared.dollars.take({"alice": 1.0}, 0.1) is None
         redis.start()
         await until(lambda: not shared.link.is_away)
         async with open_shared(settings_of(tmp_path, redis.url)) as other:
-            refused = other.dollars.take({"alice": 1.0}, 0.4)
+            refused = await other.dollars.take({"alice": 1.0}, 0.4)
             assert refused is not None
             assert refused[1] == pytest.approx(0.7)
 
@@ -341,15 +370,13 @@ async def test_a_user_s_dollars_of_a_day_bind_on_every_replica_of_a_service(
     ):
         first, second = (Service(Figures(), None, dollars=each.dollars, shared=each) for each in (one, other))
         record = Call("oracle_batch", 0.3)
-        with first.admitted(carol, services, given, record):
-            with (
-                pytest.raises(BudgetExceeded, match=r"\$0\.2 are left"),
-                second.admitted(carol, services, given, Call("oracle_batch", 0.3)),
-            ):
-                pass
+        async with first.admitted(carol, services, given, record):
+            with pytest.raises(BudgetExceeded, match=r"\$0\.2 are left"):
+                async with second.admitted(carol, services, given, Call("oracle_batch", 0.3)):
+                    pass
             record.usd = 0.1
         one.link._beat()  # its keeper is about to report as well
-        with second.admitted(carol, services, given, Call("oracle_batch", 0.3)):
+        async with second.admitted(carol, services, given, Call("oracle_batch", 0.3)):
             pass
         figures = second.metrics()
         assert "fanout_redis_up 1" in figures
@@ -365,14 +392,15 @@ async def test_what_workers_spent_is_in_the_service_s_figures_and_line_but_not_t
     given = TOOL.arguments.model_validate({"question": "Is it wise?"})
     async with open_shared(settings_of(tmp_path, redis.url)) as shared:
         service = Service(Figures(), None, dollars=shared.dollars, shared=shared)
-        with audit.call("oracle_batch", 0.3) as record, service.admitted(carol, services, given, record):
-            record.usd = 0.1
-            audit.charge(Usage(30, 4, 0.25))
+        with audit.call("oracle_batch", 0.3) as record:
+            async with service.admitted(carol, services, given, record):
+                record.usd = 0.1
+                audit.charge(Usage(30, 4, 0.25))
         figures = service.metrics()
         assert 'fanout_cost_usd_total{tool="oracle_batch"} 0.35' in figures
         assert 'fanout_tokens_total{kind="in"} 30' in figures
         assert '"usd": 0.35' in capsys.readouterr().err
-        assert shared.dollars.take({audit.sum_of("user"): 0.1}, 0.01) == (audit.sum_of("user"), 0.1)
+        assert await shared.dollars.take({audit.sum_of("user"): 0.1}, 0.01) == (audit.sum_of("user"), 0.1)
 
 
 async def test_a_refused_call_s_line_names_its_user(tmp_path: Path, company: Company) -> None:
@@ -382,12 +410,9 @@ async def test_a_refused_call_s_line_names_its_user(tmp_path: Path, company: Com
     services = Services(settings_of(tmp_path, ""), cast("Backend", NoBackend()), Limits(8))
     given = TOOL.arguments.model_validate({"question": "Is it wise?"})
     service = Service(Figures(), None)
-    with (
-        pytest.raises(InvalidInput, match="needs the scope"),
-        audit.call("oracle_batch") as record,
-        service.admitted(carol, services, given, record),
-    ):
-        pass
+    with pytest.raises(InvalidInput, match="needs the scope"), audit.call("oracle_batch") as record:
+        async with service.admitted(carol, services, given, record):
+            pass
     assert '"user":"carol"' in company.log.read_text()
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from fakes.company import Company, company
@@ -25,12 +29,12 @@ NOWHERE = "redis://user:hunter2@127.0.0.1:1/0"
 ANSWER = Answer("It holds.", "m")
 
 
-def test_dollars_are_counted_without_a_redis_too() -> None:
+async def test_dollars_are_counted_without_a_redis_too() -> None:
     dollars = Dollars()
-    assert dollars.take({"day": 1.0, "month": 2.0}, 0.7) is None
-    assert dollars.take({"day": 1.0, "month": 2.0}, 0.7) == ("day", 0.7)
+    assert await dollars.take({"day": 1.0, "month": 2.0}, 0.7) is None
+    assert await dollars.take({"day": 1.0, "month": 2.0}, 0.7) == ("day", 0.7)
     dollars.add(["day", "month"], -0.5)
-    assert dollars.take({"day": 1.0, "month": 2.0}, 0.7) is None
+    assert await dollars.take({"day": 1.0, "month": 2.0}, 0.7) is None
 
 
 async def test_a_redis_that_is_not_there_costs_no_answer(
@@ -46,8 +50,8 @@ async def test_a_redis_that_is_not_there_costs_no_answer(
         assert await shared.meter.reserve("m", "p", Rate(1), 10) == 0
         assert 0 < await shared.meter.reserve("m", "p", Rate(1), 10) <= AHEAD_S + 0.1
         await shared.meter.hold("p", 3)
-        assert shared.dollars.take({"a": 1.0}, 0.8) is None
-        assert shared.dollars.take({"a": 1.0}, 0.8) == ("a", 0.8)
+        assert await shared.dollars.take({"a": 1.0}, 0.8) is None
+        assert await shared.dollars.take({"a": 1.0}, 0.8) == ("a", 0.8)
         assert shared.figures()["fanout_redis_up"] == 0
         cache.close()
     assert time.monotonic() - began < 5
@@ -62,8 +66,8 @@ async def test_a_replica_without_redis_takes_its_share_of_the_limits(tmp_path: P
         shared.link.replicas = 4
         assert await shared.meter.reserve("m", "p", Rate(1), 0) == 0
         assert await shared.meter.reserve("m", "p", Rate(1), 0) == pytest.approx(4.1, abs=0.2)
-        assert shared.dollars.take({"a": 1.0}, 0.25) is None
-        assert shared.dollars.take({"a": 1.0}, 0.25) == ("a", 1.0)
+        assert await shared.dollars.take({"a": 1.0}, 0.25) is None
+        assert await shared.dollars.take({"a": 1.0}, 0.25) == ("a", 1.0)
 
 
 def test_a_url_that_can_t_be_used_is_named_without_its_password() -> None:
@@ -81,13 +85,38 @@ def test_without_the_extra_one_sentence_says_what_to_install(monkeypatch: pytest
         Link(NOWHERE)
 
 
-async def _asked(spent: Dollars, most_usd: float, used_usd: float) -> None:
+async def _one(used_usd: float = 0.1) -> None:
     async def price() -> ModelPrice:
         return ModelPrice(1.0, 1.0)
 
+    async with audit.asking(Job("a", Prompt("s", "q"), model="m"), price, "p") as answered:
+        answered(Answer("x", "m", Usage(1, 1, used_usd)))
+
+
+async def _asked(spent: Dollars, most_usd: float, used_usd: float) -> None:
     with audit.call("oracle_batch", most_usd, spent):
-        async with audit.asking(Job("a", Prompt("s", "q"), model="m"), price, "p") as answered:
-            answered(Answer("x", "m", Usage(1, 1, used_usd)))
+        await _one(used_usd)
+
+
+class Slow(Dollars):
+    async def take(self, caps: Mapping[str, float], usd: float) -> tuple[str, float] | None:
+        await anyio.lowlevel.checkpoint()
+        return await super().take(caps, usd)
+
+
+async def test_a_call_whose_questions_leave_at_once_sets_its_dollars_aside_once(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    company.says("max_usd_per_day = 1.0\n" + company.logged())
+    monkeypatch.setattr(audit, "is_append_only", lambda _: True)
+    with audit.call("oracle_batch", 0.6, Slow()):
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(_one)
+    assert [one["state"] for one in map(json.loads, company.log.read_text().splitlines())] == [
+        "asking",
+        "done",
+    ]
 
 
 async def test_the_policy_s_dollars_of_a_day_hold_on_all_machines_at_once(
@@ -96,7 +125,7 @@ async def test_the_policy_s_dollars_of_a_day_hold_on_all_machines_at_once(
     company.says("max_usd_per_day = 1.0\n" + company.logged())
     monkeypatch.setattr(audit, "is_append_only", lambda _: True)
     spent = Dollars()  # in the place of one that other machines count in as well
-    spent.take({f"day:{os.getuid()}:{time.strftime('%Y-%m-%d', time.gmtime())}": 9}, 0.5)
+    await spent.take({f"day:{os.getuid()}:{time.strftime('%Y-%m-%d', time.gmtime())}": 9}, 0.5)
     await _asked(spent, 0.4, 0.1)
     await _asked(spent, 0.4, 0.1)
     with pytest.raises(Rejected, match=r"allows \$1 a day: \$0\.70 are spent or set aside"):

@@ -13,7 +13,7 @@ import pytest
 from fakes.load import stretched
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.source.discover import QUICK_S, Found, discover, listing
-from fanout_mcp.source.git import churn
+from fanout_mcp.source.git import history
 from fanout_mcp.source.read import Source, read
 
 CODE = "x = 1\n"
@@ -179,7 +179,8 @@ def test_a_repositorys_own_settings_run_nothing(repository: Path, setting: str) 
     (repository / "a.py").write_text("changed\n")
     write(repository, "new.py")
     assert set(discover(repository).paths) == {".gitattributes", "a.py", "new.py"}
-    assert churn(repository) == ({"a.py": 1}, "")
+    found = history(repository)
+    assert (found.commits, found.problem) == ({"a.py": 1}, "")
     assert not sprung.exists()
 
 

@@ -19,10 +19,9 @@ from fanout_mcp.source.git import (
     NO_REPOSITORY,
     PARTIAL,
     Repository,
-    churn,
     git,
+    history,
     repository,
-    subjects,
 )
 
 SOURCES = [
@@ -41,12 +40,17 @@ def source(tmp_path: Path) -> Path:
     return whole(tmp_path / "source")
 
 
+def counted(root: Path) -> tuple[dict[str, int], str]:
+    found = history(root)
+    return found.commits, found.problem
+
+
 def is_read_by_git(root: Path, commits: int = 3) -> bool:
     found = tree_at(root, resolve(root, "HEAD"))
     assert isinstance(found, Tree)
     return (
         listing(root) == (["a.py", "lib/b.py"], "git", {})
-        and churn(root) == ({"a.py": commits, "lib/b.py": commits}, "")
+        and counted(root) == ({"a.py": commits, "lib/b.py": commits}, "")
         and old_texts(list(found.files.values())) == [f"def {x}():\n    return 2\n" for x in "ab"]
     )
 
@@ -76,7 +80,7 @@ def test_no_other_code_starts_git(path: Path) -> None:
 def test_a_plain_repository_is_read(source: Path) -> None:
     assert is_read_by_git(source)
     assert discover(source / "lib", ["b.py"]).paths == ("b.py",)
-    assert churn(source / "lib").commits == {"b.py": 3}
+    assert history(source / "lib").commits == {"b.py": 3}
 
 
 def test_a_linked_worktree_is_read(source: Path, tmp_path: Path) -> None:
@@ -225,7 +229,7 @@ def test_a_project_cannot_pass_for_another_repository(tmp_path: Path, private: P
     assert (found.paths, found.by) == (["a.py"], "walk")
     assert "does not name" in found.problems[".git"]
     assert git(project, "for-each-ref").output == b""
-    assert churn(project).commits == {}
+    assert history(project).commits == {}
 
 
 @pytest.mark.parametrize(
@@ -271,7 +275,7 @@ def test_a_git_that_the_project_ships_is_not_run(
 
 def test_replaced_objects_are_read_as_they_are(source: Path) -> None:
     plain(source, "replace", "HEAD", "HEAD~2")
-    assert churn(source).commits == {"a.py": 3, "lib/b.py": 3}
+    assert history(source).commits == {"a.py": 3, "lib/b.py": 3}
 
 
 @pytest.mark.parametrize(
@@ -318,14 +322,14 @@ def test_output_has_a_bound(source: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_where_there_is_no_repository_nothing_is_reported(tmp_path: Path) -> None:
     assert git(tmp_path, "log").problem == NO_REPOSITORY
-    assert churn(tmp_path) == ({}, "")
+    assert counted(tmp_path) == ({}, "")
     plain(tmp_path, "init", "-q")
-    assert churn(tmp_path) == ({}, "")
+    assert counted(tmp_path) == ({}, "")
 
 
 def test_a_partial_clone_says_what_it_lacks(source: Path, tmp_path: Path) -> None:
     treeless = partial(source, tmp_path / "treeless")
-    assert churn(treeless).problem == PARTIAL
+    assert history(treeless).problem == PARTIAL
     assert tree_at(treeless, resolve(treeless, "HEAD~1")) == PARTIAL
     blobless = partial(source, tmp_path / "blobless", "blob:none")
     assert is_read_by_git(blobless)
@@ -337,7 +341,7 @@ def test_a_partial_clone_says_what_it_lacks(source: Path, tmp_path: Path) -> Non
 def test_a_clone_with_lost_objects_says_so(source: Path) -> None:
     for name in plain(source, "rev-list", "--objects", "HEAD~1").split():
         (source / ".git" / "objects" / name[:2] / name[2:]).unlink(missing_ok=True)
-    assert "could not read it" in churn(source).problem
+    assert "could not read it" in history(source).problem
 
 
 def test_subjects_of_commits_are_kept_for_each_path_but_not_those_of_mass_changes(tmp_path: Path) -> None:
@@ -353,5 +357,5 @@ def test_subjects_of_commits_are_kept_for_each_path_but_not_those_of_mass_change
     plain(tmp_path, "commit", "-qm", "Change everything")
     (tmp_path / "b.py").write_text("2")
     plain(tmp_path, "commit", "-qam", "Fix the total")
-    assert subjects(tmp_path) == {"a.py": ["Begin"], "b.py": ["Fix the total", "Begin"]}
-    assert subjects(tmp_path / "nowhere") == {}
+    assert history(tmp_path).subjects == {"a.py": ["Begin"], "b.py": ["Fix the total", "Begin"]}
+    assert history(tmp_path / "nowhere").subjects == {}

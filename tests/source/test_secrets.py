@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import random
 import re
 import string
@@ -214,7 +215,7 @@ def test_a_secret_in_the_notation_of_a_kind_never_leaves(path: str, text: str, s
 
 def table(name: str) -> list[tuple[str, str]]:
     """Read paths and lines that were written before anyone who wrote them had read the rules."""
-    lines = Path(__file__).with_name(name).read_text(encoding="utf-8").splitlines()
+    lines = Path(__file__).with_name(name).read_text(encoding="utf-8").strip("\n").split("\n")
     return [(path, text) for path, _, text in (line.partition("\t") for line in lines)]
 
 
@@ -262,15 +263,50 @@ def test_of_a_hundred_notations_that_the_rules_were_not_written_for_at_most_two_
     assert len(left) <= 2, left
 
 
-def test_of_five_hundred_ordinary_lines_at_most_one_is_changed() -> None:
-    assert len(ORDINARY) == 500
-    assert len(changed := [line for path, line in ORDINARY if redact(line, path) != (line, 0)]) <= 1, changed
+BLIND = [
+    (name, path, json.loads(f'"{text}"'), json.loads(f'"{secret}"'))
+    for name, path, text, secret in (
+        line.split("\t")
+        for line in Path(__file__).with_name("blind_secrets.tsv").read_text(encoding="utf-8").splitlines()
+    )
+]
+"""Pieces of files, each with its secret, in five sets; the first two by different authors.
+
+How many left when a set was first tried, before any rule was written with it in mind: 12 of 100, 17 of 100,
+and of the last three, which are notations that the sets before them lack, 30 of 40, 15 of 50 and 16 of 50.
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "most"), [("first", 0), ("second", 1), ("third", 2), ("fourth", 2), ("fifth", 5)]
+)
+def test_few_secrets_of_a_set_that_was_written_blindly_leave(name: str, most: int) -> None:
+    rows = [row for row in BLIND if row[0] == name and not is_secret_path(row[1])]
+    assert all(secret in text for _, _, text, secret in rows)
+    left = [text for _, path, text, secret in rows if secret in redact(text, path)[0]]
+    assert len(left) <= most, left
+
+
+@pytest.mark.parametrize("start", [0, 500, 1000])
+def test_of_five_hundred_ordinary_lines_at_most_one_is_changed(start: int) -> None:
+    lines = ORDINARY[start : start + 500]
+    assert len(lines) == 500
+    assert len(changed := [line for path, line in lines if redact(line, path) != (line, 0)]) <= 1, changed
 
 
 @pytest.mark.parametrize(
     ("path", "line"),
     [
         ("a.py", "private_key: ed25519.Ed25519PrivateKey"),
+        ("a.java", 'list = AuthorityUtils.createAuthorityList("SCOPE_a1", "SCOPE_scope2");'),
+        ("a.java", 'var client = new OAuth2AuthorizedClient(registration, "principalName1", token);'),
+        ("a.adoc", ".signingX509Credentials({ signing: List<Saml2X509Credential> -> signing })"),
+        ("a.adoc", "with a username and password, or a key.\nSee xref:a/jdbc.adoc#b1-c[JDBC], xref:d"),
+        ("a.sh", "it should use /usr/bin/python99 but is using /usr/bin/python3"),
+        ("a.py", "# there is no need to pass HostState2 to functions"),
+        ("a.md", "Get the secret with `Get-Secret2 -Name x`, the password is base64-encoded."),
+        ("a.adoc", "SigningCredential signingCredential = make"),
+        ("a.js", 'const RE = "word%20word1", range = "host%02d";'),
         ("a.py", 'CACHE_KEY = "user_profile_v2"'),
         ("a.py", 'SORT_KEYS = ["created_at2", "id"]'),
         ("a.py", 'token = tokenizer.next_token("utf8")'),

@@ -13,6 +13,7 @@ import pytest
 
 from fanout_mcp.source.workers import Failure, Workers, in_own_thread
 
+pytestmark = pytest.mark.both_loops
 PROBE = "fanout_mcp.source.workers_main:probe"
 
 

@@ -174,6 +174,7 @@ def _writer(folder: str, second: str, count: int) -> None:
         audit.append(Audit(folder, second), {"tool": "t", "state": "done", "call": n, "pid": os.getpid()})
 
 
+@pytest.mark.slow
 def test_two_writers_make_one_whole_chain_also_while_it_is_rotated(tmp_path: Path) -> None:
     second = tmp_path / "second"
     write(tmp_path / "log", 0, second)

@@ -929,3 +929,25 @@ def test_a_notebook_is_read_as_its_cells_without_outputs(tmp_path: Path) -> None
     assert (symbol.name, outline.skipped, outline.doc) == ("total", "", "Sums")
     assert "def total(cart)" in whole.split("\n")[symbol.line - 1]
     assert outline.tokens < 1_000
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "doc"),
+    [
+        ("a.ps1", "<#\n.Synopsis\nRemoves all carts.\n#>\nfunction Remove-Cart {\n}\n", "Removes all carts."),
+        ("a.graphql", '"""\nA cart.\n"""\ntype Cart {\n  id: ID\n}\n', "A cart."),
+        ("a.proto", "/* A cart. */\n@option(x)\nmessage Cart {\n}\n", "A cart."),
+    ],
+    ids=["PowerShell", "GraphQL", "Protobuf"],
+)
+def test_a_comment_of_several_lines_is_the_doc_of_what_it_stands_above(
+    path: str, text: str, doc: str
+) -> None:
+    assert [symbol.doc for symbol in outline_text(path, text).symbols] == [doc]
+
+
+def test_an_import_of_python_goes_on_behind_a_backslash() -> None:
+    assert outline_text("a.py", "from shop import cart, \\\n    money\n").imports == (
+        "shop.cart",
+        "shop.money",
+    )

@@ -10,14 +10,13 @@ from typing import Any
 import trio
 
 from fakes.virtual import virtually
-from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.scripted import Reply, Scripted, verdict
 from fanout_mcp.edge.catalog import parse
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.tools.oracle_batch import TOOL
 from fanout_mcp.tools.services import Services
-from fanout_mcp.types import Json
+from fanout_mcp.types import Backend, Json
 
 UNREADABLE = Reply("I would rather not say.", 1.0)
 

@@ -200,7 +200,7 @@ def test_the_task_chooses_the_kind_of_lenses(task: str, kind: str) -> None:
     assert agent_swarm.choose(task, 3, None).kind == kind
 
 
-@pytest.mark.parametrize("kind", agent_swarm.kinds())
+@pytest.mark.parametrize("kind", agent_swarm.table()["kinds"])
 def test_each_kind_has_lenses_for_a_large_swarm_all_different(kind: str) -> None:
     found = agent_swarm.choose("x", 200, [kind]).lenses
     assert len({lens.name for lens in found}) == len({lens.look for lens in found}) == 200
@@ -210,7 +210,7 @@ def test_given_lenses_come_first_alone_and_then_with_viewpoints() -> None:
     chosen = agent_swarm.choose("x", 3, ["money: what it costs", "law"])
     assert [lens.name for lens in chosen.lenses] == ["money", "law", "money 2"]
     assert chosen.lenses[0].look == "what it costs"
-    assert chosen.lenses[2].look == f"what it costs; {agent_swarm.viewpoints()[0]}"
+    assert chosen.lenses[2].look == f"what it costs; {agent_swarm.table()['viewpoints'][0]}"
     assert (chosen.kind, chosen.ask) == ("given", "")
 
 

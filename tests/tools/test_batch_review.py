@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable
 from pathlib import Path
 
 import anyio
@@ -34,13 +34,6 @@ def run(command):
     os.system("nice " + command)
 """
 KEY = "sk-ant-api03-" + "Ab1" * 20
-
-
-@pytest.fixture(scope="module")
-def workers() -> Iterator[Workers]:
-    pool = Workers(1)
-    yield pool
-    pool.close()
 
 
 @pytest.fixture

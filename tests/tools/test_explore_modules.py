@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.plan import PlanBackend
 from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.edge.catalog import parse
@@ -22,7 +20,7 @@ from fanout_mcp.source.workers import Workers
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.tools.explore_modules import TOOL
 from fanout_mcp.tools.services import Services
-from fanout_mcp.types import Answer, Job, Json, ModelPrice, no_progress
+from fanout_mcp.types import Answer, Backend, Job, Json, ModelPrice, no_progress
 
 pytestmark = pytest.mark.anyio
 KEY = "ghp_" + "a1B2" * 9
@@ -52,12 +50,6 @@ def root(tmp_path: Path) -> Path:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text)
     return root
-
-
-@pytest.fixture
-async def workers() -> AsyncIterator[Workers]:
-    async with Workers(1) as workers:
-        yield workers
 
 
 async def explore(root: Path, workers: Workers, backend: Backend | None = None, **arguments: Json) -> Json:

@@ -12,7 +12,6 @@ import anyio
 import pytest
 
 from fakes.records import record, row, write
-from fanout_mcp.backends.base import Backend
 from fanout_mcp.cli import main
 from fanout_mcp.edge.catalog import parse
 from fanout_mcp.engine.limits import Limits
@@ -22,7 +21,7 @@ from fanout_mcp.state.settings import Settings
 from fanout_mcp.text import compact
 from fanout_mcp.tools.hook_report import SHORT, TOOL
 from fanout_mcp.tools.services import Services
-from fanout_mcp.types import Json, no_progress
+from fanout_mcp.types import Backend, Json, no_progress
 
 pytestmark = pytest.mark.anyio
 

@@ -56,6 +56,7 @@ async def test_a_lost_login_is_no_verdict_and_says_what_to_do(services: Services
     assert ["/login" in lost["reason"] for lost in result.data["failed"]] == [True] * 3
 
 
+@pytest.mark.both_loops
 async def test_cancelling_a_consultation_ends_every_process(services: Services, tmp_path: Path) -> None:
     numbers = tmp_path / "numbers"
     numbers.mkdir()

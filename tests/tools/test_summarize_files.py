@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
 import pytest
 
-from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.plan import PlanBackend
 from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.edge.catalog import parse
@@ -21,7 +19,7 @@ from fanout_mcp.source.workers import Workers
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.tools.services import Services
 from fanout_mcp.tools.summarize_files import TOOL
-from fanout_mcp.types import Json, ModelPrice, no_progress
+from fanout_mcp.types import Backend, Json, ModelPrice, no_progress
 
 pytestmark = pytest.mark.anyio
 KEY = "sk-ant-api03-" + "Zz9-" * 10
@@ -56,12 +54,6 @@ def root(tmp_path: Path) -> Path:
     (root / "README.md").write_text("# Bank\n\nA bank in a box.\n\n## Use\n")
     (root / "notes.xyz").write_text("just some words\n")
     return root
-
-
-@pytest.fixture
-async def workers() -> AsyncIterator[Workers]:
-    async with Workers(1) as workers:
-        yield workers
 
 
 def summary(purpose: str = "Keeps accounts in a store.", *notes: str) -> str:

@@ -16,11 +16,12 @@ from pathlib import Path
 
 import pytest
 
+from fakes.few import few
 from fakes.processes import ends
 from fakes.sandbox import Event, Native, Running, Sandbox, pre_tool_use
-from fanout_hooks.run.lanes import CONTROL
 from fanout_hooks.warm import node
 from fanout_hooks.warm.command import which, words_of
+from fanout_hooks.warm.loop import CONTROL
 
 HEAD = "const fs = require('fs'), path = require('path');\n"
 READ = HEAD + "const event = JSON.parse(fs.readFileSync(0, 'utf8'));\n"
@@ -137,7 +138,9 @@ def normal(native: Native) -> Native:
     return Native(native.exit, *texts)
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize(
+    "name", few(PROGRAMS, "stdin, the whole", "ES module", "forked child", "thrown", "open handle")
+)
 def test_a_program_does_in_a_spare_what_it_does_natively(sandbox: Sandbox, name: str) -> None:
     suffix, source = PROGRAMS[name]
     command = program(sandbox, "hook", source, suffix) + " one 'two words'"
@@ -163,7 +166,7 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", few(COMMANDS, "the program itself", "exec"))
 def test_every_way_to_name_a_program_has_spares(tmp_path: Path, name: str) -> None:
     sandbox = Sandbox(tmp_path)
     path = sandbox.scripts / "hook.js"
@@ -401,7 +404,7 @@ ENDS: dict[str, tuple[str, bool]] = {
 }
 
 
-@pytest.mark.parametrize("name", ENDS)
+@pytest.mark.parametrize("name", few(ENDS, "with a code of its own", *list(ENDS)[:2]))
 def test_a_program_reports_its_end_only_where_nothing_of_it_is_left_to_run_and_then_waits(
     tmp_path: Path, name: str
 ) -> None:
@@ -484,7 +487,7 @@ HOSTILE = {
 PROBE = READ + "console.log(event.tool_name, process.cwd(), process.umask(), JSON.stringify({a: 1}))"
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", few(HOSTILE, "stops its parent", "closes every descriptor", "never ends"))
 def test_whatever_a_hook_does_it_costs_its_own_answer_at_most(sandbox: Sandbox, name: str) -> None:
     hostile = {"type": "command", "command": program(sandbox, "hostile", HOSTILE[name]), "timeout": 2}
     probes = [program(sandbox, f"probe{at}", PROBE) for at in range(2)]

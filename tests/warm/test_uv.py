@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from fakes.few import few
 from fakes.sandbox import Native, Running, Sandbox, pre_tool_use
-from fanout_hooks.run.lanes import Ended
 from fanout_hooks.warm import uv
-from fanout_hooks.warm.loop import Loop
+from fanout_hooks.warm.loop import Ended, Loop
 
 UV = shutil.which("uv", path=f"{Path(sys.executable).parent}") or shutil.which("uv") or ""
 HEAD = """# /// script
@@ -92,7 +92,7 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", few(WAYS, "inline dependencies"))
 def test_a_script_is_kept_warm_and_sees_all_that_uv_gives_it(sandbox: Sandbox, way: str) -> None:
     command, needs = WAYS[way]
     uses = "import greeting\nprint(greeting.TEXT)\n" if needs else ""
@@ -132,7 +132,9 @@ def test_a_script_that_is_its_own_command_is_kept_warm(sandbox: Sandbox) -> None
         assert settled(run)[-1] == "warm"
 
 
-@pytest.mark.parametrize("command", ["uv run", "uv run --project . --frozen", "uv run -q --project=$PWD"])
+@pytest.mark.parametrize(
+    "command", few(["uv run", "uv run --project . --frozen", "uv run -q --project=$PWD"], "uv run")
+)
 def test_a_projects_script_runs_in_the_projects_environment(sandbox: Sandbox, command: str) -> None:
     (sandbox.project / "pyproject.toml").write_text(
         '[project]\nname = "p"\nversion = "1"\nrequires-python = ">=3.11"\ndependencies = ["greeting"]\n'
@@ -169,7 +171,7 @@ def _written(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-@pytest.mark.parametrize("what", CHANGES)
+@pytest.mark.parametrize("what", few(CHANGES, "the script"))
 def test_when_something_changes_that_uv_looks_at_uv_is_asked_again(sandbox: Sandbox, what: str) -> None:
     path = script(sandbox, "hook", "import greeting\nprint(greeting.TEXT)\n", '"greeting"')
     sandbox.hooks("PreToolUse", f"uv run --script {path}")
@@ -218,7 +220,7 @@ LEFT = {
 }
 
 
-@pytest.mark.parametrize("what", LEFT)
+@pytest.mark.parametrize("what", few(LEFT, "a module"))
 def test_what_uv_alone_can_say_runs_natively_and_fails_as_natively(sandbox: Sandbox, what: str) -> None:
     command, needs = LEFT[what]
     line = command.format(script=script(sandbox, "hook", "print('ran')\n", needs))
@@ -246,7 +248,7 @@ PIECES = (
 
 
 @pytest.mark.parametrize(
-    ("count", "at_once"), [(6, 6), pytest.param(100, 10, marks=pytest.mark.slow)], ids=["short", "long"]
+    ("count", "at_once"), [(3, 3), pytest.param(100, 10, marks=pytest.mark.slow)], ids=["short", "long"]
 )
 def test_generated_scripts_do_warm_what_they_do_alone(sandbox: Sandbox, count: int, at_once: int) -> None:
     chance = random.Random(count)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import fanout_hooks
+from fakes.few import few
 from fakes.sandbox import PYTHON, Sandbox, pre_tool_use
 from fakes.silencing_hooks import CALM, SHELL, Silencing, generated
 from fanout_hooks.client.hook_input import to_stdin
@@ -19,7 +20,7 @@ from fanout_hooks.learn.memory import path_of
 from fanout_hooks.run.dispatch import FORK_LOST
 
 SEED = 10
-SHORT, WHOLE = 33, 330
+SHORT, WHOLE = 9, 330
 LIMIT_S = 1
 ENTRY = Path(fanout_hooks.__file__).with_name("__main__.py")
 BY_JSON = """
@@ -95,7 +96,7 @@ def test_no_cold_hook_silences_another(count: int, sandbox: Sandbox) -> None:
     assert "\n".join(found) == ""
 
 
-@pytest.mark.parametrize("command", SHELL)
+@pytest.mark.parametrize("command", few(SHELL, next(iter(SHELL))))
 @pytest.mark.parametrize("way", ["warm", "cold"])
 def test_no_shell_silences_another(command: str, way: str, sandbox: Sandbox) -> None:
     deny = f"sleep 0.3; exec {PYTHON} {sandbox.script('by_exit', BY_EXIT)}"

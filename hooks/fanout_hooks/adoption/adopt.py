@@ -24,7 +24,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from fanout_hooks.adoption import consent, entries, native
-from fanout_hooks.adoption.consent import add_scopes, confirm, places, say, say_diff, say_wrapped, some
+from fanout_hooks.adoption.consent import OK, add_scopes, confirm, places, say, say_diff, say_wrapped, some
 from fanout_hooks.adoption.entries import Registration
 from fanout_hooks.adoption.native import Hooks, StaysNative
 from fanout_hooks.client import config, events, files, json_edit, settings
@@ -58,7 +58,6 @@ def way_back(place: Place) -> str:
 
 
 def usable(place: Place) -> list[str]:
-    """Return the kept copies that hold a scope's hooks."""
     found = []
     for path in settings.copies(place.hooks, place.state) + settings.copies(place.settings, place.state):
         try:
@@ -110,7 +109,6 @@ class Adoption(NamedTuple):
 
     @property
     def is_change(self) -> bool:
-        """Say whether a file would be written."""
         is_anything = bool(self.held) or self.hooks.raw is not None
         beside = self.beside.text if self.beside is not None else self.beside_text
         return is_anything and (
@@ -141,16 +139,19 @@ def plan_adoption(place: Place, server: str, *, takes_all: bool = False) -> Adop
     held = native.with_guards_named(held, [hook.name for hook in parsed])
     to = Registration(place.scope, None if place.scope == "shared" else Launch.own(), server)
     made = entries.adopted(parsed, to)
-    own = entries.sentinels_only(made) if place.beside else made
+    # In a committed file a call to a missing server would be an error at each event.
+    own = entries.of_type(made, "command") if place.beside else made
     after = entries.joined(stay, own) if taken else entries.replaced(before, is_own, own)
-    _must_be_good(after, place)
+    if wrong := entries.problems(after):
+        raise settings.Refused(f"{place.settings} would be refused by Claude Code: {wrong[0]} (our mistake)")
     original = _original(place, file, known, registered=registered, taken=bool(taken))
+    data = {**known.data, "version": config.VERSION, "hooks": held, "adopted": {"hooks": original}}
     beside, beside_text = _beside(place, made)
     plan = Adoption(
         file,
         json_edit.with_value(file.text, "hooks", after) if after != before else file.text,
         known,
-        _hooks_text(known, held, original),
+        known.text if data == known.data else json_edit.formatted_file(data),
         beside,
         beside_text,
         tuple(native.names(taken)),
@@ -220,12 +221,6 @@ def _parsed(held: Hooks, place: Place) -> tuple[config.Hook, ...]:
     return found.hooks
 
 
-def _must_be_good(hooks: Hooks, place: Place) -> None:
-    wrong = entries.problems(hooks)
-    if wrong:
-        raise settings.Refused(f"{place.settings} would be refused by Claude Code: {wrong[0]} (our mistake)")
-
-
 def standalone_originals() -> str:
     """Return originals.py with the modules that it imports from here written into it."""
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -275,17 +270,12 @@ def original_in(known: settings.File) -> str:
         return ""
 
 
-def _hooks_text(known: settings.File, held: Hooks, original: str) -> str:
-    data = {**known.data, "version": config.VERSION, "hooks": held, "adopted": {"hooks": original}}
-    return known.text if data == known.data else json_edit.formatted_file(data)
-
-
 def _beside(place: Place, made: dict[str, list[entries.Group]]) -> tuple[settings.File | None, str]:
     if not place.beside:
         return None, ""
     file = settings.read(place.beside)
     before = hooks_of(file)
-    after = entries.replaced(before, native.owned_by(place.scope), entries.calls_only(made))
+    after = entries.replaced(before, native.owned_by(place.scope), entries.of_type(made, "mcp_tool"))
     if after == before:
         return file, file.text
     return file, json_edit.with_value(file.text, "hooks", after or None)
@@ -353,8 +343,6 @@ def _ignore(place: Place) -> None:
 
 
 # --- What it will mean for each event -----------------------------------------------------------------------
-# How each event of a scope will run once its hooks are adopted, and which events that makes faster.
-#
 #     warm     what is kept ready (Python, Node, uv) gains its interpreter's start; what isn't gains nothing
 #     cold     waits for a process of ours, which takes about as long as Claude Code needs to start
 #              WORTH_A_START Python hooks at once; all others run as they do natively, after that wait
@@ -432,18 +420,10 @@ def kind_of(entry: dict[str, Any], env: dict[str, str], cwd: str) -> str:
 
 def left(stay: Hooks, slow: Sequence[Slow]) -> list[StaysNative]:
     """Return the hooks that stay in the settings, each with its reason ("": it could be adopted)."""
-    reasons = {id(own.entry): own.why for own in slow}
-    natives = native.left(stay)
-    own = [entry for _, _, entry in entries.each(stay) if not entries.is_ours(entry)]
-    return [
-        one._replace(why=one.why or reasons.get(id(entry), ""))
-        for one, entry in zip(natives, own, strict=True)
-    ]
+    return [*native.left(stay, {id(one.entry): one.why for one in slow})]
 
 
 class Outlook(NamedTuple):
-    """What becomes of one event."""
-
     event: str
     names: tuple[str, ...]
     is_guard: bool
@@ -479,8 +459,6 @@ def _outlook(
 
 
 # --- `fanout-hooks adopt`: show what would change, ask, do it. ----------------------------------------------
-
-OK = 0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -24,6 +24,8 @@ from fanout_hooks.adoption import check
 from fanout_hooks.adoption.check import PathInUse
 from fanout_hooks.adoption.consent import (
     NONE_ADOPTED,
+    OK,
+    WRONG,
     add_project,
     confirm,
     must_have,
@@ -60,14 +62,9 @@ class Measured(NamedTuple):
     """None where the client has no warm path."""
 
 
-def held(own: Place) -> config.Config:
-    """Return the hooks that a scope has adopted."""
-    return config.load((own.scope,), own.project, own.claude)
-
-
 def measure(own: Place, env: dict[str, str], rounds: int = ROUNDS, only: str | None = None) -> list[Measured]:
     """Measure every event that has adopted hooks. Raises settings.Refused."""
-    found = held(own)
+    found = own.held()
     env = env | {"CLAUDE_PROJECT_DIR": own.project, "CLAUDECODE": "1"}
     loop = Loop()
     runtime = RuntimeState(loop, own.state)
@@ -87,43 +84,41 @@ def _measure(
     sample = sample_event(event, own.project, found)
     raw = inputs.to_stdin(sample)
     hooks = [own.hook for own in run_choose.choose(found, sample)]
-    ways: dict[str, Callable[[], None]] = {
+    ways: dict[str, Callable[[], object]] = {
         "native": lambda: run_natively(hooks, raw, env, own.project),
         "cold": lambda: _cold(own, raw, env),
     }
     if event in events.WARM:
         request = Request(sample, (own.scope,), env, path="warm")
-        ways["warm"] = lambda: _warm(runtime, request)
+        ways["warm"] = lambda: runtime.loop.run(handle(runtime, request))
     medians = by_turns(event, ways, rounds)
     return Measured(event, own.scope, len(hooks), medians["native"], medians["cold"], medians.get("warm"))
 
 
 def by_turns(
-    event: str, ways: dict[str, Callable[[], None]], rounds: int, between: Callable[[], None] = lambda: None
+    event: str, ways: dict[str, Callable[[], object]], rounds: int, between: Callable[[], None] = lambda: None
 ) -> dict[str, float]:
-    """Run an event in each way, by turns; return the median milliseconds of the rounds that count."""
+    """Run an event in each way, by turns; return the median milliseconds of the rounds that count.
+
+    Raises settings.Refused when its hooks don't end.
+    """
     times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(WARM_UP + rounds):
         for name, way in ways.items():
             began = time.perf_counter()
-            _in_time(event, name, way)
+            try:
+                way()
+            except subprocess.TimeoutExpired:
+                raise settings.Refused(
+                    f"{event}: its hooks did not end in {FAR_S:g} s ({name}) and were killed; nothing was "
+                    "kept. `--event` measures another event alone"
+                ) from None
             times[name].append((time.perf_counter() - began) * 1000)
         between()
     return {name: round(statistics.median(some[WARM_UP:]), 1) for name, some in times.items()}
 
 
-def _in_time(event: str, name: str, way: Callable[[], None]) -> None:
-    """Run the hooks of an event in one way. Raises settings.Refused when they don't end."""
-    try:
-        way()
-    except subprocess.TimeoutExpired:
-        raise settings.Refused(
-            f"{event}: its hooks did not end in {FAR_S:g} s ({name}) and were killed; nothing was kept. "
-            "`--event` measures another event alone"
-        ) from None
-
-
-def run_natively(hooks: list[config.Hook], raw: bytes, env: dict[str, str], cwd: str) -> None:
+def run_natively(hooks: Sequence[config.Hook], raw: bytes, env: dict[str, str], cwd: str) -> None:
     """Start all command hooks at once, as the client does, and wait for them. Raises TimeoutExpired."""
     running = [
         subprocess.Popen(
@@ -173,10 +168,6 @@ def _cold(own: Place, raw: bytes, env: dict[str, str]) -> None:
         timeout=FAR_S,
         check=False,
     )
-
-
-def _warm(runtime: RuntimeState, request: Request) -> None:
-    runtime.loop.run(handle(runtime, request))
 
 
 # --- a sample of each event ---------------------------------------------------------------------------------
@@ -233,12 +224,7 @@ def keep(project: str, measured: list[Measured], now: float | None = None) -> st
             "cold_ms": slowest.cold_ms,
             "warm_ms": slowest.warm_ms,
         }
-    data = {
-        "date": day,
-        "python": sys.version.split()[0],
-        "cores": os.cpu_count(),
-        "events": rows,
-    }
+    data = {"date": day, "python": sys.version.split()[0], "cores": os.cpu_count(), "events": rows}
     path = report.baseline_path(project)
     settings.replace(path, (json.dumps(data, indent=2) + "\n").encode(), 0o600)
     return path
@@ -246,7 +232,6 @@ def keep(project: str, measured: list[Measured], now: float | None = None) -> st
 
 # --- `fanout-hooks bench`: native, cold and warm side by side, and the baseline for reports. ----------------
 
-OK, REFUSED = 0, 1
 NOISE = 0.05
 """Closer than this two medians of some rounds are the same."""
 MIN_MS = 0.1
@@ -278,8 +263,8 @@ def run(args: argparse.Namespace) -> int:
     scopes = check.adopted_scopes(project, env)
     if not scopes:
         say(NONE_ADOPTED)
-        return REFUSED
-    must_have(args.event, [hook.event for own in scopes for hook in held(own).hooks])
+        return WRONG
+    must_have(args.event, [hook.event for own in scopes for hook in own.held().hooks])
     if not args.json:
         runs = 3 * (args.rounds + WARM_UP)
         say(f"Each hook is run {runs} times, for real, with a made-up event: what it does is done.")
@@ -303,7 +288,14 @@ def to_text(found: Sequence[Measured], rounds: int, path: PathInUse) -> str:
     parts = [f"Milliseconds an event, the median of {counted}.", _table(found)]
     if path.path == "cold":
         parts.append(f"Here events run cold: {path.why}.")
-    slower = [(one.event, own - one.native_ms) for one in found if _is_slower(one, own := _here(one, path))]
+    here = [
+        (one, one.cold_ms if path.path != "warm" or one.warm_ms is None else one.warm_ms) for one in found
+    ]
+    slower = [
+        (one.event, own_ms - one.native_ms)
+        for one, own_ms in here
+        if compared(one.native_ms, own_ms).endswith("slower")
+    ]
     if slower:
         named = "\n".join(f"  {event} by {ms:.0f} ms" for event, ms in slower)
         undo = "What that buys is order, isolation and the log. `fanout-hooks restore` undoes it."
@@ -325,17 +317,8 @@ def _cell(native_ms: float, own_ms: float | None) -> str:
 
 
 def compared(native_ms: float, own_ms: float) -> str:
-    """Say how much faster or slower than natively."""
     ratio = max(native_ms, MIN_MS) / max(own_ms, MIN_MS)
     if abs(ratio - 1) <= NOISE:
         return "the same"
     times, word = (ratio, "faster") if ratio > 1 else (1 / ratio, "slower")
     return f"{times:.0f}x {word}" if times >= WHOLE_FROM else f"{times:.1f}x {word}"
-
-
-def _here(one: Measured, path: PathInUse) -> float:
-    return one.cold_ms if one.warm_ms is None or path.path != "warm" else one.warm_ms
-
-
-def _is_slower(one: Measured, own_ms: float) -> bool:
-    return compared(one.native_ms, own_ms).endswith("slower")

@@ -16,14 +16,13 @@ from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 from fanout_hooks.adoption import adopt, entries, native, pitfalls
-from fanout_hooks.adoption.consent import add_project, project_of, say, say_json, say_wrapped
+from fanout_hooks.adoption.consent import OK, WRONG, add_project, project_of, say, say_json, say_wrapped
 from fanout_hooks.adoption.native import Hooks
 from fanout_hooks.client import config, events, files, places, policy
 from fanout_hooks.client.places import Place, claude_folder
 from fanout_hooks.client.settings import Refused, read
 from fanout_hooks.log import append as log_append
-from fanout_hooks.warm.command import plain_python, split, which
-from fanout_hooks.warm.interpreter import is_shim
+from fanout_hooks.warm.command import is_shim, plain_python, split, which
 
 # --- The command --------------------------------------------------------------------------------------------
 
@@ -39,14 +38,11 @@ class Finding(NamedTuple):
 
 
 class PathInUse(NamedTuple):
-    """How a project's events are run: warm, cold, or native where nothing is adopted."""
-
     path: Literal["warm", "cold", "native", "off"]
     why: str
 
 
 def findings(project: str, env: dict[str, str]) -> list[Finding]:
-    """Look at all scopes of a project."""
     found: list[Finding] = []
     everywhere: dict[str, Hooks] = {}
     in_force = policy.read(project, claude_folder(env))
@@ -103,10 +99,7 @@ def path_in_use(project: str, env: dict[str, str]) -> PathInUse:
 
 def _calls(own: Place) -> bool:
     """Say whether some entry of a scope asks the server. Scopes with cold events only need none."""
-    held = config.load((own.scope,), own.project, own.claude).hooks
-    if not any(hook.event in events.WARM for hook in held):
-        return True
-    return bool(_server_now(own))
+    return not any(hook.event in events.WARM for hook in own.held().hooks) or bool(_server_now(own))
 
 
 def _switched_off(own: Place) -> bool:
@@ -123,7 +116,7 @@ def _scope(own: Place, hooks: Hooks, env: dict[str, str]) -> Iterator[Finding]:
     is_adopted = native.is_adopted(hooks, own.scope)
     theirs = entries.without_ours(hooks)
     taken = native.runnable(theirs)
-    held = {hook.event for hook in config.load((own.scope,), own.project, own.claude).hooks}
+    held = {hook.event for hook in own.held().hooks}
     slow = adopt.without_gain(taken, held, _server_now(own), own.project) if is_adopted else []
     for left in adopt.left(theirs, slow):
         if left.why:
@@ -140,7 +133,7 @@ def _scope(own: Place, hooks: Hooks, env: dict[str, str]) -> Iterator[Finding]:
 
 
 def _adopted(own: Place, hooks: Hooks, env: dict[str, str]) -> Iterator[Finding]:
-    found = config.load((own.scope,), own.project, own.claude)
+    found = own.held()
     for problem in found.problems:
         yield Finding("wrong", own.hooks, problem.removeprefix(f"{own.hooks}: "))
     wrong = [(hook, why) for hook in found.hooks if (why := _why_it_fails(hook, own.project, env))]
@@ -158,13 +151,10 @@ def _adopted(own: Place, hooks: Hooks, env: dict[str, str]) -> Iterator[Finding]
             "wrong", own.settings, "our entries don't fit hooks.json any more; `adopt` writes them again"
         )
     elif not found.problems:
-        run = f"{_hooks(len(found.hooks))} through fanout"
+        count = len(found.hooks)
+        run = f"{'1 hook runs' if count == 1 else f'{count} hooks run'} through fanout"
         rest = f", {len(wrong)} of them can't do their work"
         yield Finding("note", own.hooks, run + rest) if wrong else Finding("good", own.hooks, run)
-
-
-def _hooks(number: int) -> str:
-    return "1 hook runs" if number == 1 else f"{number} hooks run"
 
 
 def _server_now(own: Place) -> str:
@@ -254,8 +244,6 @@ def _launches(hooks: Hooks, own: Place) -> Iterator[Finding]:
 
 
 # --- `fanout-hooks check`: a line for each finding; exit status 1 when something is wrong. ------------------
-
-OK, WRONG = 0, 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

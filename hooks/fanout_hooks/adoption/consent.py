@@ -1,10 +1,4 @@
-"""A diff short enough to read before agreeing to it: long and repeated parts are abbreviated.
-
-    short_diff.of(diff)          an event's fields in one line, blocks that come again counted, long lines cut
-    short_diff.add_flag(parser)  the flag by which a command's user asks for the whole, or for none
-
-What is left out is said where it was.
-"""
+"""What the commands share: which scopes are meant, showing a change in short, and asking before writing."""
 
 from __future__ import annotations
 
@@ -26,9 +20,13 @@ from fanout_hooks.client.places import Place
 from fanout_hooks.client.settings import Refused
 from fanout_hooks.printable import flat, json_printable, printable
 
+# --- A diff short enough to read before agreeing to it ------------------------------------------------------
+# An event's fields are one line, blocks that come again are counted, long lines cut. What is left out is said
+# where it was.
+
 MAX_LENGTH = 120
 KEPT = 56
-"""Of a line that is longer than LONGEST."""
+"""Of a line that is longer."""
 MIN_REPEATED = 6
 """Lines that must come again together to be counted instead."""
 MAX_OF_TEXT = 12
@@ -46,7 +44,6 @@ def add_flag(parser: argparse.ArgumentParser) -> None:
 
 
 def of(diff: str, *, is_json: bool = True) -> str:
-    """Return a unified diff in short."""
     lines = diff.splitlines()
     short = _repeats_counted(list(_fields_joined(lines))) if is_json else _runs_cut(lines)
     return "".join(f"{_cut(line)}\n" for line in short)
@@ -96,27 +93,16 @@ def _repeats_counted(lines: list[str]) -> Iterator[str]:
 
 def _runs_cut(lines: Iterable[str]) -> Iterator[str]:
     """Cut runs of added or removed lines; a header (`+++ FILE`) is none."""
-    run: list[str] = []
-    for line in lines:
-        if run and line[:1] == run[0][0]:
-            run.append(line)
-            continue
-        yield from _run_cut(run)
-        is_part = line[:1] in {"+", "-"} and not line.startswith(("+++ ", "--- "))
-        run = [line] if is_part else []
-        if not is_part:
-            yield line
-    yield from _run_cut(run)
+    for sign, run in groupby(lines, lambda line: not line.startswith(("+++ ", "--- ")) and line[:1]):
+        own = list(run)
+        if sign in ("+", "-") and len(own) > MAX_OF_TEXT:
+            own[MAX_OF_TEXT // 2 :] = [f"{sign}… {len(own) - MAX_OF_TEXT // 2:,} lines more"]
+        yield from own
 
 
-def _run_cut(run: list[str]) -> list[str]:
-    if len(run) <= MAX_OF_TEXT:
-        return run
-    return [*run[: MAX_OF_TEXT // 2], f"{run[0][0]}… {len(run) - MAX_OF_TEXT // 2:,} lines more"]
+# --- Which scopes are meant, and asking ---------------------------------------------------------------------
 
-
-# --- What the commands share: which scopes are meant, and asking before anything is written. ----------------
-
+OK, WRONG = 0, 1
 DEFAULT_SCOPES = ("user", "local")
 NONE_ADOPTED = "No hooks are adopted here; `fanout-hooks adopt` does it."
 
@@ -126,7 +112,6 @@ def add_project(parser: argparse.ArgumentParser) -> None:
 
 
 def add_scopes(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that say which settings files are meant."""
     parser.add_argument(
         "--scope",
         choices=SCOPES,
@@ -150,7 +135,6 @@ def project_of(args: argparse.Namespace) -> str:
 
 
 def places(args: argparse.Namespace, default: Sequence[str] = DEFAULT_SCOPES) -> list[Place]:
-    """Return the scopes that the arguments name."""
     named = list(args.scope or (["shared"] if args.shared else default))
     if args.shared and "shared" not in named:
         named.append("shared")

@@ -20,12 +20,12 @@ import os
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 from fanout_hooks.adoption import adopt, bench, entries, native
-from fanout_hooks.adoption.consent import add_project, confirm, project_of, say, say_json, say_wrapped
+from fanout_hooks.adoption.consent import OK, add_project, confirm, project_of, say, say_json, say_wrapped
 from fanout_hooks.client import config, events, matchers, places, transcripts
 from fanout_hooks.client import hook_input as inputs
 from fanout_hooks.client.config import Config, Hook
@@ -53,7 +53,7 @@ NOT_COUNTED = -1
 
 
 class Held(NamedTuple):
-    """The hooks of all settings files, and which of them fanout runs already."""
+    """The hooks of all settings files, guards like any other, and which of them fanout runs already."""
 
     hooks: tuple[Hook, ...]
     stays: dict[Hook, str]
@@ -85,7 +85,6 @@ class Row(NamedTuple):
 
 
 def held(project: str, env: dict[str, str]) -> Held:
-    """Read the hooks of all scopes, native and adopted."""
     hooks: list[Hook] = []
     stays: dict[Hook, str] = {}
     adopted: list[Hook] = []
@@ -94,8 +93,8 @@ def held(project: str, env: dict[str, str]) -> Held:
         problems += filter(None, [problem])
         scope = own.scope
         if native.is_adopted(before, scope):
-            run = config.load((scope,), project, own.claude)
-            adopted += run.hooks
+            run = own.held()
+            adopted += map(_unguarded, run.hooks)
             problems += run.problems
         theirs = entries.without_ours(before)
         known = {hook.event for hook in adopted if hook.scope == scope}
@@ -106,8 +105,10 @@ def held(project: str, env: dict[str, str]) -> Held:
         for event, group, entry in entries.each(theirs):
             if entry.get("type", "command") != "command" or not isinstance(entry.get("command"), str):
                 continue
-            alone = config.parse({"hooks": {event: [{**group, "hooks": [_plain(entry)]}]}}, scope)
-            for hook in alone.hooks:
+            # What it starts costs the same without what only the client can do.
+            plain = {key: value for key, value in entry.items() if key not in config.NATIVE_KEYS}
+            alone = config.parse({"hooks": {event: [{**group, "hooks": [plain]}]}}, scope)
+            for hook in map(_unguarded, alone.hooks):
                 hooks.append(hook)
                 why = native.why_native(event, group, entry) or reasons.get(id(entry), "")
                 if why:
@@ -115,13 +116,11 @@ def held(project: str, env: dict[str, str]) -> Held:
     return Held((*hooks, *adopted), stays, frozenset(adopted), tuple(problems))
 
 
-def _plain(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return an entry less what only the client can do: what it starts costs the same."""
-    return {key: value for key, value in entry.items() if key not in config.NATIVE_KEYS}
+def _unguarded(hook: Hook) -> Hook:
+    return hook._replace(guard=False)
 
 
 def conversations(project: str, env: dict[str, str], days: int, now: float) -> list[Transcript]:
-    """Read the transcripts of a project's last days."""
     folder = transcripts.project_folder(project, places.claude_folder(env))
     found = []
     for path in transcripts.find(folder, now - days * DAY_S)[:MAX_TRANSCRIPTS]:
@@ -154,40 +153,36 @@ def counts(read: Sequence[Transcript]) -> dict[str, Counter[str]]:
 def rows(own: Held, counted: dict[str, Counter[str]], project: str) -> Iterator[tuple[Row, dict[str, Any]]]:
     """Yield each row, not measured, with a sample of its event; tools that start equal hooks are one row."""
     for event in dict.fromkeys(hook.event for hook in own.hooks):
-        all_of_it = Config(tuple(hook for hook in own.hooks if hook.event == event))
-        sample = bench.sample_event(event, project, all_of_it)
+        mine = [hook for hook in own.hooks if hook.event == event]
+        sample = bench.sample_event(event, project, Config(tuple(mine)))
         field = events.of(event).matches
-        if event not in TOOL_EVENTS or field is None:
+        if event not in TOOL_EVENTS:
             total = counted[event].total() if event in counted else NOT_COUNTED
             met = str(sample.get(field, "")) if field else ""
-            yield _row(own, all_of_it, sample, met, total), sample
+            yield _row(own, event, started_by(own, sample), met, total), sample
             continue
-        named = {word: 0 for hook in all_of_it.hooks for word in matchers.words_of(hook.matcher) or ()}
+        named = {word: 0 for hook in mine for word in matchers.words_of(hook.matcher) or ()}
         calls = counted[event] or Counter({str(sample[field]): 0, **named})
         sets: dict[tuple[Hook, ...], Counter[str]] = {}
         for tool, count in calls.items():
-            started = tuple(one.hook for one in choose(_unguarded(all_of_it), sample | {field: tool}))
-            if started:
+            if started := started_by(own, sample | {field: tool}):
                 sets.setdefault(started, Counter())[tool] += count
-        for some in sets.values():
+        for started, some in sets.items():
             tools = [tool for tool, _ in some.most_common()]
             shown = ", ".join(tools[:3]) + (f" and {len(tools) - 3} more" if len(tools) > 3 else "")
-            there = sample | {field: tools[0]}
-            yield _row(own, all_of_it, there, shown, some.total()), there
+            yield _row(own, event, started, shown, some.total()), sample | {field: tools[0]}
 
 
-def _unguarded(found: Config) -> Config:
-    return Config(tuple(hook._replace(guard=False) for hook in found.hooks))
+def started_by(own: Held, event: dict[str, Any]) -> tuple[Hook, ...]:
+    return tuple(one.hook for one in choose(Config(own.hooks), event))
 
 
-def _row(own: Held, found: Config, sample: dict[str, Any], tool: str, calls: int) -> Row:
-    started = [one.hook for one in choose(_unguarded(found), sample)]
+def _row(own: Held, event: str, started: Sequence[Hook], tool: str, calls: int) -> Row:
     names = tuple(hook.name for hook in started)
-    original = {hook._replace(guard=False): hook for hook in found.hooks}
-    reasons = [own.stays.get(original[hook], "") for hook in started]
-    is_adopted = any(original[hook] in own.adopted for hook in started)
-    stays = next(iter(reasons), "") if reasons and all(reasons) else ""
-    return Row(found.hooks[0].event, tool, calls, names, None, None, stays, is_adopted)
+    reasons = [own.stays.get(hook, "") for hook in started]
+    stays = reasons[0] if reasons and all(reasons) else ""
+    is_adopted = not own.adopted.isdisjoint(started)
+    return Row(event, tool, calls, names, None, None, stays, is_adopted)
 
 
 # --- Measure ------------------------------------------------------------------------------------------------
@@ -207,39 +202,31 @@ class Given(RuntimeState):
 
 def measured(own: Held, row: Row, sample: dict[str, Any], project: str, env: dict[str, str]) -> Row:
     """Run a row's hooks in rounds, natively and through fanout by turns. Raises Refused when one hangs."""
-    mine = Config(tuple(hook for hook in own.hooks if hook.event == row.event))
-    started = [one.hook for one in choose(_unguarded(mine), sample)]
-    raw = inputs.to_stdin(sample)
-    through = [] if row.stays or row.event not in events.WARM else started
+    started, raw = started_by(own, sample), inputs.to_stdin(sample)
+    through = () if row.stays or row.event not in events.WARM else started
     with tempfile.TemporaryDirectory(prefix="fanout-cost-") as state:
         loop = Loop()
-        runtime = Given(loop, state, Config(tuple(through)))
+        runtime = Given(loop, state, Config(through))
         request = Request(sample, ("cost",), env | {"FANOUT_STATE_DIR": state}, is_logged=False)
-        ways = {"native": lambda: bench.run_natively(started, raw, env, project)}
+        ways: dict[str, Callable[[], object]] = {
+            "native": lambda: bench.run_natively(started, raw, env, project)
+        }
         if through:
-            ways["fanout"] = lambda: _through(runtime, request)
+            ways["fanout"] = lambda: runtime.loop.run(handle(runtime, request)).afterwards()
         try:
-            medians = bench.by_turns(row.event, ways, ROUNDS, lambda: _settle(runtime))
+            medians = bench.by_turns(row.event, ways, ROUNDS, lambda: loop.run(_settled(runtime)))
         finally:
             runtime.close()
     return row._replace(native_ms=medians["native"], fanout_ms=medians.get("fanout"))
 
 
-def _settle(runtime: RuntimeState) -> None:
-    runtime.settle()
-    runtime.loop.run(_ready(runtime))
-
-
-async def _ready(runtime: RuntimeState) -> None:
+async def _settled(runtime: RuntimeState) -> None:
     """Wait as long as things are made ready: between events Claude works, for seconds as a rule."""
+    runtime.settle()
     until = time.monotonic() + READY_S
     await runtime.loop.sleep(BETWEEN_S)
     while runtime.is_settling and time.monotonic() < until:
         await runtime.loop.sleep(BETWEEN_S)
-
-
-def _through(runtime: RuntimeState, request: Request) -> None:
-    runtime.loop.run(handle(runtime, request)).afterwards()
 
 
 def with_client(row: Row) -> Row:
@@ -281,7 +268,6 @@ def with_log(found: Sequence[Row], project: str, days: int, now: float) -> list[
 
 # --- The command --------------------------------------------------------------------------------------------
 
-OK = 0
 NOTHING = "No command hooks are in the settings of this project or user: they cost nothing."
 
 
@@ -350,7 +336,8 @@ def _summary(found: Sequence[Row]) -> Iterator[str]:
         (row.calls for row in tools), default=0
     )
     if tools and calls:
-        after = sum(_after_ms(row) * row.calls for row in tools) / 1000
+        own = ((row.native_ms or 0.0) if row.fanout_ms is None else row.fanout_ms for row in tools)
+        after = sum(ms * row.calls for ms, row in zip(own, tools, strict=True)) / 1000
         yield (
             f"A tool call waits {before / calls * 1000:.0f} ms for its hooks, {before:.1f} s in all. "
             f"Through fanout: {after / calls * 1000:.0f} ms, {after:.1f} s. What Claude Code itself takes is "
@@ -363,10 +350,6 @@ def _summary(found: Sequence[Row]) -> Iterator[str]:
     for why in dict.fromkeys(row.stays for row in found if row.stays):
         names = ", ".join(dict.fromkeys(row.event for row in found if row.stays == why))
         yield f"Stays native: {names}: {why}"
-
-
-def _after_ms(row: Row) -> float:
-    return (row.native_ms or 0.0) if row.fanout_ms is None else row.fanout_ms
 
 
 def _about(row: Row) -> str:

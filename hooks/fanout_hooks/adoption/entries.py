@@ -83,7 +83,6 @@ class Registration(NamedTuple):
 
 
 def adopted(hooks: Sequence[config.Hook], to: Registration) -> dict[str, list[Group]]:
-    """Return the groups that run these hooks, by event."""
     made: dict[str, list[Group]] = {}
     for event in dict.fromkeys(hook.event for hook in hooks):
         own = [hook for hook in hooks if hook.event == event]
@@ -94,17 +93,8 @@ def adopted(hooks: Sequence[config.Hook], to: Registration) -> dict[str, list[Gr
     return made
 
 
-def calls_only(groups: dict[str, list[Group]]) -> dict[str, list[Group]]:
-    """Return the calls to the server alone, for a file beside the one that holds the sentinels."""
-    return _only(groups, "mcp_tool")
-
-
-def sentinels_only(groups: dict[str, list[Group]]) -> dict[str, list[Group]]:
-    """Return what needs no server: in a committed file a missing one would be an error at each event."""
-    return _only(groups, "command")
-
-
-def _only(groups: dict[str, list[Group]], kind: str) -> dict[str, list[Group]]:
+def of_type(groups: dict[str, list[Group]], kind: str) -> dict[str, list[Group]]:
+    """Return the calls to the server alone ("mcp_tool"), or the sentinels ("command")."""
     found = {
         event: [
             {**group, "hooks": kept}
@@ -358,7 +348,6 @@ def group_problem(group: dict[str, Any]) -> str:
 
 
 def entry_problem(entry: Any) -> str:
-    """Return why Claude Code doesn't take an entry, or ""."""
     kind = entry.get("type") if isinstance(entry, dict) else None
     if not isinstance(kind, str) or kind not in NEEDED:
         return f"its type must be one of {', '.join(NEEDED)}, not {kind!r}"
@@ -391,17 +380,7 @@ def _holds_guards(value: Any, depth: int = _DEPTH) -> bool:
     return depth > 0 and any(_holds_guards(one, depth - 1) for one in value.values())
 
 
-# --- The log and the gate -----------------------------------------------------------------------------------
-# The log and the gate, for users without hooks: what `fanout install` and the plugin
-# register.
-#     log_and_gate_entries(Wanted())   -> {"PreToolUse": [group, ...], ...}
-#     with_log_and_gate(hooks)         -> the `hooks` of a settings file with our groups
-#     without_log_and_gate(hooks)      -> the same without them; adopted hooks stay
-#     plugin_hooks()                   -> the content of hooks/hooks.json; `make generate` writes it
-#
-# All pure. client/settings.py reads and writes the file, client/json_edit.py puts `hooks` into its text and
-# shows the change.
-#
+# --- The log and the gate, for users without hooks: what `fanout install` and the plugin register. ----------
 # Nothing runs twice where the plugin is on and the settings hold the same: the plugin's entries say where
 # they come from, and stand down (client/places.py). Where two settings files do, the first to come runs the
 # event.
@@ -414,34 +393,21 @@ TIMEOUT_S = 30.0
 """For a server that is starting; the gate itself waits a quarter of a second."""
 
 
-class Wanted(NamedTuple):
-    """What of it is registered; with neither there is no entry at all."""
-
-    log: bool = True
-    gate: bool = True
-    mode: str = MODE
-    """The gate's, unless environment, project or user set another."""
-
-
-BOTH = Wanted()
-
-
 def log_and_gate_entries(
-    wanted: Wanted = BOTH, server: str = SERVER, launch: Launch | None = None
+    *, with_log: bool = True, with_gate: bool = True, launch: Launch | None = None
 ) -> dict[str, list[Group]]:
     """Return our groups by event; our own process is started as `launch` says, else as this one was."""
-    own = launch or Launch.own()
+    own, mode = launch or Launch.own(), MODE if with_gate else "off"
     found = f"p={shlex.quote(own.python)}; m={shlex.quote(own.script)}"
-    mode = wanted.mode if wanted.gate else "off"
-    given, words = {"fanout_gate": mode}, f"--gate {shlex.quote(mode)}"
-    if not wanted.log:
+    given, words = {"fanout_gate": mode}, f"--gate {mode}"
+    if not with_log:
         given, words = given | {"fanout_log": "off"}, f"{words} --log off"
-    matchers = gate.ENTRIES if wanted.gate else LOG_ENTRIES if wanted.log else {}  # the gate's hold the log's
-    return _own_groups(matchers, server, given, found, words, "fanout uninstall")
+    matchers = gate.ENTRIES if with_gate else LOG_ENTRIES if with_log else {}  # the gate's hold the log's
+    return _own_groups(matchers, SERVER, given, found, words, "fanout uninstall")
 
 
 def plugin_hooks() -> dict[str, Any]:
-    """Return what the plugin registers: the gate alone, standing down beside settings that hold it too."""
+    """Return the content of hooks/hooks.json: the gate, standing down beside settings that hold it too."""
     given = {"fanout_gate": MODE, "fanout_from": "plugin"}
     words = f"--gate {MODE} --from plugin"
     advice = "claude plugin uninstall fanout"
@@ -470,15 +436,7 @@ def _own_groups(
     }
 
 
-def with_log_and_gate(
-    hooks: dict[str, Any], wanted: Wanted = BOTH, server: str = SERVER, launch: Launch | None = None
-) -> dict[str, Any]:
-    """Return `hooks` with our groups, whatever version of them was there before."""
-    return joined(without_log_and_gate(hooks), log_and_gate_entries(wanted, server, launch))
-
-
 def without_log_and_gate(hooks: dict[str, Any]) -> dict[str, Any]:
-    """Return `hooks` less the log and the gate."""
     return without(hooks, lambda entry: is_ours(entry) and is_log_and_gate(entry))
 
 

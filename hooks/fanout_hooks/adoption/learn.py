@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
-import time
 from typing import Any, NamedTuple
 
 from fanout_hooks.adoption import adopt, check, native
-from fanout_hooks.adoption.consent import NONE_ADOPTED, add_project, confirm, project_of, say
+from fanout_hooks.adoption.consent import NONE_ADOPTED, OK, add_project, confirm, project_of, say
 from fanout_hooks.client import config, json_edit, settings
 from fanout_hooks.client.places import Place
 from fanout_hooks.learn import memory
@@ -58,7 +56,7 @@ def plan_lesson(place: Place, env: dict[str, str]) -> Lesson:
 def _learned(place: Place, env: dict[str, str]) -> list[Learned]:
     """Return what is known of each hook, in the file's order. Raises settings.Refused."""
     found = []
-    held = config.load((place.scope,), place.project, place.claude)
+    held = place.held()
     if held.problems:
         raise settings.Refused(f"{held.problems[0]}; fix it first, `fanout-hooks check` has the details")
     known = Memory(memory.path_of(place.state, place.project))
@@ -71,24 +69,20 @@ def _learned(place: Place, env: dict[str, str]) -> list[Learned]:
 
 
 def _of(hook: config.Hook, record: Record | None, place: Place) -> Learned:
+    learned = Learned(hook.event, hook.name, (), (), "")
     if record is None:
-        note = "no plain Python, so it can't be watched: declare what it reads and writes"
-        return Learned(hook.event, hook.name, (), (), note)
+        why = "no plain Python, so it can't be watched: declare what it reads and writes"
+        return learned._replace(note=why)
     if not record.is_learned:
-        return Learned(hook.event, hook.name, (), (), f"seen {record.runs} times; twice is needed")
-    note = (
-        "starts programs or uses libraries whose files can't be seen"
-        if record.spawns or record.opaque
-        else ""
-    )
+        return learned._replace(note=f"seen {record.runs} times; twice is needed")
     if len(record.reads) + len(record.writes) > MAX_PATHS:
-        return Learned(
-            hook.event, hook.name, (), (), f"touches more than {MAX_PATHS} files: declare patterns"
-        )
+        return learned._replace(note=f"touches more than {MAX_PATHS} files: declare patterns")
     reads, writes = (
         tuple(sorted(_short(path, place) for path in some)) for some in (record.reads, record.writes)
     )
-    return Learned(hook.event, hook.name, reads, writes, note)
+    is_hidden = record.spawns or record.opaque
+    note = "starts programs or uses libraries whose files can't be seen" if is_hidden else ""
+    return learned._replace(reads=reads, writes=writes, note=note)
 
 
 def _short(path: str, place: Place) -> str:
@@ -102,28 +96,17 @@ def _declared(entry: dict[str, Any], learned: Learned) -> dict[str, Any]:
     more = {}
     for key, paths in (("reads", learned.reads), ("writes", learned.writes)):
         known = entry.get(key) or []
-        new = [path for path in paths if isinstance(known, list) and path not in known]
-        if new:
-            more[key] = [*(known if isinstance(known, list) else []), *new]
+        if new := [path for path in paths if path not in known]:
+            more[key] = [*known, *new]
     return {**entry, **more}
 
 
 # --- `fanout-hooks learn`: what was seen of each hook; with consent it is written into hooks.json. ----------
 
-OK = 0
-LOOK_S = 0.5
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_project(parser)
     parser.add_argument("--yes", action="store_true", help="don't ask")
-    parser.add_argument(
-        "--watch",
-        type=float,
-        default=0.0,
-        metavar="SECONDS",
-        help="wait this long for hooks that have not been seen twice, while you work in a session",
-    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -132,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
     if not scopes:
         say(NONE_ADOPTED)
         return OK
-    lessons = _watched(scopes, env, args.watch)
+    lessons = [(own, plan_lesson(own, env)) for own in scopes]
     for own, lesson in lessons:
         _show(own, lesson)
     changes = [(own, lesson) for own, lesson in lessons if lesson.text != lesson.hooks.text]
@@ -143,24 +126,6 @@ def run(args: argparse.Namespace) -> int:
             settings.write(lesson.hooks, lesson.text, own.state)
             say(f"{own.hooks}: written")
     return OK
-
-
-def _watched(scopes: list[Place], env: dict[str, str], seconds: float) -> list[tuple[Place, Lesson]]:
-    until = time.monotonic() + seconds
-    waiting = -1
-    while True:
-        lessons = [(own, plan_lesson(own, env)) for own in scopes]
-        left = sum(_is_waited_for(one) for _, lesson in lessons for one in lesson.learned)
-        if left == 0 or time.monotonic() >= until:
-            return lessons
-        if left != waiting:
-            sys.stderr.write(f"waiting for {left} hook{'s' * (left != 1)} to be seen twice\n")
-            waiting = left
-        time.sleep(LOOK_S)
-
-
-def _is_waited_for(one: Learned) -> bool:
-    return one.note.startswith("seen ")
 
 
 def _show(own: Place, lesson: Lesson) -> None:

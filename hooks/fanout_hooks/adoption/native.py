@@ -5,7 +5,7 @@ Pure: `hooks` objects in, `hooks` objects out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from fanout_hooks.adoption import entries
@@ -61,15 +61,13 @@ def runnable(hooks: Hooks) -> Hooks:
     return taken
 
 
-def left(hooks: Hooks) -> Iterator[StaysNative]:
+def left(hooks: Hooks, reasons: Mapping[int, str]) -> Iterator[StaysNative]:
+    """Yield the hooks that stay in the settings; `reasons` are more, by the entry's id()."""
     for event, group, entry in entries.each(hooks):
         if not entries.is_ours(entry):
-            name = config.short_name(entry, group) if _has_words(entry) else str(entry.get("type"))
-            yield StaysNative(event, name, why_native(event, group, entry))
-
-
-def _has_words(entry: dict[str, Any]) -> bool:
-    return bool(entry.get("command") or entry.get("url"))
+            has_words = entry.get("command") or entry.get("url")
+            name = config.short_name(entry, group) if has_words else str(entry.get("type"))
+            yield StaysNative(event, name, why_native(event, group, entry) or reasons.get(id(entry), ""))
 
 
 def owned_by(scope: str) -> Callable[[Any], bool]:
@@ -93,7 +91,6 @@ def is_adopted(hooks: Hooks, scope: str) -> bool:
 
 
 def plain_entry(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return a hook without what only hooks.json says of it."""
     return {key: value for key, value in entry.items() if key not in OUR_KEYS}
 
 
@@ -126,7 +123,6 @@ def with_new(known: Hooks, taken: Hooks) -> Hooks:
 
 
 def changed(hooks: Hooks, change: Callable[[str, dict[str, Any]], dict[str, Any]]) -> Hooks:
-    """Return `hooks` with `change(event, entry)` for each entry."""
     return {
         event: [{**group, "hooks": [change(event, entry) for entry in group["hooks"]]} for group in groups]
         for event, groups in hooks.items()
@@ -134,7 +130,6 @@ def changed(hooks: Hooks, change: Callable[[str, dict[str, Any]], dict[str, Any]
 
 
 def is_guard(event: str, entry: dict[str, Any]) -> bool:
-    """Say whether a hook blocks when it fails."""
     return entry.get("onFailure") == "block" and events.of(event).heeds_on_failure
 
 

@@ -130,7 +130,6 @@ def failed(hook: dict[str, Any], event: str, why: str) -> tuple[int, str, str]:
 
 
 def blocks(hook: dict[str, Any], event: str) -> bool:
-    """Say whether a hook objects when it fails."""
     return of(event).heeds_on_failure and (bool(hook.get("guard")) or hook.get("onFailure") == "block")
 
 

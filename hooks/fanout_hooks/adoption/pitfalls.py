@@ -196,10 +196,8 @@ def failures(records: Iterable[dict[str, Any]]) -> list[str]:
         failed = [hook for hook in last if hook.get("timed_out") or hook.get("exit") not in (0, 2)]
         if failed:
             how = "cut at its timeout" if failed[-1].get("timed_out") else f"exit {failed[-1].get('exit')}"
-            error = (
-                json.dumps(str(failed[-1]["error"]), ensure_ascii=False) if failed[-1].get("error") else ""
-            )
-            said = f": {error}" if error else ""
+            error = failed[-1].get("error")
+            said = f": {json.dumps(str(error), ensure_ascii=False)}" if error else ""
             found.append(
                 f"{event}: {name} failed in {len(failed)} of its last {len(last)} runs, last {how}{said}"
             )

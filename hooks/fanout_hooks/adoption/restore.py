@@ -14,29 +14,17 @@ import os
 from contextlib import suppress
 from typing import NamedTuple
 
-from fanout_hooks.adoption import adopt as adoption_adopt
-from fanout_hooks.adoption import consent, entries, native
-from fanout_hooks.adoption.adopt import (
-    beside_original,
-    forget_beside,
-    hooks_of,
-    is_made_for_calls,
-    keep_beside,
-    must_be_there,
-    original_in,
-)
-from fanout_hooks.adoption.consent import add_scopes, confirm, places, say, say_diff, say_wrapped, some
+from fanout_hooks.adoption import adopt, consent, entries, native
+from fanout_hooks.adoption.adopt import hooks_of, original_in
+from fanout_hooks.adoption.consent import OK, add_scopes, confirm, places, say, say_diff, say_wrapped, some
 from fanout_hooks.adoption.native import Hooks
 from fanout_hooks.client import files, json_edit, settings
-from fanout_hooks.client import settings as client_settings
 from fanout_hooks.client.config import SCOPES
 from fanout_hooks.client.places import IGNORED, Place, must_stay_in_project
 from fanout_hooks.client.settings import Edited, Refused
 
 
 class Restoration(NamedTuple):
-    """What would be written."""
-
     settings: settings.File
     settings_text: str
     hooks: settings.File
@@ -58,7 +46,7 @@ def plan_restoration(place: Place, copy: str = "") -> Restoration | None:
     if not native.is_adopted(before, place.scope):
         return None
     must_stay_in_project(place)
-    known = adoption_adopt.as_hooks_json(place, copy) if copy else _known(place)
+    known = adopt.as_hooks_json(place, copy) if copy else _known(place)
     rest = entries.without(before, native.owned_by(place.scope))
     text, is_exact = _restored(file, known, rest)
     beside, beside_text = without_calls(place)
@@ -98,19 +86,19 @@ def finish(place: Place) -> None:
 
 def take_out_calls(place: Place, file: settings.File, text: str) -> None:
     """Write what `without_calls` returned: the committed sentinels run the hooks from then on."""
-    if text != file.text and (json.loads(text) or not is_made_for_calls(place)):
+    if text != file.text and (json.loads(text) or not adopt.is_made_for_calls(place)):
         settings.write(file, text, place.state)
     elif text != file.text:
         settings.remove(file, place.state)
-    forget_beside(place)
+    adopt.forget_beside(place)
 
 
 def _known(place: Place) -> settings.File:
     try:
         known = settings.read(place.hooks)
     except settings.Refused as broken:
-        raise settings.Refused(f"{broken}. {adoption_adopt.way_back(place)}") from None
-    must_be_there(known, place)
+        raise settings.Refused(f"{broken}. {adopt.way_back(place)}") from None
+    adopt.must_be_there(known, place)
     return known
 
 
@@ -122,12 +110,12 @@ def _restored(file: settings.File, known: settings.File, rest: Hooks) -> Edited:
     taken = native.still_there(native.runnable(was), held)
     stay = entries.less(was, (entry for _, _, entry in entries.each(taken)))
     if not original or _others(rest) != _others(stay) or held != native.plain(taken):
-        return client_settings.with_hooks(text, entries.joined(held, rest))._replace(is_exact=False)
+        return settings.with_hooks(text, entries.joined(held, rest))._replace(is_exact=False)
     if entries.only_ours(rest) == entries.only_ours(was):
         return Edited(text, is_exact=True)
     # Entries of another scope, or of the gate, came or went since.
     merged = entries.joined(entries.without_ours(was), entries.only_ours(rest))
-    return client_settings.with_hooks(text, merged)
+    return settings.with_hooks(text, merged)
 
 
 def _others(hooks: Hooks) -> Hooks:
@@ -144,11 +132,11 @@ def without_calls(place: Place) -> tuple[settings.File | None, str]:
     after = entries.without(before, native.owned_by(place.scope))
     if after == before:
         return file, file.text
-    written = "" if is_made_for_calls(place) else beside_original(place)
+    written = "" if adopt.is_made_for_calls(place) else adopt.beside_original(place)
     text = json_edit.with_text(file.text, "hooks", written) if written else file.text
     if written and json.loads(written) == after:
         return file, text
-    return file, client_settings.with_hooks(text, after).text
+    return file, settings.with_hooks(text, after).text
 
 
 def _update_sentinels(place: Place, original: str) -> None:
@@ -160,7 +148,7 @@ def _update_sentinels(place: Place, original: str) -> None:
     elif place.settings == committed.beside:
         with suppress(FileNotFoundError):
             kind = files.read(committed.warm).decode().partition("\n")[0]
-            keep_beside(committed, kind, original)
+            adopt.keep_beside(committed, kind, original)
 
 
 def _tidy(place: Place) -> None:
@@ -173,7 +161,8 @@ def _tidy(place: Place) -> None:
         [".gitignore", "state"],
     ):
         is_ours = sorted(files.read(ignore).decode().split()) == sorted(IGNORED)
-        if is_ours and not _entries(os.path.join(place.folder, "state")):
+        state = os.path.join(place.folder, "state")
+        if is_ours and not (os.path.isdir(state) and os.listdir(state)):
             os.unlink(ignore)
     for folder in (os.path.dirname(place.originals), place.folder):
         if os.path.isdir(folder):
@@ -182,13 +171,7 @@ def _tidy(place: Place) -> None:
             os.rmdir(folder)
 
 
-def _entries(folder: str) -> list[str]:
-    return os.listdir(folder) if os.path.isdir(folder) else []
-
-
 # --- `fanout-hooks restore`: show what would come back, ask, do it. -----------------------------------------
-
-OK = 0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

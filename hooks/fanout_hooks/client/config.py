@@ -45,8 +45,6 @@ NATIVE_KEYS = ("if", "async", "asyncRewake", "once", "shell", "holdsTools", "clo
 
 
 class Hook(NamedTuple):
-    """One hook, as its owner wrote it."""
-
     name: str
     event: str
     scope: str
@@ -76,8 +74,6 @@ class Hook(NamedTuple):
 
 
 class Config(NamedTuple):
-    """What was read, and what was wrong with it."""
-
     hooks: tuple[Hook, ...] = ()
     problems: tuple[str, ...] = ()
 
@@ -164,7 +160,6 @@ def _entries(
 
 
 def why_bad(entry: dict[str, Any]) -> str:
-    """Return what is wrong with one hook entry, or ""."""
     kind = entry.get("type", "command")
     if kind not in ("command", "http"):
         return (
@@ -187,10 +182,6 @@ def why_bad(entry: dict[str, Any]) -> str:
     return ""
 
 
-def _is_guard(entry: dict[str, Any]) -> bool:
-    return bool(entry.get("guard")) or entry.get("onFailure") == "block"
-
-
 def why_unmatched(event: str, matcher: str) -> str:
     """Return why a matcher can't be read as the client reads it, or ""."""
     row = events.of(event)
@@ -206,7 +197,7 @@ def is_timeout(value: object, at_most: float = float("inf")) -> bool:
 
 
 def _hook(entry: dict[str, Any], event: str, group: dict[str, Any], scope: str) -> Hook:
-    args = entry.get("args")
+    args, blocks = entry.get("args"), entry.get("guard") or entry.get("onFailure") == "block"
     headers = {str(key): str(value) for key, value in (entry.get("headers") or {}).items()}
     return Hook(
         name=str(entry.get("name") or short_name(entry, group)),
@@ -226,7 +217,7 @@ def _hook(entry: dict[str, Any], event: str, group: dict[str, Any], scope: str) 
         after=tuple(entry.get("after") or ()),
         isolate=bool(entry.get("isolate")),
         guard=bool(entry.get("guard")),
-        on_failure="block" if _is_guard(entry) and events.of(event).heeds_on_failure else "continue",
+        on_failure="block" if blocks and events.of(event).heeds_on_failure else "continue",
         status=str(entry.get("statusMessage") or ""),
     )
 

@@ -1,11 +1,15 @@
-"""Read files that a repository may have planted (regular, bounded, never blocking), and replace files whole.
+"""Read files that a repository may have planted (regular, bounded, never blocking); replace and lock our own.
 
     read(path, at_most)                 OSError for a FIFO, a device, a link, what is larger
     read(path, at_most, follow=True)    a link counts as what it leads to: settings files may be links
     replace(path, data)                 readers find the old or the new; a link is replaced, not followed
+    own(path)                           a descriptor of a file of ours, whose folder is made with it
+    lock(fd, until, look_s)             one writer at a time
 
 A FIFO opened without O_NONBLOCK holds its reader up for ever. What lies below a project's root and is read as
 source goes through fanout_mcp.source.read, which follows no link on the way either.
+
+Windows, where no hook runs, has no locks and not all flags: one user's reports and settings are used there.
 """
 
 from __future__ import annotations
@@ -13,9 +17,27 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from typing import BinaryIO
 
-from fanout_hooks.portable import flags
+try:
+    import fcntl as fcntl  # noqa: PLC0414 - for others to import
+except ImportError:
+    from types import SimpleNamespace
+
+    names = ("LOCK_EX", "LOCK_SH", "LOCK_NB", "LOCK_UN")
+    fcntl = SimpleNamespace(  # type: ignore[assignment]
+        **dict.fromkeys(names, 0), flock=lambda *_: None, lockf=lambda *_: None
+    )
+
+
+def flags(*names: str) -> int:
+    """Return the flags of `os.open` by name, without those that the system doesn't have."""
+    value = 0
+    for name in names:
+        value |= getattr(os, name, 0)
+    return value
+
 
 FLAGS = flags("O_RDONLY", "O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY")
 NO_LINK = flags("O_NOFOLLOW")
@@ -57,28 +79,46 @@ def replace(path: str, data: bytes) -> None:
     Not synced: after a power cut it may be empty, which its readers must treat as missing.
     """
     beside = f"{path}.{os.getpid()}.tmp"
+    remove(beside)  # a process of the same number died over it, or it was planted
     try:
-        with os.fdopen(_begun(beside), "wb") as file:
+        with os.fdopen(os.open(beside, NEW, 0o600), "wb") as file:
             file.write(data)
         os.replace(beside, path)
     except OSError:
-        _remove(beside)
+        remove(beside)
         raise
 
 
-def _begun(path: str) -> int:
+def own(path: str, how: int = OWN) -> int:
+    """Open a file that only this user can read, in a folder that is made with it. Raises OSError."""
     try:
-        return os.open(path, NEW, 0o600)
-    except FileExistsError:  # a process of the same number died over it, or it was planted
-        os.unlink(path)
-        return os.open(path, NEW, 0o600)
+        return os.open(path, how, 0o600)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        return os.open(path, how, 0o600)
 
 
-def _remove(path: str) -> None:
+def remove(path: str) -> None:
+    """Remove a file, if it is there and can be removed."""
     try:
         os.unlink(path)
     except OSError:
         return
+
+
+def lock(fd: int, until: float, look_s: float) -> bool:
+    """Take a file's lock, by `until` on the monotonic clock at the latest; say whether it was to be had."""
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(look_s)
+        except OSError:
+            return False  # a file system without locks
+        else:
+            return True
 
 
 def folder_in(project: str, *names: str) -> str:

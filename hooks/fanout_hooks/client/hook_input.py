@@ -46,7 +46,6 @@ def mcp_input(event: str, scopes: tuple[str, ...]) -> dict[str, str]:
 
 
 def from_input(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Rebuild the event from the arguments of an mcp_tool call."""
     event: dict[str, Any] = {}
     for name, form, optional in fields_of(str(arguments.get("hook_event_name", ""))):
         given = arguments.get(name, "")
@@ -95,24 +94,9 @@ def from_stdin(raw: bytes) -> dict[str, Any] | None:
 
 
 IDENTIFYING = (
-    "session_id",
-    "hook_event_name",
-    "prompt_id",
-    "tool_use_id",
-    "agent_id",
-    "message_id",
-    "index",
-    "prompt",
-    "message",
-    "trigger",
-    "source",
-    "file_path",
-    "stop_hook_active",
-    "last_assistant_message",
-    "command_args",
-    "compact_summary",
-    "error",
-)
+    "session_id hook_event_name prompt_id tool_use_id agent_id message_id index prompt message trigger "
+    "source file_path stop_hook_active last_assistant_message command_args compact_summary error"
+).split()
 
 
 def claim_name(event: dict[str, Any], scopes: str, part: str = "") -> str:
@@ -123,11 +107,8 @@ def claim_name(event: dict[str, Any], scopes: str, part: str = "") -> str:
     import hashlib
 
     calls = event.get("tool_calls")
-    ids = (
-        [call.get("tool_use_id") for call in calls if isinstance(call, dict)]
-        if isinstance(calls, list)
-        else []
-    )
+    calls = calls if isinstance(calls, list) else []
+    ids = [call.get("tool_use_id") for call in calls if isinstance(call, dict)]
     parts = [event.get(name) or "" for name in IDENTIFYING]
     text = json.dumps([scopes, part, parts, ids], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -3,6 +3,7 @@
     with_item(text, ("hooks", "Stop"), {...})              at the end of that list
     with_member(text, ("mcpServers", "fanout"), {...})     under that key, which isn't there yet
     without(text, ("hooks", "Stop", 1))                    a member or an item
+    with_value(text, "hooks", {...})                       another value of a key of the outermost object
 
 Rules:
 1. Text is put in or cut out, never rewritten. Cutting what was added last gives the old text, in every
@@ -74,17 +75,22 @@ def root(text: str) -> Container:
 def with_item(text: str, keys: Keys, value: Any) -> str:
     """Return the text with a value at the end of a list; the list is made where there is none."""
     _, depth = _reach(text, keys)
-    return _added(text, keys, value if depth == len(keys) else [value])
+    return with_member(text, keys, value if depth == len(keys) else [value])
 
 
 def with_member(text: str, keys: Keys, value: Any) -> str:
     """Return the text with a value under a key that isn't there; objects around it are made."""
-    return _added(text, keys, value)
+    way, depth = _reach(text, keys)
+    for key in reversed(keys[depth + 1 :]):
+        value = {key: value}
+    unit, line = unit_of(text), new_line(text)
 
+    def written(indent: str | None) -> str:
+        if indent is None:
+            return json.dumps(value, ensure_ascii=False)
+        return json.dumps(value, ensure_ascii=False, indent=unit).replace("\n", line + indent)
 
-def with_written(text: str, key: str, written: str) -> str:
-    """Return the text with a new member of the outermost object whose value is written already."""
-    return _put(text, [root(text)], key, lambda _: written)
+    return _put(text, way, keys[depth] if depth < len(keys) else None, written)
 
 
 def without(text: str, keys: Keys) -> str:
@@ -105,7 +111,6 @@ def without(text: str, keys: Keys) -> str:
 
 
 def new_line(text: str) -> str:
-    """Return how the file ends its lines."""
     return "\r\n" if "\r\n" in text else "\n"
 
 
@@ -120,20 +125,6 @@ def unit_of(text: str) -> str:
     top = root(text)
     lead = text[top.start + 1 : top.parts[0].start] if top.parts else ""
     return lead.rpartition("\n")[2] or UNIT if "\n" in lead else UNIT
-
-
-def _added(text: str, keys: Keys, value: Any) -> str:
-    way, depth = _reach(text, keys)
-    for key in reversed(keys[depth + 1 :]):
-        value = {key: value}
-    unit, line = unit_of(text), new_line(text)
-
-    def written(indent: str | None) -> str:
-        if indent is None:
-            return json.dumps(value, ensure_ascii=False)
-        return json.dumps(value, ensure_ascii=False, indent=unit).replace("\n", line + indent)
-
-    return _put(text, way, keys[depth] if depth < len(keys) else None, written)
 
 
 def _reach(text: str, keys: Keys) -> tuple[list[Container], int]:
@@ -190,16 +181,10 @@ def _skip(text: str, at: int) -> int:
     return at
 
 
-# --- Changes one key of the outermost object in the text of a JSON file: the rest stays as it is. -----------
-#     with_value(text, "hooks", {...})    the value in the file's own indentation
-#     with_text(text, "hooks", "{}")      the value as it is given
-#     value_text(text, "hooks")           the value as it is written
-#
-# The text is valid JSON of one object (settings.read refuses everything else). json_edit.py goes deeper.
+# --- One key of the outermost object ------------------------------------------------------------------------
 
 
 def value_text(text: str, key: str) -> str | None:
-    """Return a value as it is written in the file."""
     part = root(text).part(key)
     return text[part.value : part.end] if part else None
 
@@ -211,7 +196,7 @@ def with_text(text: str, key: str, value: str | None) -> str:
         return text[: part.value] + value + text[part.end :]
     if part:
         return without(text, (key,))
-    return text if value is None else with_written(text, key, value)
+    return text if value is None else _put(text, [root(text)], key, lambda _: value)
 
 
 def with_value(text: str, key: str, value: Any) -> str:
@@ -229,12 +214,10 @@ def formatted(text: str, value: Any) -> str:
 
 
 def formatted_file(value: Any) -> str:
-    """Write a whole file of ours."""
     return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
 
 
 def diff(path: str, before: str, after: str) -> str:
-    """Return the change as a unified diff."""
     lines = difflib.unified_diff(
         before.splitlines(keepends=True), after.splitlines(keepends=True), path, path, n=2
     )

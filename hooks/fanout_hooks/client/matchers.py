@@ -35,23 +35,12 @@ ALIASES = {
     "ReadMcpResourceDir": "ReadMcpResourceDirTool",
     "ProposeGoal": "SetGoal",
 }
-FAMILY = {"ArtifactComments": "Artifact", "ArtifactData": "Artifact", "ArtifactCheck": "Artifact"}
-MEMBERS = {
-    "Artifact": {
-        "comments": "ArtifactComments",
-        "reply": "ArtifactComments",
-        "resolve": "ArtifactComments",
-        "watch": "ArtifactComments",
-        "unwatch": "ArtifactComments",
-        "status": "ArtifactComments",
-        "resume_replies": "ArtifactComments",
-        "read_db": "ArtifactData",
-        "write_db": "ArtifactData",
-        "verify": "ArtifactCheck",
-        "preview": "ArtifactCheck",
-    }
+FAMILY = {
+    "ArtifactComments": "comments reply resolve watch unwatch status resume_replies",
+    "ArtifactData": "read_db write_db",
+    "ArtifactCheck": "verify preview",
 }
-"""Of a tool, which member of its family each `action` belongs to."""
+"""The members of the Artifact tool's family, with the `action`s of Artifact that belong to each."""
 STOOD_IN = {"Monitor": "Bash"}
 STAND_IN_EVENTS = ("PreToolUse", "PermissionRequest")
 NAME_LISTS = re.compile(r"[a-zA-Z0-9_|, -]+\Z")
@@ -129,11 +118,10 @@ def why_unread(matcher: str, *, lists_names: bool = True) -> str:
 
 
 def _family(value: str, given: Any) -> list[str]:
-    found = [FAMILY[value]] if value in FAMILY else []
-    action = given.get("action") if value in MEMBERS and isinstance(given, dict) else None
-    if isinstance(action, str) and action in MEMBERS[value]:
-        found.append(MEMBERS[value][action])
-    return found
+    if value in FAMILY:
+        return ["Artifact"]
+    action = given.get("action") if value == "Artifact" and isinstance(given, dict) else None
+    return [member for member, actions in FAMILY.items() if action in actions.split()]
 
 
 def _stood_in(event: str, value: str, given: Any) -> str:

@@ -26,12 +26,10 @@ FILES = {"user": "settings.json", "local": "settings.local.json", "shared": "set
 
 
 def claude_folder(env: Mapping[str, str]) -> str:
-    """Return the folder of `settings.json` and `projects/`."""
     return env.get("CLAUDE_CONFIG_DIR") or os.path.join(_home(env), ".claude")
 
 
 def servers_file(env: Mapping[str, str]) -> str:
-    """Return the file in which the user's servers are registered."""
     return os.path.join(env.get("CLAUDE_CONFIG_DIR") or _home(env), ".claude.json")
 
 
@@ -46,7 +44,7 @@ def state_folder(env: Mapping[str, str]) -> str:
     A repository can set variables (`.envrc`, its settings), and a program that starts for every event is read
     from there. The same rule in the shell's words is adoption/entries.py's STATE.
     """
-    own = os.path.join(env.get("HOME") or os.path.expanduser("~"), ".local", "state")
+    own = os.path.join(_home(env), ".local", "state")
     base = env.get("FANOUT_STATE_DIR") or os.path.join(env.get("XDG_STATE_HOME") or own, "fanout")
     project = env.get("CLAUDE_PROJECT_DIR")
     is_planted = (
@@ -64,15 +62,9 @@ def _home(env: Mapping[str, str]) -> str:
 
 # --- Do the settings hold what the plugin registers, too? Then the plugin's entries stand down. -------------
 # Looked at on every event of the plugin, so no JSON is read: our own word in the file is enough.
-#
-# calls(project, env)   whether some settings of the user or the project call a server, by the same look
 
-PLACES = ("settings.json", "settings.local.json")
 SIGN = b'"fanout_gate"'
 CALL = b'"run_hooks"'
-MAX_BYTES = 8 << 20
-
-
 OPTIONS = ("CLAUDE_PLUGIN_OPTION_GATE", "FANOUT_PLUGIN_GATE")
 """The plugin's option, as the client gives it to hooks and as the plugin gives it to its server."""
 
@@ -93,14 +85,12 @@ def calls(project: str, env: Mapping[str, str]) -> bool:
 
 
 def _files(project: str, env: Mapping[str, str]) -> list[str]:
-    return [os.path.join(claude_folder(env), PLACES[0])] + [
-        os.path.join(project, ".claude", name) for name in PLACES
-    ]
+    return [settings_file(scope, project, claude_folder(env)) for scope in FILES]
 
 
 def _holds(path: str, sign: bytes) -> bool:
     try:
-        return sign in files.read(path, MAX_BYTES, follow=True)
+        return sign in files.read(path, follow=True)
     except OSError:
         return False
 
@@ -112,8 +102,6 @@ IGNORED = ("reports/", "state/", "cache/", ".gitignore", "hooks.local.json")
 
 
 class Place(NamedTuple):
-    """One scope's files."""
-
     scope: str
     project: str
     home: str
@@ -130,6 +118,9 @@ class Place(NamedTuple):
     @property
     def hooks(self) -> str:
         return config.path_of(self.scope, self.project, self.claude)
+
+    def held(self) -> config.Config:
+        return config.load((self.scope,), self.project, self.claude)
 
     @property
     def folder(self) -> str:
@@ -161,8 +152,7 @@ class Place(NamedTuple):
 
 
 def find(scope: str, project: str, env: dict[str, str]) -> Place:
-    home = env.get("HOME") or os.path.expanduser("~")
-    return Place(scope, project, home, claude_folder(env), servers_file(env), state_folder(env))
+    return Place(scope, project, _home(env), claude_folder(env), servers_file(env), state_folder(env))
 
 
 def must_stay_in_project(place: Place) -> None:
@@ -172,9 +162,7 @@ def must_stay_in_project(place: Place) -> None:
     """
     if place.scope == "user":
         return
-    from fanout_hooks.client.settings import (
-        Refused,  # an expensive import, and this file is read where nothing is written
-    )
+    from fanout_hooks.client.settings import Refused  # expensive, and hardly any reader of this file writes
 
     try:
         files.folder_in(place.project, ".claude", "fanout", "state")

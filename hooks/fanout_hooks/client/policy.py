@@ -89,15 +89,11 @@ def bounded(hook: Hook, policy: Policy) -> Hook:
 
 def sentences(policy: Policy) -> list[tuple[str, str]]:
     """Return (file, sentence) of each thing in force."""
-    return [
-        (
-            path,
-            f"{key} is in force: {SWITCHES[key]}"
-            if key in SWITCHES
-            else f"{key} is in force for http hooks: {json.dumps(value, ensure_ascii=True)[:300]}",
-        )
-        for path, key, value in policy.said
-    ]
+    found = []
+    for path, key, value in policy.said:
+        what = SWITCHES.get(key) or json.dumps(value, ensure_ascii=True)[:300]
+        found.append((path, f"{key} is in force{'' if key in SWITCHES else ' for http hooks'}: {what}"))
+    return found
 
 
 def _covers(pattern: str, url: str) -> bool:

@@ -28,8 +28,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from fanout_hooks.client import files, json_edit
-from fanout_hooks.client.files import is_running
-from fanout_hooks.portable import flags, lock
+from fanout_hooks.client.files import flags, is_running, lock
 
 MAX_BYTES = 8 << 20
 LOCK_S = 2.0

@@ -41,8 +41,6 @@ class Prompt(NamedTuple):
 
 
 class Message(NamedTuple):
-    """The tool calls of one assistant message."""
-
     uses: tuple[Use, ...]
     at: float
     line: int
@@ -98,15 +96,9 @@ def _files(folder: str) -> Iterator[os.DirEntry[str]]:
 
 def read(path: str) -> Transcript:
     """Read one transcript. Raises OSError when it can't be opened; nothing else."""
-    records, damaged = [], 0
-    for line, raw in _lines(path):
-        try:
-            record = json.loads(raw)
-        except (ValueError, RecursionError):
-            damaged += 1
-            continue
-        if isinstance(record, dict):
-            records.append((line, record))
+    found = list(records_in(path))
+    records = [(line, record) for line, record in found if record is not None]
+    damaged = len(found) - len(records)
     results = {str(use): (at, response, text) for _, r in records for use, at, response, text in _results(r)}
     return Transcript(path, tuple(_entries(records, results)), tuple(hook_runs(records)), damaged)
 
@@ -127,11 +119,19 @@ def distinct(transcripts: Iterable[Transcript]) -> Iterator[Transcript]:
         yield transcript._replace(entries=tuple(entries))
 
 
-def _lines(path: str) -> Iterator[tuple[int, bytes]]:
+def records_in(path: str, mark: bytes = b"") -> Iterator[tuple[int, dict[str, Any] | None]]:
+    """Yield the records of lines that hold a mark, by number; None for a damaged one. Raises OSError."""
     with open(path, "rb") as file:
         for number, raw in enumerate(file, 1):
-            if len(raw) <= MAX_LINE and raw.strip():
-                yield number, raw
+            if len(raw) > MAX_LINE or mark not in raw or not raw.strip():
+                continue
+            try:
+                record = json.loads(raw)
+            except (ValueError, RecursionError):
+                yield number, None
+                continue
+            if isinstance(record, dict):
+                yield number, record
 
 
 def _entries(
@@ -184,22 +184,15 @@ def _results(record: dict[str, Any]) -> Iterator[tuple[Any, float, Any, str]]:
         return
     for block in _blocks(record["message"]):
         if block.get("type") == "tool_result":
-            yield (
-                block.get("tool_use_id"),
-                _time(record),
-                record.get("toolUseResult"),
-                _text(block.get("content")),
-            )
+            response, text = record.get("toolUseResult"), _text(block.get("content"))
+            yield block.get("tool_use_id"), _time(record), response, text
 
 
 def hook_runs(records: Iterable[tuple[int, dict[str, Any]]]) -> Iterator[HookRun]:
     for line, record in records:
         noted = record.get("attachment")
-        if (
-            isinstance(noted, dict)
-            and str(noted.get("type", "")).startswith("hook_")
-            and "durationMs" in noted
-        ):
+        noted = noted if isinstance(noted, dict) else {}
+        if str(noted.get("type", "")).startswith("hook_") and "durationMs" in noted:
             yield _run(str(noted.get("hookName", "")), noted, record, line)
         if record.get("subtype") == "stop_hook_summary":
             for info in record.get("hookInfos") or []:
@@ -208,16 +201,9 @@ def hook_runs(records: Iterable[tuple[int, dict[str, Any]]]) -> Iterator[HookRun
 
 
 def _run(name: str, noted: dict[str, Any], record: dict[str, Any], line: int) -> HookRun:
-    code = noted.get("exitCode")
-    ms = noted["durationMs"] if isinstance(noted["durationMs"], int | float) else 0.0
-    return HookRun(
-        name,
-        str(noted.get("command", "")),
-        float(ms),
-        code if isinstance(code, int) else None,
-        _time(record),
-        line,
-    )
+    code, ms, command = noted.get("exitCode"), noted["durationMs"], str(noted.get("command", ""))
+    ms, code = float(ms if isinstance(ms, int | float) else 0), code if isinstance(code, int) else None
+    return HookRun(name, command, ms, code, _time(record), line)
 
 
 def _blocks(message: dict[str, Any]) -> list[dict[str, Any]]:

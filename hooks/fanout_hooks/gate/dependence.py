@@ -2,15 +2,17 @@
 
 A second call is sent back only when all of this holds; where one of them is in doubt, it passes:
 
-1. The two are alike in form: one instruction on two things, word by word ("Review a.py for leaks", "Review
-   b.py for leaks"), or one verb in both descriptions above prompts that say in full what they want. Whole
-   sentences that both share (who the agent is, how to answer) count for nothing.
-2. The second refers to nothing: no `depends on:`, no "based on", "the findings", "again", "it"; and it does
-   not mention what the first was about.
-3. It names nothing that only an answer holds: no path, number, quoted phrase or particular word that is
-   in an answer but neither in the human's prompt nor in the first task.
-4. Order can't matter: it works on nothing that the first changes, and is not a second attempt, the next of a
-   series, the next suspect, or one of those works that disturb one another (a deployment, a benchmark).
+1. The two are seen to be apart: alike in form, that is, one instruction on two things, word by word ("Review
+   a.py for leaks", "Review b.py for leaks"); or with one verb in both descriptions above prompts that say in
+   full what they want; or two inquiries or two changes that share neither subject nor name. Whole sentences
+   that both share (who the agent is, how to answer) count for nothing.
+2. The second refers to nothing: no `depends on:`, no "the findings", and in its opening no "again" or "it";
+   further on, the task itself explains such words. It doesn't mention what the first was about.
+3. It names nothing that only an answer holds: nothing in its subject, and elsewhere no name, no number and
+   no two words that are in an answer but neither in the human's prompt nor in the first task.
+4. Order can't matter: it works on nothing that the first changes, and is not a second attempt, a part of what
+   the first makes, the next suspect, or one of those works that disturb one another (a deployment, a
+   benchmark).
 
 English only: of the rules' words none is read in another language, so a task in one passes. A missed sequence
 costs seconds, a wrong denial costs trust.
@@ -21,7 +23,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cached_property
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 
@@ -74,23 +76,31 @@ def why(task: str, earlier: Earlier, human: str, answers: str = "") -> str:
     if reason := _another_attempt(task, earlier):
         return reason
     pair = _compared(task, earlier.task)
+    said = f"{answers}\n{earlier.answer}\n{earlier.seen}"
     is_alike = _alike(pair)
-    if not is_alike and not _alike_by_name(task, earlier.task):
+    if (
+        not is_alike
+        and not _alike_by_name(task, earlier.task)
+        and not _is_about_else(task, earlier, pair, said)
+    ):
         return "the two are not alike in form"
-    if ORDERED.first(pair.instruction[0]) or ORDERED.first(task.partition("\n")[0]):
+    if ORDERED.first(pair.instruction[0]) or ORDERED.first(task):
         return "two of this kind may disturb each other"
     if SUSPECTS.first(pair.instruction[0]):
         return "it looks into the next suspect"
-    if words := REFERS_BACK.new(task, earlier.task) or _needs_a_meaning(pair):
+    if words := (
+        REFERS_BACK.new(task, earlier.task)
+        or LEANS_BACK.new(pair.opening, earlier.task)
+        or _counts_on(pair.own, said, earlier.task)
+    ):
         return f"it refers back ({shown(words)})"
-    if words := (_repeats(pair) if is_alike else _shares(pair, earlier.answer)) or _mentions(
+    if words := (_repeats(pair) if is_alike else _shares(pair, said)) or _mentions(
         task, earlier.task, pair, is_alike=is_alike
     ):
         return f"it mentions what the earlier agent worked on ({shown(words)})"
-    known = folded(f"{human}\n{earlier.task}")
-    if name := _only_answered(task, folded(f"{answers}\n{earlier.answer}\n{earlier.seen}"), known):
+    if name := _only_answered(task, pair, said, f"{human}\n{earlier.task}"):
         return f"it names what an earlier answer says ({shown(name)})"
-    return _builds_on_a_change(earlier, pair, by_name=not is_alike)
+    return _builds_on_a_change(task, earlier, pair, is_alike=is_alike)
 
 
 # --- the words ---------------------------------------------------------------------------------------------
@@ -122,37 +132,47 @@ _THING = (
 )
 _BACK = r"(?:found|identified|discovered|reported|listed|flagged|mentioned|described|suggested|proposed)"
 REFERS_BACK = Rule(
-    r"\b(?:based|building|build|relying|acting)\s+(?:up)?on\b|\bon\s+top\s+of\b|\bin\s+light\s+of\b",
-    r"\babove\b(?!\s+\d)|\b(?:aforementioned|previous(?:ly)?|prior|preceding|former|latter|earlier|already)\b",
+    r"\b(?:based|building|build|relying|acting)\s+(?:up)?on\s+(?:the|this|that|these|those|what|its?|their|your|all)\b",
+    rf"\b(?:previous|prior|preceding|earlier|other|first|last)\s+(?:agent|task|{_PAPER})\b|\bthe\s+others?\b",
     rf"\b(?:use|using|with|from|given|per|following|apply|follow|implement|execute|of)\s+(?:the|its|their|this"
     rf"|that|these|those)\s+(?:\w+\s+)?{_PAPER}\b(?!\s+(?:in|at|under)\s+\S*[/.]\w)",
-    rf"\b(?:this|that|these|those)\s+(?:\w+\s+)?(?:{_PAPER}|{_THING})\b(?!\s*:)",
+    rf"(?<!\bso\s)\b(?:this|that|these|those)\s+(?:\w+\s+)?{_PAPER}\b(?!\s*:)|\b(?:as|the|\w+ed|given|shown)\s+above\b",
     rf"\b(?:as|were|was|just|been|you|we|they|agent)\s+(?:just\s+)?{_BACK}\b|\b{_BACK}\s+(?:by|above|in\s+the)\b",
+    r"\bnow\s+that\b|\bfollow(?:ing)?[\s-]?up\b|\bin\s+light\s+of\b|\bsecond\s+(?:opinion|pass)\b|\bthis\s+time\b"
+    r"|\bsince\s+we\b",
+)
+"""Words for what was said before, wherever they are."""
+LEANS_BACK = Rule(
+    r"\babove\b(?!\s+\d)|\b(?:previous(?:ly)?|prior|preceding|former|latter|earlier|already)\b|\bon\s+top\s+of\b",
+    rf"\b(?:this|that|these|those)\s+(?:\w+\s+)?{_THING}\b(?!\s*:)",
     r"\b(?:implement|follow|execute|carry\s+out|refine|revise|review|verify|check|summari[sz]e|improve|critique)\s+"
     rf"(?:all\s+)?(?:the|its|your)\s+(?:\w+\s+)?(?:{_PAPER}|changes?|fix(?:es)?|claims?)\b",
-    r"\bthe\s+(?:culprit|winner|offending|affected|resulting|remaining|rest\s+of|remainder|missing|chosen|new(?:ly)?"
-    r"|same\s+(?!format|way|as\b)\w+|root\s+cause|first\s+one|second\s+one|others?)\b",
-    r"\bagain\b|\bonce\s+more\b|\bthis\s+time\b|\bre-?(?:try|run|check|examine|visit)\b|\bsecond\s+(?:opinion|pass)\b",
-    r"\bdouble[\s-]check\b|\bnow\s+that\b|\bfollow(?:ing)?[\s-]?up\b|\bnext\b(?!\.?js)|\bcontinu(?:e|ing)\b|\bsince\s+we\b",
-    r"\b(?:step|phase|stage|round|iteration|attempt)\s*(?:[2-9]|two|three|four)\b|\b(?:finally|afterwards|as\s+well)\b",
+    r"\bthe\s+(?:culprit|winner|offending|affected|resulting|rest\s+of|remainder|missing|chosen|new(?:ly)?|two"
+    r"|same\s+(?!format|way|as\b)\w+|root\s+cause|first\s+one|second\s+one)\b|\bremaining\b",
+    r"\bagain\b|\bonce\s+more\b|(?:^|\b(?:and|to|then|please)\s+)re-?(?:try|run|check|examine|visit)\b",
+    r"\bdouble[\s-]check\b|^[^\w\n]{0,9}next\b(?!\.?js)|\bcontinu(?:e|ing)\b|\bboth\b(?!(?:\s+\S+){1,2}\s+and\b)",
+    r"\b(?:step|phase|stage|round|iteration|attempt)\s*(?:[2-9]|two|three|four)\b|\bafterwards\b",
     r"\bsimilar(?!\s+to\b)(?:ly)?\b|\b(?:more|other|further)\s+such\b|\belsewhere\b|\b(?:who|what|where)\s+else\b",
-    r"\b(?:deeper|further|closer|more\s+(?:closely|details?|thoroughly))\b|\bremaining\b|\bthe\s+two\b",
-    r"\bboth\b(?!\s+[\w-]+\s+and\b)",
-    r"\baccording\s+to\s+(?:the|its|their|this)\b|\bcompared?\s+(?:it|with|to)\b|\bconsistent\s+with\b|\binstead\b",
+    r"\b(?:deeper|further|closer|more\s+(?:closely|details?|thoroughly))\b|\binstead\b(?!\s+of)"
+    r"|\b(?:this|that|these|those|each)(?=[^\w\n]{0,9}$)",
+    r"\A(?:.*\n)?(?:[\w'-]+[ \t]+){0,2}(?:it|its|itself|they|them|theirs?)\b",
+    r"\baccording\s+to\s+(?:the|its|their|this)\b|\bcompared?\s+(?:it|with|to)\b|\bconsistent\s+with\b",
 )
-NEEDS_A_MEANING = Rule(
-    r"\bit(?:s|self)?\b(?!\s+(?:is|was|would\s+be|takes)\b.{0,40}\b(?:to|that|if)\b)|\b(?:they|them|theirs?)\b",
-    r"\b(?:this|that|these|those)(?=\s*[.,;:!?)]|\s*$)|\b(?:of|between|for|to)\s+each(?=\s*[.,;:!?)]|\s*$)",
-    r"\byour\s+(?:claims?|answers?|findings?)\b",
+"""Words that in an opening lean on what was before; further on, the task itself explains them."""
+ALL_OF = Rule(
+    r"\b(?:(?:each|every|all)\s+(?:of\s+the|of|the)?|the\s+(?=(?:two|three|four|five|six|seven|eight|nine|ten|\d+)\s))"
+    r"(?:[ \t]*[\w-]+){1,2}"
 )
+"""Words for things that are known already."""
 DID_NOT_FINISH = Rule(
     r"\b(?:could\s*n[o']t|can\s*not|can't|unable\s+to|failed\s+to|not\s+able\s+to|did\s*n[o']t)\s+(?:fully\s+)?"
-    r"(?:finish|complete|access|open|read|run|reach|determine|answer|locate|get|find)\b",
-    r"\bran\s+out\s+of\s+\w+|\b(?:I|was)\s+(?:timed\s+out|rate|cut)\b|^\W*(?:\w+\s+)?error\s*:|\bnot\s+found\b",
+    r"(?:be\s+)?(?:finish|complete|access|open|read|run|reach|determine|answer|locate|get|find|use)",
+    r"\bran\s+out\s+of\s+\w+|\b(?:I|was)\s+(?:timed\s+out|rate|cut)\b|^[^\w\n]{0,9}(?:\w+\s+)?error\s*:"
+    r"|\btimed\s+out\b",
     r"\bincomplete\b|\binterrupted\b|\bgave\s+up\b|\bpermission\s+denied\b|\bplease\s+(?:clarify|specify|provide)\b",
-    r"\bwhich\s+(?:one\s+)?(?:do|did|should)\s+(?:you|I)\b|\bAPI\s+Error\b|\bnothing\s+found\b"
-    r"|^\W*(?:(?:I\s+)?found\s+)?(?:nothing|none|no\s+(?:such|match|trace|hits?|results?|sign|mention|occurrence))\b",
-    r"\bthere(?:'s|\s+(?:is|are|was|were))\s+no\b",
+    r"\bwhich\s+(?:one\s+)?(?:do|did|should)\s+(?:you|I)\b|\bAPI\s+Error\b",
+    r"\A\W*(?:(?:I\s+)?found\s+)?(?:nothing|none|no\s+(?:such|match|trace|hits?|results?|sign|mention|occurrence))\b",
+    r"\A\W*there(?:'s|\s+(?:is|are|was|were))\s+no\b|\bnot\s+(?:found|a\s+single)\b|\bnothing\s+found\b",
 )
 CHANGES = Rule(
     r"(?:^|[.;:!?\n,]|\b(?:and|then|please|also|finally|to\s+do|is\s+to|must|should))[\s*#>-]*(?:\d+[.)]\s*)?"
@@ -163,6 +183,12 @@ CHANGES = Rule(
     r"(?!\s*[,)])"
 )
 """Verbs with an object: in "libraries, format, levels" there is none."""
+CREATES = Rule(
+    r"\A(?:implement|create|build|add|develop|design|write(?!.*\b(?:tests?|docs?|runbook|guide|page)\b))\b"
+)
+"""Verbs of parts that one work may consist of, whatever they are called."""
+FOLLOWS = Rule(r"\b(?:docs?|documentation|changelog|release|deploy\w*|tests?|versions?)\b")
+"""What any change may concern."""
 FOUNDATION = Rule(
     r"\b(?:set\s+up|scaffold|bootstrap|initiali[sz]e|install|rename|restructure|skeleton|boilerplate|foundation|"
     r"schema|migration|base\s+class(?:es)?|shared\s+(?:types|code|helpers|library)|project\s+structure)\b"
@@ -170,19 +196,29 @@ FOUNDATION = Rule(
 """What other work builds on."""
 READ = Rule(
     r"\b(?:see|against|per|like|as\s+in|follow(?:s|ing)?|pattern|reference|template|(?:format|structure|style)\s+of|"
-    r"translate)\b[^.,:;\n]{0,60}:?\s*$|\b(?:convert|port|migrate|switch)\b[^;\n]{0,90}\bto\s(?:\w+\s){0,3}$"
+    r"translate)\b[^.,:;\n]{0,60}:?[\s`\"']*$|\b(?:use|using|run)\s+[`\"']*$",
+    r"\b(?:convert|port|migrate|switch)\b[^;\n]{0,90}\bto\s(?:\w+\s){0,3}$",
 )
 """Words that lead to a file which is not changed."""
+PUTS = Rule(
+    r"\b(?:add|put|register|append|mention|insert|extend|write|record|save|export|renew|regenerate|update)"
+)
+"""Verbs that change a file in passing."""
 WRITES_NOTHING = Rule(
     r"\b(?:(?:do\s+not|don't|never)\s+(?:\w+\s+)?(?:edit|change|modify|write|fix)|without\s+(?:edit|chang|modify|writ)ing"
     r")(?:\s+(?:any|anything|code|files?|the\s+(?:code|files?|repository))\b|\s*[.,;!\n]|\s*$)|\bread[\s-]only\b"
-    r"|\breport\s+only\b"
+    r"|\b(?:report|suggestions|findings|list)\s+only\b|\bno\s+(?:edits|changes\s+to)\b"
 )
 ORDERED = Rule(
-    r"^(?:run\s+)?(?:deploy|release|publish|merge|rebase|push|restart|roll\s+(?:back|out)|benchmark|profile|load[\s-]?test|train|"
-    r"tune|try|experiment)\b"
+    r"\A(?:run\s+)?(?:deploy|release|publish|merge|rebase|push|restart|roll\s+(?:back|out)|benchmark|load[\s-]?test|train"
+    r"|tune|try|experiment|profile(?!.*\b(?:table|data\w*|columns?)\b))\b"
 )
 """Verbs of works that share a target, a machine or a lesson."""
+INQUIRY = Rule(
+    r"\A\W*(?:review|check|find|survey|research|look|inventory|summari[sz]e|list|compare|audit|map|explore|analy[sz]e"
+    r"|inspect|investigate|explain|describe|profile|locate|evaluate|assess|identify|search|read|count|trace|study|how"
+    r"|wh\w+|understand|examine|scan|hunt|estimate|collect|gather|fetch|triage|determine)\b"
+)
 SUSPECTS = Rule(
     r"^(?:check|see|test|verify|find\s+out|determine|investigate|confirm)\s+(?:if|whether)\b[\s\S]*\b(?:leak|crash|fail|"
     r"bug|slow|hang|error|flak|regression|deadlock|broke|wrong|cause)"
@@ -193,27 +229,36 @@ READS_ONLY = frozenset({"explore", "plan"})
 PLAIN = frozenset(
     # Words that any two tasks or answers share, whatever they are about: they are no sign of dependence.
     """
-    a able about across add after all also an and any app application are area argument array as async at
-    author back bad be before best bug but by can case change check class classes code command common
-    complete component config configuration contain content context count cover current data database
-    default define dependency describe description detail did directory do document does done each edge
-    end endpoint entry error every exact example existing explain explore fact false feature field file
-    find fine first fix flow focus folder for format found four from full function general get give given
-    good had handle has have high how if implement important in include input inside internal into is
-    issue it item its keep key kind layer library line list location logic look low main make many map max
-    mechanism medium message method minor missing mode model module most must name need new no none not
-    number object of on one only open option or order other our out output over overview package page part
-    path per place plain point possible print problem process project provide public purpose read reason
-    recommend relevant report repository request require response result return review role route run same
-    search second section see sentence server service session set setting severity short should show
-    simple single small so some source stage start state status step string structure subsystem such
-    summarise summarize summary support system table take task test text than that the their them then
-    there these thing this those three through time title to tool top topic true two type unit unknown
-    until up update us usage use used user using utils valid value variable version very view want was
-    well were what when where whether which who why will with within without word work write wrong yes you
-    your zero
+    a able about across add after all also an and any app application are area argument array as asset
+    async at author back bad be before best bug but by can case change check class classes code command
+    common complete component config configuration contain content context count cover current data
+    database default define dependency describe description detail did directory do docs document does
+    done each edge end endpoint entry error every exact example existing explain explore fact false
+    feature field file find fine first fix flow focus folder for format found four from full function
+    general get give given good had handle has have high how if implement important in include input
+    inside internal into is issue it item its json keep key kind layer lib library line link list location
+    logic look low main make many map max mechanism medium message method minor missing mode model module
+    most must name need new no none not number object of on one only open option or order other our out
+    output over overview package page part path per place plain point possible print problem process
+    project provide public purpose read reason recommend relevant repo report repository request require
+    response result return review role route run same script search second section see sentence server
+    service session set setting severity short should show simple single size small so some source src
+    stage start state status step string structure subsystem such summarise summarize summary support
+    system table take task test text than that the their them then there these thing this those three
+    through time title to tool top topic true two type unit unknown until up update us usage use used user
+    using utils valid value variable version very view want was well were what when where whether which
+    who why will with within without word work write wrong yaml yes you your zero
     """.split()  # noqa: SIM905 - a page of words reads better than a list of strings
 )
+
+FUNCTION = frozenset(
+    """
+    about across after all also and any are before but does each every for from has have into look
+    more one other over should than that their then there these this those through under until use what
+    when where which will with within without
+    """.split()  # noqa: SIM905 - as above
+)
+"""Those of them that name nothing."""
 
 # --- texts -------------------------------------------------------------------------------------------------
 
@@ -221,16 +266,19 @@ WORD = re.compile(r"\d+(?:[.,:]\d+)+|[^\W_]+(?:['\u2019][a-z]+)?")
 """A number with its parts is one word: 3.20 says nothing of 3."""
 ARTICLE = re.compile(r"\b(?:[Tt]he|[Aa]n|a)\s+(?=\w)")
 NAME = re.compile(
-    r"(?<![\w/.-])(?:[\w.@-]+/)+[\w.@-]*|\b[\w-]+\.[A-Za-z]\w{0,5}\b|\b\w*[a-z][A-Z_]\w*|\b\w+_\w+"
+    r"(?<![\w/.-])(?:[\w.@-]+/)+[\w.@-]*|\b[\w-]+\.[A-Za-z]\w{0,5}\b(?!\()|\b\w*[a-z][A-Z_]\w*|\b\w+_\w+"
 )
 """Paths, files, identifiers."""
 PROPER = re.compile(r"(?<=[\w,;(] )[A-Z]\w{2,}")
+TELLING = re.compile(rf"{PROPER.pattern}|{NAME.pattern}|\b\w*\d[\w.]*")
 UNIT_END = re.compile(r"[.!?:](?=\s|$)|\n")
 FILLER = re.compile(
     r"(?:[\s*#>-]|\d+[.)]\s|(?:please|now|then|also|first|ok(?:ay)?|thoroughly|carefully|(?:can|could)\s+you"
     r"|i\s+(?:want|need)\s+you\s+to|your\s+(?:task|job|goal)\s+is\s+to)\b,?)*",
     re.IGNORECASE,
 )
+SMALL_NUMBERS = frozenset(map(str, range(100)))
+"""Any two texts may have them."""
 MAX_WORDS = 150
 """Of each task so many are aligned: it takes a few milliseconds."""
 
@@ -248,11 +296,18 @@ class Pair(NamedTuple):
     """The words that both have in the same order."""
     instruction: tuple[str, str]
     """The first own sentence of each: what is to be done."""
+    opening: str
+    """The second's description and first own words: what they lean on must have been said before."""
 
 
 def prompt_of(task: str) -> str:
     """Return a task without its description."""
     return (task.partition("\n")[2] or task).strip()
+
+
+def _subject(task: str) -> str:
+    """Return a description without its verb."""
+    return task.partition("\n")[0].partition(" ")[2]
 
 
 def folded(text: str) -> str:
@@ -273,7 +328,7 @@ def shown(text: str) -> str:
     return one_line if len(one_line) <= 40 else one_line[:39] + "…"
 
 
-PLAIN_STEMS = frozenset(map(stem, PLAIN))
+PLAIN_STEMS, FUNCTION_STEMS = frozenset(map(stem, PLAIN)), frozenset(map(stem, FUNCTION))
 
 
 def _stems(text: str) -> list[str]:
@@ -286,6 +341,12 @@ def _particular(text: str) -> set[str]:
     return {word for word in _stems(text) if word not in PLAIN_STEMS and (len(word) > 2 or word.isdigit())}
 
 
+def _meaningful(text: str) -> set[str]:
+    """Return the stems of the words that mean something where the text is short: plain ones, too."""
+    long = {word for word in _stems(text) if len(word) > 4} - FUNCTION_STEMS
+    return long | _particular(text) - SMALL_NUMBERS
+
+
 def _is_latin(text: str) -> bool:
     letters = [letter for letter in text if letter.isalpha()]
     return sum(letter > "\u024f" for letter in letters) * 20 <= len(letters)
@@ -295,11 +356,15 @@ def _is_latin(text: str) -> bool:
 
 ALIKE = 1 / 3
 """The share of the instruction's words that both have in the same order, articles aside."""
-ALIKE_TO_CHANGE = 0.6
+ALIKE_TO_CHANGE = 0.5
 """The same where something is made: "Write the parser", "Write the command line" may be one work."""
 ALIKE_AS_A_WHOLE = 0.25
 MIN_WORDS = 8
 """Of each prompt, where they are alike in their verb alone: a shorter one leans on what was said before."""
+MIN_WORDS_ELSE = 12
+"""The same where they are alike in nothing."""
+OPENING = 12
+"""With so many words a task has said what it is about."""
 
 
 def _compared(task: str, other: str) -> Pair:
@@ -309,7 +374,18 @@ def _compared(task: str, other: str) -> Pair:
     theirs = [unit for unit in others if folded(unit) not in others_known] or others[:1]
     mine, their = _stems("\n".join(own))[:MAX_WORDS], _stems("\n".join(theirs))[:MAX_WORDS]
     instruction = own[0] if own else "", theirs[0] if theirs else ""
-    return Pair("\n".join(own), "\n".join(theirs), mine, their, aligned(mine, their), instruction)
+    return Pair(
+        "\n".join(own), "\n".join(theirs), mine, their, aligned(mine, their), instruction, _opening(task, own)
+    )
+
+
+def _opening(task: str, own: list[str]) -> str:
+    opening = task.partition("\n")[0]
+    for unit in own:
+        opening += f"\n{unit}"
+        if len(WORD.findall(opening)) >= OPENING:
+            break
+    return opening
 
 
 def _units(task: str) -> list[str]:
@@ -339,11 +415,8 @@ def aligned(one: list[str], two: list[str]) -> list[str]:
 
 def _alike(pair: Pair) -> bool:
     mine, theirs = map(_stems, pair.instruction)
-    if not mine or not theirs or mine[0] != theirs[0]:
-        return False
-    return _share(pair) >= ALIKE and len(pair.common) >= ALIKE_AS_A_WHOLE * max(
-        len(pair.mine), len(pair.theirs)
-    )
+    is_one_verb = bool(mine and theirs) and mine[0] == theirs[0]
+    return is_one_verb and _share(pair) >= ALIKE and _share_of_all(pair) >= ALIKE_AS_A_WHOLE
 
 
 def _alike_by_name(task: str, other: str) -> bool:
@@ -352,9 +425,30 @@ def _alike_by_name(task: str, other: str) -> bool:
     return len(verbs) == 1 and all(len(_stems(prompt_of(text))) >= MIN_WORDS for text in (task, other))
 
 
+def _is_about_else(task: str, earlier: Earlier, pair: Pair, said: str) -> bool:
+    """Say whether two inquiries or changes that say in full what they want share no subject and no name."""
+    opening = {word for word in _stems(pair.opening) if len(word) > 2} - FUNCTION_STEMS
+    words = (opening | _particular(pair.own)) - SMALL_NUMBERS
+    if not _changes(earlier.task):
+        is_one_kind = not _changes(task) and any(map(INQUIRY.first, (task, pair.instruction[0])))
+    else:
+        is_one_kind = _changes(task) and not CREATES.first(task) and not FOLLOWS.first(_subject(task))
+    return (
+        is_one_kind
+        and min(len(pair.mine), len(pair.theirs)) >= MIN_WORDS_ELSE
+        and not _particular(_subject(task)) & _particular(earlier.task)
+        and not set(_names(pair.own)) & set(_names(pair.their_own))
+        and not words & set(_stems(said))
+    )
+
+
 def _share(pair: Pair) -> float:
     mine, theirs = (_stems(text)[:MAX_WORDS] for text in pair.instruction)
     return len(aligned(mine, theirs)) / max(len(mine), len(theirs))
+
+
+def _share_of_all(pair: Pair) -> float:
+    return len(pair.common) / max(len(pair.mine), len(pair.theirs))
 
 
 # --- refers to nothing, names nothing ----------------------------------------------------------------------
@@ -372,111 +466,103 @@ SHORT_ANSWER = 400
 """A short answer with words of failure is a failure; in a long one they are a finding."""
 
 
-def _needs_a_meaning(pair: Pair) -> str:
-    """Return a pronoun of the instruction that nothing before it explains and the other doesn't have."""
-    own, other = pair.instruction
-    word = NEEDS_A_MEANING.new(own, other)
-    if not word:
-        return ""
-    ahead = own[: own.find(word)].partition(" ")[2]
-    return "" if _particular(ahead) or NAME.search(ahead) else word
+def _counts_on(own: str, said: str, other: str) -> str:
+    """Return words such as "each caller", "the three callers" where the answer has callers."""
+    things, known = {word for word in _stems(said) if len(word) > 2} - PLAIN_STEMS, folded(other)
+    found = (match.group() for match in ALL_OF.compiled.finditer(own))
+    return next((words for words in found if things & set(_stems(words)) and folded(words) not in known), "")
 
 
 def _repeats(pair: Pair) -> str:
-    """Return a word of the first's instruction that the second has in another place."""
+    """Return a word of the first's instruction that the second's opening has in another place."""
     mine, theirs = map(_stems, pair.instruction)
     common = aligned(mine, theirs)
-    if common == theirs or not all(_left_over(words, pair.common) for words in (pair.theirs, pair.mine)):
+    if common == theirs or len(pair.common) in {len(pair.mine), len(pair.theirs)}:
         return "the same task with something added"
-    moved = (set(_left_over(theirs, common)) & set(pair.mine)) - PLAIN_STEMS - set(common)
+    moved = set(theirs) & set(_stems(pair.opening)) - PLAIN_STEMS - set(common)
     return min(moved, default="")
 
 
-def _shares(pair: Pair, answer: str) -> str:
-    """Return a proper name of the second that the first and its answer have, too: it may have been chosen."""
+def _shares(pair: Pair, said: str) -> str:
+    """Return a proper name of the second that the first and an answer have, too: it may have been chosen."""
     small = set(map(stem, re.findall(r"\b[a-z]+", f"{pair.own} {pair.their_own}")))
     names = set(map(stem, PROPER.findall(pair.own))) - small
-    return min(names & set(pair.theirs) & _particular(answer), default="")
+    return min(names & set(pair.theirs) & _particular(said), default="")
 
 
 def _mentions(task: str, other: str, pair: Pair, *, is_alike: bool) -> str:
-    """Return a word of the first's description alone that the second's prompt has.
+    """Return a word of the first's subject that the second has, but not as its own.
 
-    Where the two are alike word by word, what comes after the same word in both is their form.
+    What is made may be used anywhere, what is asked is the start of a question. Where the two are alike
+    word by word, what comes after the same word in both is their form.
     """
-    named = _particular(other.partition("\n")[0]) - _particular(task.partition("\n")[0])
+    named = _meaningful(_subject(other)) - set(_stems(task.partition("\n")[0]))
     form = {word for _, word in set(pairwise(pair.mine)) & set(pairwise(pair.theirs))} if is_alike else set()
-    return min(named & _particular(pair.own) - form, default="")
+    return min(named & set(_stems(pair.own if _changes(other) else pair.opening)) - form, default="")
 
 
-def _left_over(words: list[str], common: list[str]) -> list[str]:
-    left, rest = [], iter(common)
-    wanted = next(rest, None)
-    for word in words:
-        if word == wanted:
-            wanted = next(rest, None)
-        else:
-            left.append(word)
-    return left
+def _only_answered(task: str, pair: Pair, said: str, known: str) -> str:
+    """Return a name or words that are in an answer and nowhere before it.
 
-
-def _only_answered(task: str, answers: str, known: str) -> str:
-    """Return a name, number or particular word that is in an answer and nowhere before it."""
-    answered, before = _particular(answers), _particular(known)
-    words = _particular(prompt_of(task)) & answered - before
-    if words:
-        return ", ".join(sorted(words))
+    In the subject a longer word is what the answer chose; further on, a single common one is chance.
+    """
+    chosen = _meaningful(f"{_subject(task)}\n{pair.instruction[0]}")
+    new = (chosen | _particular(task) - SMALL_NUMBERS) & set(_stems(said)) - set(_stems(known))
+    if len(new) > 1 or new & (chosen | _telling(task)):
+        return ", ".join(sorted(new))
+    said, known = folded(said), folded(known)
     return next(
-        (name for name in _names(task) if name.casefold() in answers and name.casefold() not in known), ""
+        (name for name in _names(task) if name.casefold() in said and name.casefold() not in known), ""
     )
+
+
+def _telling(text: str) -> set[str]:
+    """Return the stems of proper names, identifiers and words with digits."""
+    return set(map(stem, WORD.findall(" ".join(TELLING.findall(text)))))
 
 
 # --- works on nothing that the first changes ---------------------------------------------------------------
 
 
-def _builds_on_a_change(earlier: Earlier, pair: Pair, *, by_name: bool) -> str:
+def _builds_on_a_change(task: str, earlier: Earlier, pair: Pair, *, is_alike: bool) -> str:
     prompt = prompt_of(earlier.task)
-    if (
-        earlier.kind.lower() in READS_ONLY
-        or WRITES_NOTHING.first(earlier.task)
-        or not CHANGES.first(earlier.task)
-    ):
+    if earlier.kind.lower() in READS_ONLY or not _changes(earlier.task):
         return ""
     mine, theirs = set(_names(pair.own)), set(_names(pair.their_own))
-    patterns = {name for name in mine & theirs if _is_only_read(name, prompt)}
+    patterns = {name for name in mine & theirs if _is_only_read(name, prompt, is_apart=False)}
     is_apart = bool(mine - theirs and theirs - mine)
+    is_one_form = is_alike and _share_of_all(pair) >= ALIKE_TO_CHANGE
     # In other words it may be one work: then each must name a thing of its own, or follow one pattern, too.
-    if not is_apart if by_name else _share(pair) < ALIKE_TO_CHANGE and not (is_apart and patterns):
+    if not is_one_form and not (is_apart and (patterns or not CREATES.first(task))):
         return "it may build on what the earlier agent made"
     if FOUNDATION.first(pair.instruction[1]):
         return "it may build on what the earlier agent set up"
-    if shared := sorted((mine & theirs) - patterns):
-        return f"both work on {shown(shared[0])}, which the earlier agent changed"
-    if _is_next_of(pair):
-        return "it is the next of a series"
-    if not (mine and theirs) and (place := _particular(" ".join(_shared_end(pair)))):
-        return f"both work on {min(place)}, which the earlier agent changed"
+    files = {name for name in {*_names(task)} & {*_names(prompt)} if "." in name}
+    shared = (name for name in mine & theirs | files if not _is_only_read(name, prompt, is_apart=is_apart))
+    within = (name for name in mine if name.startswith(tuple(f"{place}/" for place in theirs)))
+    if name := min(chain(shared, within), default=""):
+        return f"both work on {shown(name)}, which the earlier agent changed"
+    end, other = ((_stems(text) or [""])[-1] for text in pair.instruction)  # "header", of two additions to it
+    if not (mine and theirs) and end == other and end not in PLAIN_STEMS:
+        return f"both work on {end}, which the earlier agent changed"
     return ""
 
 
-def _is_only_read(name: str, prompt: str) -> bool:
-    return all(READ.first(before) for before in prompt.split(name)[:-1])
+def _changes(task: str) -> bool:
+    return bool(CHANGES.first(task)) and not WRITES_NOTHING.first(task)
 
 
-def _is_next_of(pair: Pair) -> bool:
-    """Say whether both differ by a number, and the second has the next one: chapter 3, chapter 4."""
-    mine, theirs = ({int(word) for word in words if word.isdecimal()} for words in (pair.mine, pair.theirs))
-    return any(number + 1 in mine for number in theirs)
+def _is_only_read(name: str, prompt: str, *, is_apart: bool) -> bool:
+    """Say whether a name is led to as a pattern, or no sentence with it says that it is changed."""
+    units = [unit for unit in UNIT_END.split(prompt) if name in unit]
+    return all(
+        READ.first(unit.partition(name)[0]) or (is_apart and _changes_nothing(unit, name)) for unit in units
+    )
 
 
-def _shared_end(pair: Pair) -> list[str]:
-    """Return the words with which both instructions end: "in the header", of two additions to it."""
-    found: list[str] = []
-    for mine, their in zip(*(reversed(_stems(text)) for text in pair.instruction), strict=False):
-        if mine != their:
-            break
-        found.append(mine)
-    return found
+def _changes_nothing(unit: str, name: str) -> bool:
+    in_a_sentence = WORD.search(NAME.sub("", unit.partition(name)[0]))
+    return bool(in_a_sentence) and not CHANGES.first(unit) and not PUTS.first(unit)
 
 
 def _names(task: str) -> Iterator[str]:

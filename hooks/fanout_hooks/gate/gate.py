@@ -15,8 +15,7 @@ Rules, all of them here; what depends on what is dependence.py's:
 4. After a wave of one, one line of advice, once a prompt.
 5. Nothing unknown is ever denied: no history, no answer seen, an agent still running or failed, all pass.
 
-`decide` and `settle` are pure: history in, history and verdict out. What the history is, gate.py
-says; where it is kept, state.py; who waits, watch.py.
+`decide` and `settle` are pure: history in, history and verdict out. state.py keeps it, watch.py waits.
 """
 
 from __future__ import annotations
@@ -35,8 +34,6 @@ MAX_SCOPES = 64
 
 
 class Call(NamedTuple):
-    """One agent call."""
-
     id: str
     name: str
     task: str
@@ -94,7 +91,6 @@ class History(NamedTuple):
 
 
 def call_of(event: dict[str, Any]) -> Call:
-    """Read an agent call out of its event."""
     given = event.get("tool_input")
     fields: dict[str, Any] = given if isinstance(given, dict) else {}
     task = str(fields.get("prompt") or "")[:KEEP_CHARS]
@@ -116,7 +112,6 @@ def scope_of(history: History, event: dict[str, Any]) -> Scope:
 
 
 def put(history: History, event: dict[str, Any], scope: Scope) -> History:
-    """Return the history with an event's scope replaced."""
     key = _key(event)
     others = {name: own for name, own in history.scopes.items() if name != key}
     kept = list(others)[-MAX_SCOPES:] + (["main"] if "main" in others else [])
@@ -167,7 +162,7 @@ def _key(event: dict[str, Any]) -> str:
     return str(event.get("agent_id") or "main")
 
 
-# --- gate ------------------------------------------------------------------------------------------
+# --- What becomes of a call ---------------------------------------------------------------------------------
 
 Mode = Literal["smart", "strict", "warn", "off"]
 MODES: tuple[Mode, ...] = ("smart", "strict", "warn", "off")
@@ -215,7 +210,12 @@ def decide(history: History, event: dict[str, Any], mode: Mode) -> tuple[History
     """Take one hook event into the history and say what to do with it."""
     if mode == "off" or not concerns(event):
         return history, PASS
-    return _STEPS[event["hook_event_name"]](history, event, mode)
+    name = event["hook_event_name"]
+    if name == "PreToolUse":
+        return _on_call(history, event, mode)
+    if name == "PostToolBatch":
+        return _on_batch(history, event)
+    return _NOTES[name](history, event), PASS
 
 
 def settle(history: History, event: dict[str, Any], mode: Mode) -> tuple[History, Verdict]:
@@ -250,15 +250,17 @@ def is_settled(history: History, event: dict[str, Any]) -> bool:
 # --- one step an event -------------------------------------------------------------------------------------
 
 
-def _on_prompt(history: History, event: dict[str, Any], mode: Mode) -> tuple[History, Verdict]:
-    del mode
+def _on_prompt(history: History, event: dict[str, Any]) -> History:
     prompt = str(event.get("prompt", ""))
-    if prompt.lstrip().startswith(MACHINE_TURN):
+    if is_machine(prompt):
         scope = scope_of(history, event)
         seen = scope._replace(seen=kept(scope.seen, prompt))
-        return (put(history, event, seen) if scope.last else history), PASS
-    scope = Scope(prompt=prompt[:KEEP_CHARS])
-    return pruned(put(history, event, scope)), PASS
+        return put(history, event, seen) if scope.last else history
+    return pruned(put(history, event, Scope(prompt=prompt[:KEEP_CHARS])))
+
+
+def is_machine(prompt: str) -> bool:
+    return prompt.lstrip().startswith(MACHINE_TURN)
 
 
 def _on_call(history: History, event: dict[str, Any], mode: Mode) -> tuple[History, Verdict]:
@@ -299,8 +301,7 @@ def _why_it_passes(history: History, scope: Scope, call: Call, mode: Mode) -> st
     return dependence.why(call.whole, before, scope.prompt, scope.answers)
 
 
-def _on_result(history: History, event: dict[str, Any], mode: Mode) -> tuple[History, Verdict]:
-    del mode
+def _on_result(history: History, event: dict[str, Any]) -> History:
     response = event.get("tool_response")
     fields: dict[str, Any] = response if isinstance(response, dict) else {}
     runs_on = fields.get("status") == "async_launched" or fields.get("isAsync") is True
@@ -324,16 +325,15 @@ def _on_result(history: History, event: dict[str, Any], mode: Mode) -> tuple[His
         known = history.agents.get(agent, Agent())
         ended = known._replace(finished=True, answer=known.answer or answer)
         history = put_agent(history, {"agent_id": agent}, ended)
-    return history, PASS
+    return history
 
 
-def _on_batch(history: History, event: dict[str, Any], mode: Mode) -> tuple[History, Verdict]:
+def _on_batch(history: History, event: dict[str, Any]) -> tuple[History, Verdict]:
     """Close the wave: what was launched in this message becomes the last wave."""
-    del mode
     scope = scope_of(history, event)
     launched = tuple(call for call in scope.open if not call.denied)
     if not launched:
-        return _on_other_tools(history, event, scope)
+        return _on_other_tools(history, event, scope), PASS
     resent = len(launched) == 1 and bool(scope.split) and launched[0].key in scope.sent_back
     wave = scope.last + launched if resent else launched
     advise = len(wave) == 1 and not scope.advised
@@ -352,40 +352,37 @@ def _on_batch(history: History, event: dict[str, Any], mode: Mode) -> tuple[Hist
     return pruned(put(history, event, closed)), verdict
 
 
-def _on_other_tools(history: History, event: dict[str, Any], scope: Scope) -> tuple[History, Verdict]:
+def _on_other_tools(history: History, event: dict[str, Any], scope: Scope) -> History:
     """Take in what a message without a launch did: it may be what the next agent had to wait for."""
     if not scope.last and not scope.open:
-        return history, PASS
+        return history
     calls = [call for call in event.get("tool_calls") or [] if isinstance(call, dict)]
     others = [call for call in calls if call.get("tool_name") not in AGENT_TOOLS]
     shown = "\n".join(text_of(call.get("tool_response")) for call in others)
     changed = scope.changed or any(map(_changes_something, others))
     scope = scope._replace(open=(), seen=kept(scope.seen, shown), changed=changed)
-    return put(history, event, scope), PASS
+    return put(history, event, scope)
 
 
-def _on_start(history: History, event: dict[str, Any], mode: Mode) -> tuple[History, Verdict]:
+def _on_start(history: History, event: dict[str, Any]) -> History:
     """Also a resumed agent (SendMessage): it runs again, and is not a new launch."""
-    del mode
     known = history.agents.get(str(event.get("agent_id")), Agent())
-    return put_agent(history, event, known._replace(finished=False)), PASS
+    return put_agent(history, event, known._replace(finished=False))
 
 
-def _on_stop(history: History, event: dict[str, Any], mode: Mode) -> tuple[History, Verdict]:
-    del mode
+def _on_stop(history: History, event: dict[str, Any]) -> History:
     answer = str(event.get("last_assistant_message") or "")[:KEEP_CHARS]
-    return put_agent(history, event, Agent(finished=True, answer=answer)), PASS
+    return put_agent(history, event, Agent(finished=True, answer=answer))
 
 
-_STEPS = {
+_NOTES = {
     "UserPromptSubmit": _on_prompt,
-    "PreToolUse": _on_call,
     "PostToolUse": _on_result,
     "PostToolUseFailure": _on_result,
-    "PostToolBatch": _on_batch,
     "SubagentStart": _on_start,
     "SubagentStop": _on_stop,
 }
+"""What is only taken in: no verdict comes of it."""
 
 # --- what other tools change -------------------------------------------------------------------------------
 

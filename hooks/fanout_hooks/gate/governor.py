@@ -53,8 +53,6 @@ KEYS: dict[str, str] = {
 
 
 class Launch(NamedTuple):
-    """One agent call that was let through."""
-
     session: str
     scope: str
     """"main", or the sub-agent that sent it."""

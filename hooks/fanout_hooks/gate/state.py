@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
 from fanout_hooks.client import files
+from fanout_hooks.client.files import fcntl
 from fanout_hooks.client.places import state_folder
 from fanout_hooks.gate import governor
 from fanout_hooks.gate.gate import Agent, Call, History, Scope, Verdict
-from fanout_hooks.portable import fcntl
 
 KEEP_SESSIONS_S = 7 * 24 * 3600
 MAX_BYTES = 4 << 20
@@ -34,13 +34,10 @@ class Unusable(Exception):
 
 
 def folder(env: dict[str, str]) -> str:
-    """Return the user's own state folder for the gate."""
     return os.path.join(os.path.dirname(state_folder(env)), "gate")
 
 
 class Done(NamedTuple):
-    """What a step came to, and what was wrong with the state before it."""
-
     verdict: Verdict
     note: str = ""
 
@@ -51,14 +48,16 @@ def attempt(where: str, session: str, step: Step) -> Done | None:
     It never waits, for it is called in a loop that serves other events too. Raises Unusable.
     """
     path = _path(where, session)
-    with _locked(path, where) as is_ours:
+    with _locked(path) as is_ours:
         if not is_ours:
             return None
         before, note = _read(path)
         after, verdict = step(before)
         if after != before:
             is_new = not os.path.exists(path)
-            _write(path, after)
+            files.replace(
+                path, json.dumps(_to_json(after), ensure_ascii=True, separators=(",", ":")).encode()
+            )
             if is_new:
                 sweep(where, time.time())
     return Done(verdict, note)
@@ -81,7 +80,7 @@ def count(where: str, step: Callable[[governor.Ledger], tuple[governor.Ledger, T
     None: another process holds the lock now. Raises Unusable.
     """
     path = os.path.join(where, governor.FILE)
-    with _locked(path, where) as is_ours:
+    with _locked(path) as is_ours:
         if not is_ours:
             return None
         before = governor.read(path)
@@ -139,10 +138,10 @@ def _last_used(path: str) -> float:
 
 
 @contextmanager
-def _locked(path: str, where: str) -> Iterator[bool]:
+def _locked(path: str) -> Iterator[bool]:
     """Say whether the lock of a file is ours now. Raises Unusable, for what fails within, too."""
     try:
-        fd = _opened(path + ".lock", where)
+        fd = files.own(path + ".lock")
         try:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -154,14 +153,6 @@ def _locked(path: str, where: str) -> Iterator[bool]:
             os.close(fd)
     except OSError as error:
         raise Unusable(f"{path}: {error.strerror or error}") from error
-
-
-def _opened(path: str, where: str) -> int:
-    try:
-        return os.open(path, files.OWN, 0o600)
-    except FileNotFoundError:
-        os.makedirs(where, mode=0o700, exist_ok=True)
-        return os.open(path, files.OWN, 0o600)
 
 
 def _read(path: str) -> tuple[History, str]:
@@ -184,10 +175,6 @@ def _load(path: str) -> bytes | None:
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         return None
-
-
-def _write(path: str, history: History) -> None:
-    files.replace(path, json.dumps(_to_json(history), ensure_ascii=True, separators=(",", ":")).encode())
 
 
 def _to_json(history: History) -> dict[str, Any]:

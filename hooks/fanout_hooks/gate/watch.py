@@ -21,9 +21,7 @@ from fanout_hooks.run import claims
 from fanout_hooks.run.decide import Opinion
 from fanout_hooks.warm.loop import Loop
 
-# --- gate mode ----------------------------------------------------------------------------------------------
-# Which mode the gate is in for one event: the company, the environment, the project, the user, the entry, in
-# this order.
+# --- Which mode the gate is in for one event, in this order -------------------------------------------------
 #     /etc/fanout/policy.json                  what `fanout policy write-json` wrote there, as root's
 #     FANOUT_GATE                              for this session
 #     <project>/.claude/fanout/config.json     {"gate": "strict"}; a project may say this and nothing else
@@ -52,7 +50,8 @@ def choose(event: dict[str, Any], env: dict[str, str], entry: str) -> Chosen:
     """Return the mode for an event, and what was wrong on the way to it."""
     project = env.get("CLAUDE_PROJECT_DIR") or str(event.get("cwd") or "")
     problems: list[str] = []
-    user = _user_file(env)
+    base = env.get("XDG_CONFIG_HOME") or os.path.join(env.get("HOME") or os.path.expanduser("~"), ".config")
+    user = os.path.join(base, "fanout", "config.toml")
     own = _read(user, problems, follow=True)
     company = _of_company(problems)
     places = (
@@ -123,11 +122,6 @@ def _of_project(project: str, problems: list[str]) -> str:
         return ""
 
 
-def _user_file(env: dict[str, str]) -> str:
-    base = env.get("XDG_CONFIG_HOME") or os.path.join(env.get("HOME") or os.path.expanduser("~"), ".config")
-    return os.path.join(base, "fanout", "config.toml")
-
-
 def _read(path: str, problems: list[str], *, follow: bool = False) -> str:
     """Return a small file's text, "" where there is none or it can't be read."""
     try:
@@ -139,7 +133,7 @@ def _read(path: str, problems: list[str], *, follow: bool = False) -> str:
         return ""
 
 
-# --- watch ------------------------------------------------------------------------------------------
+# --- Deciding and waiting -----------------------------------------------------------------------------------
 
 NAME = "fanout gate"
 LOOK_S = 0.01
@@ -153,20 +147,15 @@ async def opinion(loop: Loop, event: dict[str, Any], env: dict[str, str], entry:
     """Return the gate's opinion; `entry` is the mode that the settings entry says."""
     if not gate.concerns(event):
         return Opinion(NAME)
-    chosen = choose(event, env, entry)
-    message = (
-        _unreported(chosen.problem, event, env) if event["hook_event_name"] == "UserPromptSubmit" else ""
-    )
-    reminder = _reminder(event) if chosen.remind else ""
+    chosen, is_prompt = choose(event, env, entry), event["hook_event_name"] == "UserPromptSubmit"
+    message = _unreported(chosen.problem, event, env) if is_prompt else ""
+    reminder = for_prompt(str(event.get("prompt", ""))) if chosen.remind and is_prompt else ""
     if chosen.mode == "off":
         return Opinion(NAME, context=reminder, message=message)
     try:
-        done = await _decided(loop, event, env, chosen.mode)
-        ruling = (
-            await _governed(loop, event, env, chosen.caps)
-            if done.verdict.kind != "deny"
-            else governor.Ruling()
-        )
+        done, ruling = await _decided(loop, event, env, chosen.mode), governor.Ruling()
+        if done.verdict.kind != "deny":
+            ruling = await _governed(loop, event, env, chosen.caps)
     except state.Unusable as trouble:
         # For the log alone: as a message it would come with every event of the session.
         note = {"verdict": "skipped", "why": str(trouble)}
@@ -231,7 +220,7 @@ async def _governed(
 
     def step(ledger: governor.Ledger) -> tuple[governor.Ledger, governor.Ruling]:
         if not starts:
-            return governor.ended(ledger, event, _is_machine), governor.Ruling()
+            return governor.ended(ledger, event, gate.is_machine), governor.Ruling()
         call, pid = gate.call_of(event), env.get("CLAUDE_PID", "")
         launch = governor.Launch(
             *(session, str(event.get("agent_id") or "main"), call.id, state.digest(call.key), call.name, now),
@@ -245,17 +234,6 @@ async def _governed(
             loop, lambda: state.attempt(where, session, lambda old: (gate.hold(old, event), gate.PASS))
         )
     return ruling
-
-
-def _is_machine(prompt: str) -> bool:
-    return prompt.lstrip().startswith(gate.MACHINE_TURN)
-
-
-def _reminder(event: dict[str, Any]) -> str:
-    if event.get("hook_event_name") != "UserPromptSubmit":
-        return ""
-
-    return for_prompt(str(event.get("prompt", "")))
 
 
 def _with_launcher(event: dict[str, Any]) -> dict[str, Any]:
@@ -272,10 +250,9 @@ def _with_launcher(event: dict[str, Any]) -> dict[str, Any]:
         return event  # it only means that less is known of the sub-agent's own prompt
 
 
-# --- gate reminder ------------------------------------------------------------------------------------------
-# The reminder: a line of context for a prompt that looks like work for several agents. Off by default.
-# On with `gate_reminder = true` in the user's config.toml. It comes only when the prompt itself counts or
-# lists several things, or says that it wants the whole of something.
+# --- The reminder: a line of context for a prompt that looks like work for several agents -------------------
+# Off unless `gate_reminder = true` is in the user's config.toml. It comes only when the prompt itself counts
+# or lists several things, or says that it wants the whole of something.
 
 TEXT = (
     "fanout: this looks like work for several agents. If its parts don't need one another, send all "

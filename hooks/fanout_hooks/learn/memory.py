@@ -1,6 +1,6 @@
 """What was learned about hooks by watching them, by script and version: an edited hook is a new hook.
 
-A session begins with what the file holds (memory.py) and looks at it again when another has saved. Who
+A session begins with what the file holds and looks at it again when another has saved. Who
 saves takes the file's lock, reads what others saved meanwhile, and writes both together: what a hook writes
 is locked in every session, so one must know what another has seen. Losing the file costs two slower events.
 """
@@ -15,10 +15,8 @@ from typing import Any, NamedTuple
 
 from fanout_hooks.client import files
 from fanout_hooks.learn.observe import covering
-from fanout_hooks.portable import lock
 
-# --- What is known of one script ----------------------------------------------------------------------------
-# What is known of one version of a hook's script: how long it takes, what it touches, if it keeps clean.
+# --- What is known of one script: how long it takes, what it touches, if it keeps clean. -------------------
 # Effects are united over runs and sessions, for one run shows a lower bound only; too many paths become
 # patterns of their folders, which say more than was seen and never less.
 
@@ -31,8 +29,6 @@ MAX_PATHS = 256
 
 
 class Record(NamedTuple):
-    """One version of one script."""
-
     version: str
     runs: int = 0
     ms: float = 0.0
@@ -66,10 +62,9 @@ def version_of(file: str) -> str:
 def after_run(
     before: Record, ms: float, effects: dict[str, Any] | None, taint: str, *, crashed: bool
 ) -> Record:
-    """Return what is known after one more run."""
     known = before._replace(
         runs=min(before.runs + 1, TRIALS),
-        ms=round(min(before.ms, ms) if 0 < before.runs < TRIALS else _smoothed(before, ms), 2),
+        ms=round(_taken(before, ms), 2),
         crashes=before.crashes + crashed,
         taint=before.taint or ("" if crashed else taint),
     )
@@ -101,12 +96,13 @@ def bounded(paths: frozenset[str]) -> frozenset[str]:
     return frozenset(covering(paths, MAX_PATHS))
 
 
-def _smoothed(before: Record, ms: float) -> float:
-    return ms if before.runs == 0 else before.ms * 0.8 + ms * 0.2
+def _taken(before: Record, ms: float) -> float:
+    if before.runs < TRIALS:
+        return min(before.ms, ms) if before.runs else ms
+    return before.ms * 0.8 + ms * 0.2
 
 
-# --- The file that keeps it ---------------------------------------------------------------------------------
-# The file of what was learned of a project's hooks: read, written within bounds, and locked meanwhile.
+# --- The file that keeps it: bounded, and locked while it is written. --------------------------------------
 # It lies in the user's own state folder, not in the project: a repository can't claim that its hooks are
 # harmless. What can't be read is nothing learned.
 
@@ -148,29 +144,12 @@ def dump(learned: Learned) -> bytes:
     room = MAX_BYTES - len(head) - len("}}")
     kept: list[str] = []
     for file, record in reversed(learned.records.items()):
-        own = f"{_compact(file)}:{_compact(_plain(record))}"
+        plain = record._asdict() | {"reads": sorted(record.reads), "writes": sorted(record.writes)}
+        own = f"{_compact(file)}:{_compact(plain)}"
         if len(own) < room and len(kept) < MAX_RECORDS:
             room -= len(own) + 1
             kept.append(own)
     return f"{head}{','.join(reversed(kept))}}}}}".encode()
-
-
-def locked(path: str, wait_s: float) -> int | None:
-    """Return a descriptor that holds the lock until it is closed; None when it isn't to be had."""
-    folder = os.path.dirname(path)
-    try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        fd = os.open(os.path.join(folder, LOCK), files.OWN, 0o600)
-    except OSError:
-        return None
-    if lock(fd, time.monotonic() + wait_s, LOCK_LOOK_S):
-        return fd
-    os.close(fd)
-    return None
-
-
-def _plain(record: Record) -> dict[str, Any]:
-    return record._asdict() | {"reads": sorted(record.reads), "writes": sorted(record.writes)}
 
 
 def _compact(data: object) -> str:
@@ -188,6 +167,7 @@ class Memory:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self._lock = os.path.join(os.path.dirname(path), LOCK)
         self._wait_s = LOCK_S
         self._seen = version_of(path)
         self._kept = load(path)
@@ -207,13 +187,11 @@ class Memory:
 
     @property
     def written(self) -> frozenset[str]:
-        """Everything that some known hook writes."""
         return frozenset(path for own in self._records.values() for path in own.writes)
 
     def note(
         self, file: str, ms: float, *, effects: dict[str, Any] | None, taint: str = "", crashed: bool = False
     ) -> None:
-        """Take in one run."""
         before = self.of(file)
         after = after_run(before, ms, effects, taint, crashed=crashed)
         self._records[file] = after
@@ -248,18 +226,22 @@ class Memory:
         """Write the file when something changed that matters; what can't be written waits."""
         if not (self._noted or self._imported):
             return
-        held = locked(self._path, self._wait_s)
-        self._wait_s = LOCK_S if held is not None else 0.0  # who is held up once doesn't wait again
-        if held is None:
+        try:
+            fd = files.own(self._lock)
+        except OSError:
             return
         try:
+            is_ours = files.lock(fd, time.monotonic() + self._wait_s, LOCK_LOOK_S)
+            self._wait_s = LOCK_S if is_ours else 0.0  # who is held up once doesn't wait again
+            if not is_ours:
+                return
             self.refresh()
             learned = Learned(dict(self._records), dict(self.modules))
             files.replace(self._path, dump(learned))
         except OSError:
             return
         finally:
-            os.close(held)
+            os.close(fd)
         self._seen, self._kept = version_of(self._path), learned
         self._noted, self._imported = {}, False
 
@@ -284,5 +266,4 @@ def path_of(folder: str, project: str) -> str:
 
 
 def name_of(project: str) -> str:
-    """Return a project's name in the state folder."""
     return hashlib.sha256(project.encode("utf-8", "surrogateescape")).hexdigest()[:24]

@@ -18,16 +18,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 SPAWNS = frozenset(
-    (
-        "subprocess.Popen",
-        "os.system",
-        "os.posix_spawn",
-        "os.exec",
-        "os.fork",
-        "os.forkpty",
-        "os.spawn",
-        "pty.spawn",
-    )
+    "subprocess.Popen os.system os.posix_spawn os.exec os.fork os.forkpty os.spawn pty.spawn".split()
 )
 OPAQUE = frozenset(("ctypes.dlopen", "mmap.__new__", "socket.connect", "socket.bind"))
 WRITES_FIRST = frozenset(
@@ -154,9 +145,5 @@ def ignored_prefixes() -> tuple[str, ...]:
     own = {sys.prefix, sys.base_prefix, sys.exec_prefix, os.path.dirname(os.__file__)}
     real = {os.path.realpath(one) for one in own}
     kept = sorted(one for one in own | real if one not in ("", "/"))
-    return (*(one + "/lib" for one in kept), *kept_dirs(kept), "/proc/", "/dev/", "/sys/", "/etc/", "/usr/")
-
-
-def kept_dirs(prefixes: list[str]) -> tuple[str, ...]:
-    """Return interpreter files beside its lib folder (pyvenv.cfg)."""
-    return tuple(one + "/pyvenv.cfg" for one in prefixes)
+    inner = (one + name for name in ("/lib", "/pyvenv.cfg") for one in kept)
+    return (*inner, "/proc/", "/dev/", "/sys/", "/etc/", "/usr/")

@@ -8,7 +8,7 @@ Keys, in this order:
     phase        the event's name
     total_hooks  how many hooks ran
     batches      the longest chain of hooks that had to wait for one another
-    elapsed_ms   from event to answer
+    elapsed_ms   from event to answer; cold, our process's start included
     failures     hooks that ended neither with 0 nor with 2, or were cut
     session_id, sequential_ms (the sum of the hooks)
     own_ms       what fanout itself took of elapsed_ms: the time in which none of the hooks ran
@@ -33,9 +33,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from fanout_hooks.client.files import NEW, folder_in
+from fanout_hooks.client.files import NEW, flags, folder_in, lock, own
 from fanout_hooks.learn import memory
-from fanout_hooks.portable import flags, lock
 
 if TYPE_CHECKING:
     import subprocess
@@ -183,37 +182,15 @@ REPORTS_ON = ("UserPromptSubmit", "PostToolUse")
 """The daily report is looked at when a prompt is answered, and where PostToolUse hooks are adopted."""
 
 
-def with_own(record: dict[str, Any], started_ms: float) -> dict[str, Any]:
-    """Return a record with `own_ms`; what our process took to start is part of it and of `elapsed_ms`."""
-    spans: dict[tuple[float, object], float] = {}
-    for number, hook in enumerate(record["hooks"]):
-        # warm hooks of one worker run one after another, and are logged with the wait of the first
-        chain = (hook["wait_ms"], "warm" if hook["lane"] == "warm" else number)
-        spans[chain] = spans.get(chain, 0.0) + hook["ms"]
-    busy = end = 0.0
-    for (begin, _), ms in sorted(spans.items(), key=lambda span: span[0][0]):
-        busy += max(0.0, begin + ms - max(begin, end))
-        end = max(end, begin + ms)
-    elapsed = round(record["elapsed_ms"] + started_ms, 2)
-    made: dict[str, Any] = {}
-    for key, value in record.items():  # log/rollup.py reads the keys in this order fastest
-        made |= {"own_ms": round(max(0.0, elapsed - busy), 2)} if key == "path" else {}
-        made[key] = elapsed if key == "elapsed_ms" else value
-    return made
-
-
-def after_event(
-    project: str, state: str, event: str, record: dict[str, Any] | None, started_ms: float = 0.0
-) -> str:
+def after_event(project: str, state: str, event: str, record: dict[str, Any] | None) -> str:
     """Log an event that had hooks, and start the daily report when it is due; return what went wrong, or "".
 
-    `record`: the event's line without its timestamp. `state`: places.state_folder. `started_ms`: what our
-    process took until it could look at the event.
+    `record`: the event's line without its timestamp. `state`: places.state_folder.
     """
     problem = ""
     if record is not None:
         try:
-            append(path_of(project), {"timestamp": stamp(), **with_own(record, started_ms)})
+            append(path_of(project), {"timestamp": stamp(), **record})
         except Unwritable as error:
             problem = f"the hook log: {error}"
     if event in REPORTS_ON:
@@ -289,8 +266,7 @@ def _is_first(project: str, state: str, now: float) -> bool:
     slot = int(now // AGAIN_S)
     mark = f"{name}.{slot}"
     try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        os.close(os.open(os.path.join(folder, mark), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        os.close(own(os.path.join(folder, mark), NEW))
         for other in os.listdir(folder):
             when = other.rpartition(".")[2]
             if other != mark and (other.startswith(name) or not when.isdecimal() or int(when) < slot):

@@ -5,10 +5,10 @@ Written on the first PostToolUse after 24 hours, in the background, never on the
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from fanout_hooks.client import files, places, transcripts
@@ -40,7 +40,6 @@ def write_daily(project: str, days: int = 7, now: float | None = None) -> str:
 
 
 def markdown(data: Mapping[str, Any], now: float) -> str:
-    """Render a report's data."""
     period = data["period"]
     made = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(now))
     parts = [
@@ -73,46 +72,38 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     """Return a Markdown table; what would break a cell is escaped, and a line's end is a space."""
     lines = ["| " + " | ".join(heads) + " |"]
     lines.append("|" + "---|" * lines[0].count(" | ") + "---|")
-    lines += ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows]
+    for row in rows:
+        cells = (" ".join(str(cell).splitlines()).replace("|", "\\|") for cell in row)
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-def _cell(value: object) -> str:
-    return " ".join(str(value).splitlines()).replace("|", "\\|")
 
 
 def _events(data: Mapping[str, Any]) -> list[str]:
     if not data["events"]:
         return ["No hook ran in this period."]
-    heads = ("event", "count", "mean", "median", "p95", "p99", "failures", "trend")
-    rows = [
-        (row["event"], row["count"], *_times(row), row["failures"], trend_words(row["trend"]))
-        for row in data["events"]
-    ]
-    return ["## Events", table(heads, rows)]
+    return ["## Events", _figures({"event": "event"}, data["events"])]
 
 
 def _hooks(data: Mapping[str, Any]) -> list[str]:
     if not data["hooks"]:
         return []
-    heads = ("hook", "event", "count", "mean", "median", "p95", "p99", "failures", "trend")
-    rows = [
-        (row["name"], row["event"], row["count"], *_times(row), row["failures"], trend_words(row["trend"]))
-        for row in [*data["hooks"][:MAX_HOOKS], *data["own"]]
-    ]
+    rows = _figures({"hook": "name", "event": "event"}, [*data["hooks"][:MAX_HOOKS], *data["own"]])
     more = len(data["hooks"]) - MAX_HOOKS
     rest = [f"And {more} more that took less time."] if more > 0 else []
-    return ["## Hooks, those that took most time first", table(heads, rows), *rest]
+    return ["## Hooks, those that took most time first", rows, *rest]
+
+
+def _figures(named: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return a table of rows; `named`: its first columns, with the key of each in a row."""
+    keys = (*named.values(), "count", "mean_ms", "median_ms", "p95_ms", "p99_ms", "failures")
+    cells = ((*(row[key] for key in keys), trend_words(row["trend"])) for row in rows)
+    return table((*named, *(key.removesuffix("_ms") for key in keys[len(named) :]), "trend"), cells)
 
 
 def _errors(data: Mapping[str, Any]) -> list[str]:
     failed = [row for row in data["hooks"] if row["last_error"]]
     lines = [f"- {row['event']}/{row['name']}: {' '.join(row['last_error'].split())}" for row in failed]
     return ["## Last errors", "\n".join(lines[:MAX_HOOKS])] if lines else []
-
-
-def _times(row: Mapping[str, Any]) -> tuple[object, ...]:
-    return tuple(row[name] for name in ("mean_ms", "median_ms", "p95_ms", "p99_ms"))
 
 
 def _seconds(ms: float) -> str:
@@ -189,8 +180,6 @@ MARK = b'"durationMs"'
 
 
 class Native(NamedTuple):
-    """One hook that ran natively."""
-
     event: str
     name: str
     ms: Digest
@@ -217,7 +206,6 @@ def is_ours(command: str) -> bool:
 
 
 def rows(natives: Iterable[Native]) -> list[dict[str, Any]]:
-    """Return them for a report, the ones that took most time in all first."""
     return [
         {"event": own.event, "name": own.name, **figures(own.ms), "failures": own.failures}
         for own in sorted(natives, key=lambda own: -own.ms.total)
@@ -225,23 +213,9 @@ def rows(natives: Iterable[Native]) -> list[dict[str, Any]]:
 
 
 def _runs(path: str, since: float) -> Iterator[transcripts.HookRun]:
-    for run in transcripts.hook_runs(_records(path)):
-        if run.at >= since and not is_ours(run.command):
-            yield run
-
-
-def _records(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the records that may hold a hook's time; the rest of a transcript is not even parsed."""
-    try:
-        with open(path, "rb") as file:
-            for number, raw in enumerate(file, 1):
-                if MARK not in raw or len(raw) > transcripts.MAX_LINE:
-                    continue
-                try:
-                    record = json.loads(raw)
-                except (ValueError, RecursionError):
-                    continue
-                if isinstance(record, dict):
-                    yield number, record
-    except OSError:
-        return
+    with suppress(OSError):  # the client has just removed it
+        # The rest of a transcript is not even parsed.
+        timed = ((line, record) for line, record in transcripts.records_in(path, MARK) if record)
+        for run in transcripts.hook_runs(timed):
+            if run.at >= since and not is_ours(run.command):
+                yield run

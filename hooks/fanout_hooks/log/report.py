@@ -64,15 +64,11 @@ class Advice(NamedTuple):
     gain_ms: float
     runs: int
 
-    def to_json(self) -> dict[str, Any]:
-        return {**self._asdict(), "gain_ms": round(self.gain_ms, 1)}
-
 
 def recommend(events: Mapping[str, EventTally], trends: Mapping[str, Trend]) -> list[dict[str, Any]]:
-    """Return the recommendations, the ones that save most time in all first."""
     found = [advice for name, event in events.items() for advice in _of_event(name, event, trends)]
     found.sort(key=lambda advice: (-advice.gain_ms * advice.runs, advice.event, advice.hook))
-    return [advice.to_json() for advice in found[:MAX]]
+    return [advice._asdict() | {"gain_ms": round(advice.gain_ms, 1)} for advice in found[:MAX]]
 
 
 def _of_event(name: str, event: EventTally, trends: Mapping[str, Trend]) -> Iterator[Advice]:
@@ -193,8 +189,6 @@ OWN = "fanout itself"
 
 
 class Period(NamedTuple):
-    """What happened within some days, the days put together."""
-
     events: dict[str, EventTally]
     gates: dict[str, Counter[str]]
     """What the gate did, by session."""
@@ -233,10 +227,7 @@ def day_of(now: float, back: int = 0) -> str:
 def periods(tally: Tally, days: int, now: float) -> tuple[Period, Period]:
     """Return the last `days` days and the as many before them."""
     edges = [day_of(now, back) for back in (days * 2 - 1, days - 1, 0)]
-    return (
-        _period(tally, days, edges[1], edges[2]),
-        _period(tally, days, edges[0], day_of(now, days)),
-    )
+    return _period(tally, days, edges[1], edges[2]), _period(tally, days, edges[0], day_of(now, days))
 
 
 def _period(tally: Tally, days: int, first: str, last: str) -> Period:
@@ -288,10 +279,12 @@ def build(
     hook_trends = compare(
         {key: one.ms for key, one in rows_before.items()}, {key: one.ms for key, one in rows.items()}
     )
+    by_time = sorted(current.events, key=lambda name: (-current.events[name].elapsed.total, name))
+    slowest = sorted(hooks, key=lambda key: (-hooks[key].ms.total, key))
     return {
         "period": {"days": days, "from": current.first, "to": current.last},
-        "events": [_event_row(name, current.events[name], trends[name]) for name in _by_time(current.events)],
-        "hooks": [_hook_row(key, hooks[key], hook_trends[key]) for key in _slowest(hooks)],
+        "events": [_event_row(name, current.events[name], trends[name]) for name in by_time],
+        "hooks": [_hook_row(key, hooks[key], hook_trends[key]) for key in slowest],
         "own": [_hook_row(key, one, hook_trends[key]) for key, one in own.items()],
         "changed": changes(current, before),
         "saved_ms": round(sum(map(saved, current.events.values())), 1),
@@ -304,16 +297,7 @@ def build(
     }
 
 
-def _by_time(events: Mapping[str, EventTally]) -> list[str]:
-    return sorted(events, key=lambda name: (-events[name].elapsed.total, name))
-
-
-def _slowest(hooks: Mapping[str, HookTally]) -> list[str]:
-    return sorted(hooks, key=lambda key: (-hooks[key].ms.total, key))
-
-
 def figures(digest: Digest) -> dict[str, float]:
-    """Count, mean and percentiles of a digest."""
     return {
         "count": digest.count,
         "mean_ms": round(digest.mean, 2),
@@ -372,17 +356,12 @@ def saved_against_native(current: Period, baseline: Mapping[str, Any] | None) ->
         measured = baseline["events"].get(name)
         native = measured.get("native_ms") if isinstance(measured, dict) else None
         if isinstance(native, int | float) and event.elapsed.count:
-            own = native * event.elapsed.count - event.elapsed.total
-            events[name] = {
-                "native_ms": native,
-                "times": round(native / max(event.elapsed.quantile(0.5), 0.01), 1),
-            }
-            total += own
-    return (
-        {"date": str(baseline.get("date", "")), "saved_ms": round(total, 1), "events": events}
-        if events
-        else None
-    )
+            total += native * event.elapsed.count - event.elapsed.total
+            times = round(native / max(event.elapsed.quantile(0.5), 0.01), 1)
+            events[name] = {"native_ms": native, "times": times}
+    if not events:
+        return None
+    return {"date": str(baseline.get("date", "")), "saved_ms": round(total, 1), "events": events}
 
 
 def changes(current: Period, before: Period) -> list[dict[str, str]]:
@@ -391,17 +370,12 @@ def changes(current: Period, before: Period) -> list[dict[str, str]]:
     found = []
     for key in sorted(now.keys() | then.keys()):
         event, _, name = key.partition("/")
-        what = ""
-        if event in before.events and key not in then:
-            what = "new"
-        elif event in current.events and key not in now:
-            what = "gone"
-        elif (
-            key in then
-            and key in now
-            and now[key].counts["lane trial"]
-            and not then[key].counts["lane trial"]
-        ):
+        after, was, what = now.get(key), then.get(key), ""
+        if was is None:
+            what = "new" if event in before.events else ""
+        elif after is None:
+            what = "gone" if event in current.events else ""
+        elif after.counts["lane trial"] and not was.counts["lane trial"]:
             what = "edited"
         if what:
             found.append({"event": event, "name": name, "change": what})
@@ -438,8 +412,7 @@ def baseline_path(project: str) -> str:
     return os.path.join(os.path.dirname(learned), "baselines", os.path.basename(learned))
 
 
-# --- Limits and baselines for CI ----------------------------------------------------------------------------
-# Limits for CI: fail above a time, or when something became slower than a baseline beyond the noise.
+# --- Limits for CI: fail above a time, or when something became slower than a baseline beyond the noise. ----
 #     EVENT=MS[,p50|p95|p99]        PreToolUse=20,p95: its 95th percentile must not be above 20 ms
 #
 # Noise is not a regression: a limit fails only when the measured quantile is above it and a binomial test
@@ -497,11 +470,8 @@ def save(period: Period) -> str:
 def regressions(period: Period, baseline: Any) -> list[str]:
     """Name what became slower than a baseline that `save` wrote. Raises ValueError when it is none."""
     try:
-        form, before_events, before_hooks = (
-            int(baseline["form"]),
-            _digests(baseline["events"]),
-            _digests(baseline["hooks"]),
-        )
+        form = int(baseline["form"])
+        before_events, before_hooks = _digests(baseline["events"]), _digests(baseline["hooks"])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"this is not a baseline of `fanout report --save` ({error})") from None
     if form != FORM:

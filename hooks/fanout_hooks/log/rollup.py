@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 
 
 # --- Reading one line of the log ----------------------------------------------------------------------------
-# One line of the hook log, checked: a repository may bring a log of its own, and a disk may damage ours.
+# It is checked: a repository may bring a log of its own, and a disk may damage ours.
 # What is read from a line is counted and shown, so it is plain: numbers are finite and bounded, names can be
 # encoded, words are words. Whatever else is in a line makes it a damaged one.
 
 MAX_MS = 1e9
-"""Eleven days; also the most digits that rollup.py's own patterns take."""
+"""Eleven days; also the most digits that the patterns below take."""
 MAX_NOTE = 200
 MAX_NOTES = 100
 """Of one line."""
@@ -153,9 +153,7 @@ def _gate(data: object) -> str:
 # Theory of operation. A log has millions of hook rows, and `json.loads` takes 2 to 3 us a row. But our own
 # lines have a fixed order of fields, durations have two decimals, and a hook's rows repeat: so a line is cut
 # into rows without their waiting times, a `Counter` counts equal ones in C, and only different ones are
-# looked at in Python. A line that is not of that form is read whole (rollup.py), and what is none counts as
-# damaged.
-#
+# looked at in Python. A line that is not of that form is read whole, and what is none counts as damaged.
 # Numbers have a bounded form in the patterns, so that nothing a log may hold raises here.
 
 MAX_DIFFERENT = 40_000
@@ -201,8 +199,6 @@ def count(lines: Iterable[bytes]) -> Tally:
 
 
 class _Counting:
-    """A tally in the making."""
-
     def __init__(self) -> None:
         self.tally = Tally()
         self._places: dict[tuple[bytes, bytes], tuple[EventTally, Counter[bytes]]] = {}
@@ -227,7 +223,8 @@ class _Counting:
                 except Damaged:
                     self._add_damage(line, day)
                     continue
-                self._fold_many()
+                if sum(len(counter) for _, counter in self._places.values()) > MAX_DIFFERENT:
+                    self.fold()
                 event, counter = self._place(day, phase)
                 keep_samples(event, [sample])
             own_ms = None if own is None else float(own)
@@ -236,7 +233,8 @@ class _Counting:
             )
             counter.update(rows)
             if any(lane in line for lane in _PAID):
-                _count_waits(event, _WAITED.findall(line, head.end()))
+                for raw, wait in _WAITED.findall(line, head.end()):
+                    hook_of(event.hooks, raw.decode("utf-8", "replace")).wait_ms.add(float(wait))
         self.fold()
         undated = self.tally.damaged.pop("", 0)
         if undated:  # of the first day that is reported, if any is
@@ -290,10 +288,6 @@ class _Counting:
             place = self._places[day, phase] = (event, Counter())
         return place
 
-    def _fold_many(self) -> None:
-        if sum(len(counter) for _, counter in self._places.values()) > MAX_DIFFERENT:
-            self.fold()
-
     def fold(self) -> None:
         """Put the rows counted so far into digests."""
         for (day, _), (event, counter) in self._places.items():
@@ -331,11 +325,6 @@ def _add_event(
     counts["us " + path] += us
     event.hours[hour] += 1
     event.hours["us " + hour] += us
-
-
-def _count_waits(event: EventTally, waits: Iterable[tuple[bytes, bytes]]) -> None:
-    for raw, wait in waits:
-        hook_of(event.hooks, raw.decode("utf-8", "replace")).wait_ms.add(float(wait))
 
 
 @lru_cache(MAX_DIFFERENT)
@@ -388,7 +377,6 @@ ENDING = ".digest.json"
 
 
 def segments(path: str) -> list[str]:
-    """List the log's closed segments, oldest first."""
     folder, name = os.path.split(path)
     stem, extension = os.path.splitext(name)
     try:

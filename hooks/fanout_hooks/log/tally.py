@@ -1,6 +1,6 @@
 """The counts of a hook log, by day, event and hook, as digests that merge by adding.
 
-Kept by day (UTC), because periods are compared. rollup.py makes one from lines, rollup.py from files.
+Kept by day (UTC), because periods are compared. rollup.py makes one from the log.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
 # --- A digest of durations ----------------------------------------------------------------------------------
-# Durations as a mergeable digest: counts in logarithmic buckets, so a report never needs the log again.
-# A bucket is 2 % wide and stands for its middle: by construction every quantile is within 1 % of the exact
-# one.
-# Digests of days, segments and machines merge by adding. Mean and total are exact.
+# Counts in logarithmic buckets, so a report never needs the log again. A bucket is 2 % wide and stands for
+# its middle: every quantile is within 1 % of the exact one. Digests of days, segments and machines merge by
+# adding. Mean and total are exact.
 
 GROWTH = 1.02
 _LOG_GROWTH = math.log(GROWTH)
@@ -110,14 +109,6 @@ def bucket_of(ms: float) -> int:
     return math.floor(math.log(ms) / _LOG_GROWTH) if ms >= SMALLEST_MS else ZERO
 
 
-def of(durations: Iterable[float]) -> Digest:
-    """Digest some durations in milliseconds."""
-    digest = Digest()
-    for ms in durations:
-        digest.add(ms)
-    return digest
-
-
 def _middle(bucket: int) -> float:
     return 0.0 if bucket == ZERO else math.exp((bucket + 0.5) * _LOG_GROWTH)
 
@@ -162,10 +153,6 @@ class EventTally(NamedTuple):
     samples: list[dict[str, Any]]
 
 
-def empty_hook() -> HookTally:
-    return HookTally(Digest(), Digest(), {}, Counter())
-
-
 def empty_event() -> EventTally:
     return EventTally(Digest(), Digest(), Counter(), Counter(), {}, [])
 
@@ -183,7 +170,6 @@ class Tally:
         """Lines that are none; "" where no line around them names a day."""
 
     def event(self, day: str, phase: str) -> EventTally:
-        """Return the tally of an event on a day, empty when it is the first."""
         events = self.days.setdefault(day, {})
         if phase not in events:
             events[phase] = empty_event()
@@ -204,7 +190,6 @@ class Tally:
         sessions.setdefault(session, Counter()).update(counts)
 
     def merge(self, other: Tally) -> None:
-        """Add what another tally counted."""
         self.damaged.update(other.damaged)
         for day, notes in other.notes.items():
             self.note(day, notes)
@@ -245,35 +230,28 @@ class Tally:
 
 
 def merge_event(into: EventTally, event: EventTally) -> None:
-    """Add one event's tally to another's."""
     into.elapsed.merge(event.elapsed)
     into.own.merge(event.own)
     into.counts.update(event.counts)
     into.hours.update(event.hours)
     for name, hook in event.hooks.items():
-        merge_hook(hook_of(into.hooks, name), hook)
+        own = hook_of(into.hooks, name)
+        own.ms.merge(hook.ms)
+        own.wait_ms.merge(hook.wait_ms)
+        own.last.update(hook.last)
+        own.counts.update(hook.counts)
     keep_samples(into, event.samples)
 
 
-def merge_hook(into: HookTally, hook: HookTally) -> None:
-    """Add one hook's tally to another's."""
-    into.ms.merge(hook.ms)
-    into.wait_ms.merge(hook.wait_ms)
-    into.last.update(hook.last)
-    into.counts.update(hook.counts)
-
-
 def keep_samples(event: EventTally, samples: list[dict[str, Any]]) -> None:
-    """Keep the newest few."""
     event.samples.extend(samples)
     del event.samples[:-SAMPLES]
 
 
 def hook_of(hooks: dict[str, HookTally], name: str) -> HookTally:
-    """Return the tally of a hook, empty when it is the first."""
     hook = hooks.get(name)
     if hook is None:
-        hook = hooks[name] = empty_hook()
+        hook = hooks[name] = HookTally(Digest(), Digest(), {}, Counter())
     return hook
 
 
@@ -290,13 +268,14 @@ def _counter(data: Any) -> Counter[str]:
     return Counter({name: int(count) for name, count in data.items()})
 
 
-def _texts(data: Any) -> dict[str, str]:
-    return {name: str(text) for name, text in data.items()}
-
-
 def _event_of(data: Any) -> EventTally:
     hooks = {
-        name: HookTally(Digest.from_json(ms), Digest.from_json(wait), _texts(last), _counter(counts))
+        name: HookTally(
+            Digest.from_json(ms),
+            Digest.from_json(wait),
+            {what: str(text) for what, text in last.items()},
+            _counter(counts),
+        )
         for name, (ms, wait, last, counts) in data["hooks"].items()
     }
     samples = [sample for sample in data["samples"] if isinstance(sample, dict)]
@@ -321,8 +300,6 @@ Direction = Literal["slower", "faster", "steady", "unknown"]
 
 
 class Trend(NamedTuple):
-    """How a hook or event compares with the period before."""
-
     direction: Direction
     change: float = 0.0
     """Of the median: 0.2 is 20 % slower."""

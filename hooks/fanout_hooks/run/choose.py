@@ -7,12 +7,12 @@ groups_of(event, matchers)       the matchers of the groups that together fire w
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from fanout_hooks.client import config, events, hook_input, matchers
 from fanout_hooks.client.config import Config, Hook
+from fanout_hooks.learn.memory import version_of
 from fanout_hooks.run import claims
 
 
@@ -84,20 +84,18 @@ def choose(held: Config, event: dict[str, Any], only: str = "") -> list[Chosen]:
 
 
 # --- Hooks that several scopes hold -------------------------------------------------------------------------
-# A hook that several scopes hold runs once an event, as the client runs equal hooks of several files
-# once.
-# Each scope's settings file has its own entry, so each comes with the event for itself, and no one
-# knows which others will: a file may be left out (`--setting-sources`) or not be trusted. So none steps
-# back for what another could do. Whoever comes first with a hook that other scopes' hooks.json hold, too,
-# leaves a claim of it (claims.py), and those who find the claim leave that hook out. A hooks.json that
-# nothing registers never makes a claim, so it can't take a hook from anybody.
+# It runs once an event, as the client runs equal hooks of several files once. Each scope's entry comes with
+# the event for itself, and can't know which others will: a settings file may be left out
+# (`--setting-sources`) or not be trusted. So the first one to come with a hook that other scopes' hooks.json
+# hold, too, leaves a claim of it (claims.py), and those that find the claim leave that hook out. A hooks.json
+# that nothing registers never makes a claim, so it can't take a hook from another.
 #
 # Guards are run by each scope that has them: one that is run twice denies twice, one that is left out could
 # let something through.
 
 _Held = frozenset[tuple[object, ...]]
-_held: dict[tuple[str, str], tuple[tuple[int, ...], _Held]] = {}
-"""What the hooks.json of a project and scope was read to hold, and the state that the file was in."""
+_held: dict[tuple[str, str], tuple[str, _Held]] = {}
+"""What the hooks.json of a project and scope was read to hold, and the version of the file."""
 
 
 def left_to_us(
@@ -119,15 +117,13 @@ def _is_first(hook: Hook, event: dict[str, Any], where: str) -> bool:
 
 def _of(scope: str, project: str, claude: str) -> _Held:
     path = config.path_of(scope, project, claude)
-    try:
-        about = os.stat(path)
-    except OSError:
+    version = version_of(path)
+    if not version:
         return frozenset()
-    state = (about.st_mtime_ns, about.st_size, about.st_ino)
     known = _held.get((path, project))
-    if known is None or known[0] != state:
+    if known is None or known[0] != version:
         found = config.load((scope,), project, claude).hooks
-        known = _held[path, project] = (state, frozenset(_key(hook) for hook in found if not hook.guard))
+        known = _held[path, project] = (version, frozenset(_key(hook) for hook in found if not hook.guard))
     return known[1]
 
 

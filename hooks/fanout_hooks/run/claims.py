@@ -24,17 +24,16 @@ import os
 import time
 from collections.abc import Iterator
 
-from fanout_hooks.client.files import is_running
-from fanout_hooks.portable import fcntl, flags
+from fanout_hooks.client import files
+from fanout_hooks.client.files import NEW, fcntl
 
 WARM_CLAIM_S = 5.0
 """The client starts both entries at once; a sentinel that comes later than this found no server long ago."""
 COLD_CLAIM_S = 600.0
 """A call may wait this long for a server that is starting."""
-REPORTED_S = 7 * 24 * 3600.0
-"""Longer than a session lasts."""
+KEPT_S = {"event": COLD_CLAIM_S, "reported": 7 * 24 * 3600.0}
+"""By what a file's name begins with; the latter is longer than a session lasts."""
 MAX_CLAIM = 1 << 16
-NEW = flags("O_CREAT", "O_EXCL", "O_NOFOLLOW", "O_CLOEXEC")
 
 
 def folder(state_folder: str) -> str:
@@ -64,9 +63,6 @@ def claim(where: str, name: str, owner: str, now: float | None = None) -> bool:
         except FileExistsError:
             with contextlib.suppress(FileNotFoundError):  # dropped just now: once more
                 return _is_new(where, path, owner, now)
-        except FileNotFoundError:
-            with contextlib.suppress(OSError):
-                os.makedirs(where, mode=0o700, exist_ok=True)
         except OSError:
             return True
         else:
@@ -76,7 +72,7 @@ def claim(where: str, name: str, owner: str, now: float | None = None) -> bool:
 
 def _make(path: str, owner: str) -> None:
     """Make a claim. Raises OSError; then there is none that others could find."""
-    fd = os.open(path, os.O_WRONLY | os.O_APPEND | NEW, 0o600)
+    fd = files.own(path, NEW | os.O_APPEND)
     try:
         os.write(fd, f"{owner}\n".encode())
     except OSError:
@@ -121,10 +117,8 @@ def _alone(where: str) -> Iterator[None]:
 def report_once(where: str, session: str, text: str) -> bool:
     """Say whether no process of this session has reported a text yet. Where that can't be kept: yes."""
     name = hashlib.sha256(f"{session}\n{text}".encode("utf-8", "replace")).hexdigest()[:32]
-    with contextlib.suppress(OSError):
-        os.makedirs(where, mode=0o700, exist_ok=True)
     try:
-        os.close(os.open(os.path.join(where, f"reported-{name}"), os.O_WRONLY | NEW, 0o600))
+        os.close(files.own(os.path.join(where, f"reported-{name}"), NEW))
     except FileExistsError:
         return False
     except OSError:
@@ -133,8 +127,7 @@ def report_once(where: str, session: str, text: str) -> bool:
 
 
 def drop(where: str, name: str) -> None:
-    with contextlib.suppress(OSError):
-        os.unlink(os.path.join(where, f"event-{name}"))
+    files.remove(os.path.join(where, f"event-{name}"))
 
 
 def sweep(where: str, now: float | None = None) -> None:
@@ -145,38 +138,31 @@ def sweep(where: str, now: float | None = None) -> None:
     except OSError:
         return
     for name in names:
-        path = os.path.join(where, name)
+        path, kept_s = os.path.join(where, name), KEPT_S.get(name.partition("-")[0])
         with contextlib.suppress(OSError):
-            if name.startswith("event-"):
-                if now - os.lstat(path).st_mtime > COLD_CLAIM_S:
-                    os.unlink(path)
-            elif name.startswith("reported-"):
-                if now - os.lstat(path).st_mtime > REPORTED_S:
-                    os.unlink(path)
-            elif not _is_alive(path):
+            if kept_s is None:
+                is_over = not files.is_running(_pid_in(path))
+            else:
+                is_over = now - os.lstat(path).st_mtime > kept_s
+            if is_over:
                 os.unlink(path)
 
 
-def _is_alive(path: str) -> bool:
+def _pid_in(path: str) -> str:
     with open(path, errors="replace") as file:
-        return is_running(file.read(20).strip())
+        return file.read(20).strip()
 
 
 def mark(where: str, keys: tuple[str, ...], pid: int) -> None:
     """Leave the signs by which sentinels know that this client's server is there. Raises OSError."""
     os.makedirs(where, mode=0o700, exist_ok=True)
     for key in keys:
-        path = os.path.join(where, f"server-{key}")
-        temporary = f"{path}.{os.getpid()}.tmp"
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        os.write(fd, f"{pid}\n".encode())
-        os.close(fd)
-        os.replace(temporary, path)
+        files.replace(os.path.join(where, f"server-{key}"), f"{pid}\n".encode())
 
 
 def unmark(where: str, keys: tuple[str, ...], pid: int) -> None:
     for key in keys:
         path = os.path.join(where, f"server-{key}")
-        with contextlib.suppress(OSError), open(path, errors="replace") as file:
-            if file.read(20).strip() == str(pid):
+        with contextlib.suppress(OSError):
+            if _pid_in(path) == str(pid):
                 os.unlink(path)

@@ -24,8 +24,6 @@ from fanout_hooks.warm.loop import Loop
 STDIN_S = 5.0
 """The client writes the event at once; a stdin that stays open is not the client."""
 
-Options = dict[str, str]
-
 
 def read_stdin(fd: int, limit_s: float = STDIN_S) -> bytes | None:
     """Return everything up to the end of stdin; None when it doesn't come.
@@ -45,8 +43,13 @@ def read_stdin(fd: int, limit_s: float = STDIN_S) -> bytes | None:
     return None
 
 
-def main(argv: list[str], ask_gate: AskGate | None = None, write_log: WriteLog | None = None) -> int:
-    """Run one event; return the exit code for the client."""
+def main(
+    argv: list[str],
+    ask_gate: AskGate | None = None,
+    write_log: WriteLog | None = None,
+    started_ms: float = 0.0,
+) -> int:
+    """Run one event; return the exit code for the client. `started_ms`: what our start took."""
     options = _options(argv)
     env = dict(os.environ)
     raw = read_stdin(0)
@@ -64,11 +67,9 @@ def main(argv: list[str], ask_gate: AskGate | None = None, write_log: WriteLog |
     if not only and not claims.claim(claims.folder(state), name, f"cold {sys.orig_argv}"):
         return 0
     is_logged, gate = options.get("log") != "off", options.get("gate", "")
+    request = Request(event, tuple(scopes.split()), env, only, gate, "cold", raw, is_logged, started_ms)
     try:
-        runtime = RuntimeState(Loop(), state, ask_gate, write_log, is_for_one=True)
-        return run_event(
-            runtime, Request(event, tuple(scopes.split()), env, only, gate, "cold", raw, is_logged)
-        )
+        return run_event(RuntimeState(Loop(), state, ask_gate, write_log, is_for_one=True), request)
     except Exception as error:  # noqa: BLE001 - the edge: our own mistake denies for guards, else lets go on
         from fanout_hooks.crash import explain
 
@@ -76,7 +77,7 @@ def main(argv: list[str], ask_gate: AskGate | None = None, write_log: WriteLog |
         return 2 if only else 0
 
 
-def _options(argv: list[str]) -> Options:
+def _options(argv: list[str]) -> dict[str, str]:
     """Read `--name value` pairs; argparse alone would cost more than all the rest."""
     pairs = iter(argv)
     return {name[2:]: next(pairs, "") for name in pairs if name.startswith("--")}

@@ -46,7 +46,8 @@ def joined(parts: Sequence[tuple[str, str]]) -> tuple[str, str]:
         size = _units(text)
         if size + 1 > room:
             shown = min(room, 2000)
-            kept.append(_cut(f"[{name}: {size} characters] {text}", shown - 1))
+            cut = f"[{name}: {size} characters] {text}".encode("utf-16-le", "surrogatepass")[: shown * 2 - 2]
+            kept.append(cut.decode("utf-16-le", "ignore"))
             room -= shown
         else:
             kept.append(text)
@@ -61,19 +62,16 @@ def _units(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-def _cut(text: str, units: int) -> str:
-    """Return as much of a text's beginning as the client counts this long."""
-    return text.encode("utf-16-le", "surrogatepass")[: units * 2].decode("utf-16-le", "ignore")
-
-
 # --- One answer from all hooks ------------------------------------------------------------------------------
 
 STRENGTH = ("deny", "defer", "ask", "allow")
+UNDERSTOOD = (
+    "hookEventName permissionDecision permissionDecisionReason additionalContext updatedInput"
+).split()
+"""What an Opinion has of hookSpecificOutput in its own fields."""
 
 
 class HookResult(NamedTuple):
-    """What one hook left behind."""
-
     name: str
     exit: int
     stdout: str
@@ -83,8 +81,6 @@ class HookResult(NamedTuple):
 
 
 class Opinion(NamedTuple):
-    """What one hook says, understood."""
-
     name: str
     decision: str = ""
     """deny, defer, ask, allow; deny also stands for block."""
@@ -103,7 +99,7 @@ class Opinion(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """The answer: what to print, and what didn't fit into it."""
+    """What goes back to the client, and what didn't fit into it."""
 
     stdout: str
     exit: int = 0
@@ -112,7 +108,6 @@ class Decision(NamedTuple):
 
 
 def understand(left: HookResult, event: str) -> Opinion:
-    """Read what one hook said, by the client's rules."""
     said, opinion = left.stdout.strip(), Opinion(left.name)
     if said.startswith("{") and not left.timed_out:
         line, _, later = said.partition("\n")
@@ -165,14 +160,7 @@ def _from_json(name: str, said: str, event: str) -> Opinion:
     if problem:
         return Opinion(name, problem=problem)
     updated = own.get("updatedInput")
-    taken = (
-        "hookEventName",
-        "permissionDecision",
-        "permissionDecisionReason",
-        "additionalContext",
-        "updatedInput",
-    )
-    others = {key: value for key, value in own.items() if key not in taken}
+    others = {key: value for key, value in own.items() if key not in UNDERSTOOD}
     if event == "PermissionRequest" and decision:
         others.pop("decision", None)
         if decision == "allow":
@@ -210,12 +198,8 @@ def _decision(data: dict[str, Any], own: dict[str, Any], event: str) -> tuple[st
         return "", "", ""
     if legacy not in ("block", "approve"):
         return "", "", f"has an unknown decision {legacy!r}"
-    decision = {"block": "deny", "approve": "allow"}[legacy]
-    return (
-        (decision if events.of(event).objects == "permission" or legacy == "block" else ""),
-        _text(data.get("reason")),
-        "",
-    )
+    allowed = "allow" if events.of(event).objects == "permission" else ""
+    return "deny" if legacy == "block" else allowed, _text(data.get("reason")), ""
 
 
 def _text(value: Any) -> str:
@@ -296,14 +280,6 @@ def _joined_reasons(denials: Sequence[Opinion]) -> str:
     return "\n".join(f"{own.name}: {own.reason or own.decision}" for own in denials)
 
 
-def with_overflow(decision: Decision, path: str) -> Decision:
-    """Name the file that holds the whole context."""
-    answer = json.loads(decision.stdout)
-    own = answer["hookSpecificOutput"]
-    own["additionalContext"] += f"\n[The hooks said more than fits here; all of it is in {path}]"
-    return decision._replace(stdout=json.dumps(answer, ensure_ascii=True, separators=(",", ":")))
-
-
 _ABSENT = object()
 
 
@@ -335,13 +311,12 @@ def _joined_input(original: Any, opinions: Sequence[Opinion]) -> tuple[dict[str,
 
 
 # --- Context longer than the client shows -------------------------------------------------------------------
-# Context beyond what the client shows: kept whole in a file of the project's state for a day, and named.
 
 KEEP_CONTEXT_S = 24 * 3600
 
 
 def kept_whole(decision: Decision, project: str) -> Decision:
-    """Put the context that doesn't fit into a file of the project's state, and name it."""
+    """Put the context that doesn't fit into a file of the project's state, for a day, and name it."""
     try:
         folder = folder_in(project, ".claude", "fanout", "cache")
         path = os.path.join(folder, f"context-{time.time_ns():x}.txt")
@@ -352,7 +327,10 @@ def kept_whole(decision: Decision, project: str) -> Decision:
             file.write(decision.overflow)
     except OSError:
         return decision
-    return with_overflow(decision, path)
+    answer = json.loads(decision.stdout)
+    own = answer["hookSpecificOutput"]
+    own["additionalContext"] += f"\n[The hooks said more than fits here; all of it is in {path}]"
+    return decision._replace(stdout=json.dumps(answer, ensure_ascii=True, separators=(",", ":")))
 
 
 def _sweep(folder: str) -> None:

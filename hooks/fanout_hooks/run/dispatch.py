@@ -33,17 +33,7 @@ MAX_LOGGED = 200
 """Characters of a failing hook's stderr, for the user and for the log."""
 
 
-class Answer(NamedTuple):
-    """What goes back to the client."""
-
-    stdout: str
-    exit: int = 0
-    stderr: str = ""
-
-
 class Request(NamedTuple):
-    """One event, and which registered hooks it is for."""
-
     event: dict[str, Any]
     scopes: tuple[str, ...]
     env: dict[str, str]
@@ -54,11 +44,11 @@ class Request(NamedTuple):
     """The client's own bytes, where we have them."""
     is_logged: bool = True
     """Benchmarks keep what they do out of the log."""
+    started_ms: float = 0.0
+    """What our process took until it could look at the event."""
 
 
 class Outcome(NamedTuple):
-    """What became of a hook."""
-
     planned: Planned
     exit: int
     stdout: str
@@ -76,20 +66,27 @@ class Outcome(NamedTuple):
             return False
         return bool(self.lost) or self.timed_out or self.exit not in (0, 2)
 
+    @property
+    def result(self) -> decide.HookResult:
+        name, on_failure = self.planned.hook.name, self.planned.hook.on_failure
+        return decide.HookResult(name, self.exit, self.stdout, self.stderr, self.timed_out, on_failure)
+
 
 class Handled(NamedTuple):
     """The answer, and what is left to do when it is out."""
 
-    answer: Answer
+    answer: decide.Decision
     afterwards: Callable[[], None]
 
 
 def run_event(runtime: RuntimeState, request: Request) -> int:
-    """Run one event's hooks and print their answer; what is left to do is done when it is out."""
-    handled = runtime.loop.run(handle(runtime, request))
-    status = print_answer(handled.answer)
-    handled.afterwards()
-    return status
+    """Run one event's hooks and print their answer as a command hook does; return the exit code."""
+    answer, afterwards = runtime.loop.run(handle(runtime, request))
+    sys.stdout.write(answer.stdout if answer.stdout != "{}" else "")
+    sys.stdout.flush()
+    sys.stderr.write(answer.stderr)
+    afterwards()
+    return answer.exit
 
 
 async def handle(runtime: RuntimeState, request: Request) -> Handled:
@@ -129,7 +126,7 @@ async def handle(runtime: RuntimeState, request: Request) -> Handled:
     outcomes.sort(key=lambda one: hooks.index(one.planned.hook))  # answers are joined in configuration order
 
     # Decide: one answer from all of them. The client ignores what a stand-in would make of its input.
-    opinions = [decide.understand(_result(one), one.planned.hook.event) for one in outcomes]
+    opinions = [decide.understand(one.result, one.planned.hook.event) for one in outcomes]
     opinions = [
         said if one.planned.hook in own else said._replace(updated=None)
         for one, said in zip(outcomes, opinions, strict=True)
@@ -142,7 +139,7 @@ async def handle(runtime: RuntimeState, request: Request) -> Handled:
     decision = decide.decide(event, opinions, problems + notes + failures)
     if decision.overflow:
         decision = decide.kept_whole(decision, project)
-    elapsed_ms = (time.perf_counter() - began) * MS
+    elapsed_ms = (time.perf_counter() - began) * MS + request.started_ms
 
     def afterwards() -> None:
         answered.set(True)
@@ -154,7 +151,7 @@ async def handle(runtime: RuntimeState, request: Request) -> Handled:
             if problem:
                 runtime.complain(problem)
 
-    return Handled(Answer(decision.stdout, decision.exit, decision.stderr), afterwards)
+    return Handled(decision, afterwards)
 
 
 def _by_input(
@@ -197,8 +194,10 @@ async def _run(
         wait_ms = round((time.perf_counter() - started) * MS, 2)
 
         def end(ran: Ran, way: str = "") -> None:
-            planned = plan.planned[ran.place]
-            ended[ran.place].set(_outcome(planned._replace(way=way or planned.way), ran, wait_ms))
+            planned, at = plan.planned[ran.place], ended[ran.place]
+            planned = planned._replace(way=way or planned.way)
+            out, err = (data.decode("utf-8", "replace") for data in (ran.stdout, ran.stderr))
+            at.set(Outcome(planned, ran.exit, out, err, ran.ms, wait_ms, ran.timed_out, ran.taint, ran.lost))
 
         try:
             if plan.planned[unit.places[0]].program is not None:
@@ -217,7 +216,7 @@ async def _run(
             runtime.places.give_back()
             runtime.locks.release(held)
 
-    stdin = sealed_file("stdin", _stdin_of(request))
+    stdin = sealed_file("stdin", to_stdin(request.event) if request.raw is None else request.raw)
     try:
         shared = HookInput(stdin, request.env, _cwd_of(request), answered)
         for unit in [runtime.loop.spawn(run_unit(unit, shared)) for unit in plan.units]:
@@ -264,7 +263,6 @@ async def _run_warm(
 async def _run_lane(
     runtime: RuntimeState, request: Request, plan: Plan, place: int, hook_input: HookInput
 ) -> tuple[Ran, str]:
-    """Run one hook as its own process."""
     from fanout_hooks.run.lanes import work_of
 
     hook, node, way = plan.planned[place].hook, plan.planned[place].node, "lane"
@@ -278,15 +276,6 @@ async def _run_lane(
         line, env = work_of(hook, hook_input.env)
         ended = await runtime.lanes.run(line, hook_input.stdin, env, hook_input.cwd, hook.timeout_s)
     return Ran(place, ended.exit, ended.ms, ended.stdout, ended.stderr, ended.timed_out), way
-
-
-def _stdin_of(request: Request) -> bytes:
-    return request.raw if request.raw is not None else to_stdin(request.event)
-
-
-def _outcome(planned: Planned, ran: Ran, wait_ms: float) -> Outcome:
-    stdout, stderr = (data.decode("utf-8", "replace") for data in (ran.stdout, ran.stderr))
-    return Outcome(planned, ran.exit, stdout, stderr, ran.ms, wait_ms, ran.timed_out, ran.taint, ran.lost)
 
 
 # --- What the user reads of a hook that failed --------------------------------------------------------------
@@ -320,13 +309,6 @@ def error_head(stderr: str, most: int) -> str:
 # --- The answer and the log's line --------------------------------------------------------------------------
 
 
-def _result(outcome: Outcome) -> decide.HookResult:
-    hook = outcome.planned.hook
-    return decide.HookResult(
-        hook.name, outcome.exit, outcome.stdout, outcome.stderr, outcome.timed_out, hook.on_failure
-    )
-
-
 def _record(
     request: Request,
     plan: Plan,
@@ -349,11 +331,15 @@ def _record(
         }
         | ({"timed_out": True} if one.timed_out else {})
         | ({"left": one.taint} if one.taint else {})
-        | ({"error": said} if (said := _error(one)) else {})
+        | (
+            {"error": said}
+            if one.has_failed and (said := one.lost or error_head(one.stderr, MAX_LOGGED))
+            else {}
+        )
         for one, opinion in zip(outcomes, opinions, strict=False)
     ]
     notes = notes + [f"{own.name} {own.problem}" for own in opinions if own.problem]
-    record = {
+    record = {  # log/rollup.py reads the keys in this order fastest
         "phase": request.event.get("hook_event_name"),
         "total_hooks": len(outcomes),
         "batches": max(plan.levels, default=0),
@@ -361,6 +347,7 @@ def _record(
         "failures": sum(one.timed_out or one.exit not in (0, 2) for one in outcomes),
         "session_id": request.event.get("session_id"),
         "sequential_ms": round(sum(one.ms for one in outcomes), 2),
+        "own_ms": round(_own_ms(outcomes, elapsed_ms), 2),
         "path": request.path,
         "hooks": rows,
     }
@@ -368,8 +355,18 @@ def _record(
     return record | ({"gate": gate} if gate else {}) | ({"notes": notes} if notes else {})
 
 
-def _error(outcome: Outcome) -> str:
-    return (outcome.lost or error_head(outcome.stderr, MAX_LOGGED)) if outcome.has_failed else ""
+def _own_ms(outcomes: Sequence[Outcome], elapsed_ms: float) -> float:
+    """Return what fanout itself took: the time in which none of the hooks ran."""
+    spans: dict[tuple[float, object], float] = {}
+    for number, one in enumerate(outcomes):
+        # Warm hooks of one worker run one after another, with the wait of the first.
+        chain = (one.wait_ms, "warm" if one.planned.way == "warm" else number)
+        spans[chain] = spans.get(chain, 0.0) + one.ms
+    busy = end = 0.0
+    for (begin, _), ms in sorted(spans.items(), key=lambda span: span[0][0]):
+        busy += max(0.0, begin + ms - max(begin, end))
+        end = max(end, begin + ms)
+    return max(0.0, elapsed_ms - busy)
 
 
 def _cwd_of(request: Request) -> str:
@@ -378,12 +375,3 @@ def _cwd_of(request: Request) -> str:
 
 def project_of(request: Request) -> str:
     return request.env.get("CLAUDE_PROJECT_DIR") or str(request.event.get("cwd") or os.getcwd())
-
-
-def print_answer(answer: Answer) -> int:
-    """Print an answer as a command hook does; return the exit code."""
-    sys.stdout.write(answer.stdout if answer.stdout != "{}" else "")
-    sys.stdout.flush()
-    if answer.stderr:
-        sys.stderr.write(answer.stderr)
-    return answer.exit

@@ -21,32 +21,31 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 from fanout_hooks.client import files
 from fanout_hooks.client.config import Hook
+from fanout_hooks.client.files import fcntl
 from fanout_hooks.client.hook_input import HEAD, LOOK_S, asked_for
 from fanout_hooks.learn.memory import version_of
 from fanout_hooks.warm.command import which
-from fanout_hooks.warm.loop import Future, Loop, is_stopped, kill_group, memory_file
+from fanout_hooks.warm.loop import (
+    CONTROL,
+    Command,
+    Ended,
+    Future,
+    Holder,
+    Loop,
+    content,
+    is_stopped,
+    kill_group,
+    memory_file,
+)
 
 # --- Hooks as processes -------------------------------------------------------------------------------------
 
-MAX_OUTPUT = 16 << 20
-CONTROL = 200
-"""Above what a program opens itself, so that it finds the numbers that it would find natively."""
 POLL_S = 0.005
 """Where the system has no pidfd (macOS), a child's end is looked for this often."""
-
-
-class Ended(NamedTuple):
-    """What a process left: `exit` is negative for a signal."""
-
-    exit: int
-    ms: float
-    stdout: bytes
-    stderr: bytes
-    timed_out: bool = False
 
 
 def command_line(command: str, args: tuple[str, ...] | None) -> list[str]:
@@ -55,7 +54,6 @@ def command_line(command: str, args: tuple[str, ...] | None) -> list[str]:
 
 
 def work_of(hook: Hook, env: dict[str, str]) -> tuple[list[str], dict[str, str]]:
-    """Return what to execute for a hook, and in which environment."""
     if hook.type != "http":
         return command_line(hook.command, hook.args), env
     script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "post.py")
@@ -67,37 +65,15 @@ def work_of(hook: Hook, env: dict[str, str]) -> tuple[list[str], dict[str, str]]
     }
 
 
-class Holder:
-    """A command at work, as seen from here: the process that waits for it and ends as it does."""
-
-    __slots__ = ("ended", "pid", "returncode")
-
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
-        self.returncode: int | None = None
-        self.ended: Future[bool] = Future()
-
-    def poll(self, how: int = os.WNOHANG) -> int | None:
-        """Return the exit status, negative for a signal; None while it is at work."""
-        if self.returncode is None:
-            try:
-                pid, status = os.waitpid(self.pid, how)
-            except ChildProcessError:
-                pid, status = self.pid, 0
-            if pid:
-                self.returncode = os.waitstatus_to_exitcode(status)
-        return self.returncode
-
-
 class Lanes:
-    """The commands that are at work."""
-
     def __init__(self, loop: Loop, state_folder: str) -> None:
         self._loop = loop
         self._state = state_folder
         self._running: dict[int, Holder] = {}
         self._over: set[Holder] = set()
         """Their program has ended with 0: the rest ends in a moment, or never where a hook stopped it."""
+        self._watched: set[int] = set()
+        """A descriptor for each process that has not ended, an async hook's too."""
         self._lifeline: Lifeline | None = None
         self._timeout: str | None = None
         """Where it is, "" where it isn't; None as long as no one has looked."""
@@ -105,13 +81,12 @@ class Lanes:
     async def run(
         self, line: list[str], stdin: int, env: dict[str, str], cwd: str, timeout_s: float
     ) -> Ended:
-        """Run one command to its end or its deadline."""
         out, err = memory_file("out"), memory_file("err")
         began = time.perf_counter()
         try:
             source = reopened(stdin)
             try:
-                process = self.start(line, (source, out, err), env, nearest(cwd))
+                process = self.start(Command(line, (source, out, err), env, nearest(cwd)))
             except (OSError, ValueError) as error:
                 # What a shell says of a command it can't start; the client, too, goes on.
                 why = getattr(error, "strerror", None) or error
@@ -142,14 +117,14 @@ class Lanes:
         if over is not None and over.done and not ended.done:
             self._over.add(process)
             ended.then(lambda: self._over.discard(process))
-            self._loop.leave(self._cut(process, ended, timeout_s))
-            return Ended(0, _ms(began), _content(out), _content(err))
+            self._loop.leave(self._cut(process, timeout_s))
+            return Ended(0, _ms(began), content(out), content(err))
         if alone_s is not None:
-            self._loop.leave(self._cut(process, ended, alone_s or timeout_s))
-            return Ended(0, _ms(began), _content(out), b"")
+            self._loop.leave(self._cut(process, alone_s or timeout_s))
+            return Ended(0, _ms(began), content(out), b"")
         if timed_out:
-            await self._cut(process, ended, 0.0)
-        return Ended(process.returncode or 0, _ms(began), _content(out), _content(err), timed_out)
+            await self._cut(process, 0.0)
+        return Ended(process.returncode or 0, _ms(began), content(out), content(err), timed_out)
 
     async def discard(self, process: Holder) -> None:
         """End a command whose answer is of no use."""
@@ -172,60 +147,71 @@ class Lanes:
                 return False, alone_s
         return False, None
 
-    async def _cut(self, process: Holder, ended: Future[bool], after_s: float) -> None:
-        if await self._loop.first(ended, after_s) is None:
+    async def _cut(self, process: Holder, after_s: float) -> None:
+        if await self._loop.first(process.ended, after_s) is None:
             kill_group(process.pid)
-            await ended
+            await process.ended
 
-    def start(
-        self,
-        line: list[str],
-        files: tuple[int, int, int],
-        env: dict[str, str],
-        cwd: str,
-        control: int | None = None,
-    ) -> Holder:
-        """Start a command; `control` is one more descriptor for it, which it finds as number CONTROL."""
+    def start(self, command: Command) -> Holder:
         if self._lifeline is None:
             self._lifeline = Lifeline()
-        process = self._held(line, files, env, cwd, control) or _forked(line, files, env, cwd, control)
-        process.ended = _end_of(self._loop, process)
+        process = self._held(command) or _forked(command)
+        self._watch_end(process)
         self._running[process.pid] = process
         self._lifeline.report(self._running)
         return process
 
-    def _held(
-        self,
-        line: list[str],
-        files: tuple[int, int, int],
-        env: dict[str, str],
-        cwd: str,
-        control: int | None,
-    ) -> Holder | None:
+    def _held(self, command: Command) -> Holder | None:
         """Start a command below `timeout`; None where that can't hold it."""
+        line, (stdin, stdout, stderr), env, cwd, control = command
         if self._timeout is None:
             self._timeout = find_timeout(self._state)
-        is_taken = control is not None and _is_open(CONTROL)
-        if not self._timeout or is_taken or which(line[0], env, cwd) is None:
+        if not self._timeout or which(line[0], env, cwd) is None:
             return None
+        passed = () if control is None else (fcntl.fcntl(control, fcntl.F_DUPFD_CLOEXEC, CONTROL),)
         try:
-            if control is not None:
-                os.dup2(control, CONTROL)
+            if passed not in ((), (CONTROL,)):
+                return None  # the number is taken here
             process = subprocess.Popen(
                 [self._timeout, "--foreground", "0", *line],
-                stdin=files[0],
-                stdout=files[1],
-                stderr=files[2],
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
                 env=env,
                 cwd=cwd,
-                pass_fds=() if control is None else (CONTROL,),
+                pass_fds=passed,
                 start_new_session=True,
             )
         finally:
-            if control is not None:
-                os.close(CONTROL)
+            for fd in passed:
+                os.close(fd)
         process.returncode = 0  # it reaps nothing any more: that is the holder's to do
         return Holder(process.pid)
+
+    def _watch_end(self, process: Holder) -> None:
+        try:
+            fd = os.pidfd_open(process.pid)
+        except (AttributeError, OSError):
+            self._loop.leave(self._poll(process))
+            return
+
+        def gone() -> None:
+            self._unwatch(fd)
+            process.poll(0)
+            process.ended.set(True)
+
+        self._watched.add(fd)
+        self._loop.watch(fd, gone)
+
+    def _unwatch(self, fd: int) -> None:
+        self._watched.discard(fd)
+        self._loop.unwatch(fd)
+        os.close(fd)
+
+    async def _poll(self, process: Holder) -> None:
+        while process.poll() is None:
+            await self._loop.sleep(POLL_S)
+        process.ended.set(True)
 
     def _forget(self, process: Holder) -> None:
         self._running.pop(process.pid, None)
@@ -239,6 +225,8 @@ class Lanes:
         # A disk may still hold some that were killed; the others had their time to end by themselves.
         for process in _still_there([*self._running.values(), *self._over]):
             kill_group(process.pid)
+        for fd in list(self._watched):
+            self._unwatch(fd)
         if self._lifeline is not None:
             self._lifeline.close()
 
@@ -292,20 +280,10 @@ def _ends_as_its_command(path: str) -> bool | None:
     return True
 
 
-def _is_open(fd: int) -> bool:
-    try:
-        os.fstat(fd)
-    except OSError:
-        return False
-    return True
-
-
-def _forked(
-    line: list[str], files: tuple[int, int, int], env: dict[str, str], cwd: str, control: int | None
-) -> Holder:
+def _forked(command: Command) -> Holder:
     pid = os.fork()
     if pid == 0:
-        _hold(line, files, env, cwd, control)
+        _hold(*command)
     return Holder(pid)
 
 
@@ -344,33 +322,6 @@ def _hold(
         os._exit(status & 0xFF)
 
 
-def _end_of(loop: Loop, process: Holder) -> Future[bool]:
-    ended: Future[bool] = Future()
-    if hasattr(os, "pidfd_open"):
-        try:
-            fd = os.pidfd_open(process.pid)
-        except OSError:
-            loop.leave(_poll(loop, process, ended))
-            return ended
-
-        def gone() -> None:
-            loop.unwatch(fd)
-            os.close(fd)
-            process.poll(0)
-            ended.set(True)
-
-        loop.watch(fd, gone)
-    else:
-        loop.leave(_poll(loop, process, ended))
-    return ended
-
-
-async def _poll(loop: Loop, process: Holder, ended: Future[bool]) -> None:
-    while process.poll() is None:
-        await loop.sleep(POLL_S)
-    ended.set(True)
-
-
 def reopened(fd: int) -> int:
     """Return a descriptor of the same content with its own position, at the start."""
     try:
@@ -390,10 +341,6 @@ def nearest(folder: str) -> str:
             return "/"
         folder = above
     return folder
-
-
-def _content(fd: int) -> bytes:
-    return os.pread(fd, min(os.fstat(fd).st_size, MAX_OUTPUT), 0)
 
 
 def _ms(began: float) -> float:

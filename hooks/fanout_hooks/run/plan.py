@@ -239,12 +239,10 @@ WORTH_A_START = 4
 
 
 class Planned(NamedTuple):
-    """A hook and how it will run."""
-
     hook: Hook
     way: str
-    program: Program | None
-    file: str
+    program: Program | None = None
+    file: str = ""
     """The script's path, by which it is remembered."""
     node: NodeProgram | None = None
     env: dict[str, str] | None = None
@@ -264,8 +262,6 @@ class Unit(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """The hooks of an event, ready to run."""
-
     planned: tuple[Planned, ...]
     footprints: tuple[Footprint, ...]
     waits: tuple[Wait, ...]
@@ -327,7 +323,7 @@ def _planned(
     hook: Hook, cwd: str, env: dict[str, str], memory: Memory, uv: Answers | None, *, is_for_one: bool
 ) -> Planned:
     if hook.type != "command" or hook.isolate:
-        return Planned(hook, "lane", None, "")
+        return Planned(hook, "lane")
     words = words_of(hook.command, hook.args, env, cwd)
     kind = launcher(words)
     if kind == "node" and not is_for_one:
@@ -335,12 +331,12 @@ def _planned(
 
         node = node_of(words, env, cwd, shell_of(hook.command, hook.args))
         if node is not None:
-            return Planned(hook, "spare", None, "", node, watched=(os.path.join(cwd, node.script),))
+            return Planned(hook, "spare", node=node, watched=(os.path.join(cwd, node.script),))
     if kind == "uv" and uv is not None:
         return _planned_uv(hook, words, cwd, env, memory, uv)
     program = python_of(words, env, cwd) if kind == "python" else None
     if program is None:
-        return Planned(hook, "lane", None, "")
+        return Planned(hook, "lane")
     return _planned_python(hook, program, cwd, memory)
 
 
@@ -351,10 +347,10 @@ def _planned_uv(
 
     asked = uv_of(words, env, cwd)
     if asked is None:
-        return Planned(hook, "lane", None, "")
+        return Planned(hook, "lane")
     found = uv.find(asked, env, cwd)
     if found is None:
-        return Planned(hook, "lane", None, "", watched=asked.watched)
+        return Planned(hook, "lane", watched=asked.watched)
     planned = _planned_python(hook, found.program, cwd, memory)
     return planned._replace(env=found.env, watched=found.watched)
 

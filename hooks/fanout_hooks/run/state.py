@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fanout_hooks.client import config, files
 from fanout_hooks.client.config import Hook
+from fanout_hooks.client.files import fcntl
 from fanout_hooks.client.places import claude_folder
 from fanout_hooks.learn import memory
 from fanout_hooks.learn.memory import Memory
-from fanout_hooks.portable import fcntl
 from fanout_hooks.run import plan as plans
 from fanout_hooks.run.decide import Opinion
 from fanout_hooks.run.plan import Plan
 from fanout_hooks.warm.command import Program
 from fanout_hooks.warm.interpreter import HookInput, Interpreter, key_of
-from fanout_hooks.warm.loop import Future, Loop, on_stderr, sealed_file
+from fanout_hooks.warm.loop import Ended, Future, Loop, on_stderr, sealed_file
 
 if TYPE_CHECKING:
-    from fanout_hooks.run.lanes import Ended, Holder, Lanes
+    from fanout_hooks.run.lanes import Lanes
     from fanout_hooks.warm.node import NodeProgram, Spares
     from fanout_hooks.warm.uv import Answers, Found
 
@@ -45,8 +45,6 @@ IDLE_LOOK_S = 0.02
 
 
 class Places:
-    """A bound on what runs at once."""
-
     def __init__(self, count: int) -> None:
         self._free = count
         self._waiting: list[Future[bool]] = []
@@ -104,17 +102,18 @@ class RuntimeState:
         self._plans: dict[tuple[Any, ...], tuple[dict[str, str], Plan]] = {}
         self._reported: set[str] = set()
         self._lanes: Lanes | None = None
-        self._spares: Spares[Holder] | None = None
+        self._spares: Spares | None = None
         self._to_open: dict[tuple[str, ...], tuple[Program, dict[str, str], str, Memory]] = {}
         self.is_opening = False
         self.uv: Answers | None = None
         """What uv said of scripts; None in a process that stays for one event only."""
 
     def config(self, scopes: Sequence[str], project: str, env: dict[str, str]) -> config.Config:
-        """Return the hooks of the registered scopes, read again when a file has changed."""
         claude = claude_folder(env)
         state = tuple(
-            _state_of(config.path_of(scope, project, claude)) for scope in scopes if scope in config.SCOPES
+            memory.version_of(config.path_of(scope, project, claude))
+            for scope in scopes
+            if scope in config.SCOPES
         )
         key = (tuple(scopes), project, claude)
         known = self._configs.get(key)
@@ -147,18 +146,13 @@ class RuntimeState:
         return made
 
     def interpreter(self, program: Program, env: dict[str, str], cwd: str, known: Memory) -> Interpreter:
-        """Return the interpreter that a program's command names, started at its first use."""
-        return self._opened(key_of(program, env, cwd), program, env, cwd, known)
-
-    def _opened(
-        self, key: tuple[str, ...], program: Program, env: dict[str, str], cwd: str, known: Memory
-    ) -> Interpreter:
+        key = key_of(program, env, cwd)
         interpreter = self._interpreters.pop(key, None)
         if interpreter is None or (interpreter.broken and interpreter.has_served):
-            lost = interpreter
-            if lost is not None:
-                lost.close()
-            interpreter = Interpreter(self.loop, lost)
+            if interpreter is not None:
+                interpreter.close()
+            has_lost = interpreter is not None and interpreter.has_lost
+            interpreter = Interpreter(self.loop, has_lost=has_lost)
             interpreter.open(program, env, cwd)
             interpreter.preload(known.modules.get(program.exe, ()))
         self._interpreters[key] = interpreter  # the one used last is last
@@ -178,7 +172,7 @@ class RuntimeState:
         key = key_of(program, env, cwd)
         interpreter = self._interpreters.get(key)
         if interpreter is not None and (interpreter.pid or interpreter.broken):
-            return self._opened(key, program, env, cwd, known)
+            return self.interpreter(program, env, cwd, known)
         self._to_open[key] = (program, env, cwd, known)
         return None
 
@@ -232,8 +226,7 @@ class RuntimeState:
             self.spares.done()
 
     @property
-    def spares(self) -> Spares[Holder]:
-        """Return the Node processes that were started ahead."""
+    def spares(self) -> Spares:
         if self._spares is None:
             from fanout_hooks.warm.node import Spares
 
@@ -284,26 +277,17 @@ class RuntimeState:
         return new
 
     def complain(self, text: str) -> None:
-        """Say something on stderr, once."""
         if self.unreported([text]):
             on_stderr(text)
 
     def close(self) -> None:
-        """End every process that is at work or waits for some."""
         if self._spares is not None:
             self._spares.close()
         if self._lanes is not None:
             self._lanes.close()
         for interpreter in self._interpreters.values():
             interpreter.close()
-
-
-def _state_of(path: str) -> tuple[int, int, int]:
-    try:
-        about = os.stat(path)
-    except OSError:
-        return (0, 0, 0)
-    return (about.st_mtime_ns, about.st_size, about.st_ino)
+        self.locks.close()
 
 
 # --- Locks on what hooks write, across events, sub-agents and sessions. -------------------------------------
@@ -399,18 +383,18 @@ class Locks:
         except OSError:
             return  # the process's end gives it back
 
+    def close(self) -> None:
+        """Give back every lock: what a closed file held is free."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
     def _open(self) -> None:
         """Have the file open. Closing it gives back every lock, so it stays until it has been removed."""
         if self._fd >= 0 and (self._held or os.fstat(self._fd).st_nlink):
             return
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-        try:
-            self._fd = os.open(self._path, files.OWN, 0o600)
-        except FileNotFoundError:
-            os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
-            self._fd = os.open(self._path, files.OWN, 0o600)
+        self.close()
+        self._fd = files.own(self._path)
 
 
 def _byte(key: str) -> int:

@@ -16,7 +16,8 @@ from fanout_hooks.client import hook_input as events
 from fanout_hooks.client import places
 from fanout_hooks.client.places import state_folder
 from fanout_hooks.run import claims, launch
-from fanout_hooks.run.dispatch import Answer, Handled, Request, handle
+from fanout_hooks.run.decide import Decision
+from fanout_hooks.run.dispatch import Handled, Request, handle
 from fanout_hooks.run.state import AskGate, RuntimeState, WriteLog
 from fanout_hooks.warm.loop import Channel, Loop
 
@@ -40,7 +41,6 @@ class Supervisor:
         self._envs: dict[tuple[str, str, str], dict[str, str]] = {}
 
     async def serve(self) -> None:
-        """Answer events until the server is gone."""
         self.loop.leave(self._sweep())
         while True:
             message = await self.server.get()
@@ -49,7 +49,7 @@ class Supervisor:
             self.loop.leave(self._answer(message))
 
     async def _answer(self, message: dict[str, Any]) -> None:
-        handled = Handled(Answer("{}"), lambda: None)
+        handled = Handled(Decision("{}"), lambda: None)
         name = ""
         try:
             arguments = message["arguments"]
@@ -93,7 +93,6 @@ class Supervisor:
 
 
 def main(fd: int, ask_gate: AskGate, write_log: WriteLog) -> int:
-    """Serve on a socket that the server gave us."""
     server_pid = os.getppid()
     client_pid, env = of_session(dict(os.environ), server_pid)
     keys = claims.client_keys(env, client_pid)
@@ -151,9 +150,11 @@ def of_session(env: dict[str, str], server: int) -> Session:
     client = chain[at] if at < len(chain) else int(named) if named.isdecimal() else 0
     given = (_environ(chain[at - 1]) if at > 1 else {}) or env
     own = places.find("local", env.get("CLAUDE_PROJECT_DIR") or os.getcwd(), env)
-    names = {name for entry in places.registered(own) for name in _names(entry.get("env"))}
+    names = {name for entry in places.registered(own) for name in places.dict_in(entry, "env")}
     own_env = _environ(client) | places.settings_env(own)
-    names.update(name for name in (*given, *own_env) if _is_for_servers(name))
+    names.update(
+        name for name in (*given, *own_env) if name in SERVERS_OWN or name.startswith(SERVERS_OWN_PREFIX)
+    )
     return Session(client, restored(given, names - set(KEPT), own_env))
 
 
@@ -183,14 +184,6 @@ def for_event(base: dict[str, str], event: dict[str, Any], client: int) -> dict[
     if isinstance(effort, dict) and isinstance(effort.get("level"), str):
         env["CLAUDE_EFFORT"] = effort["level"]
     return env
-
-
-def _is_for_servers(name: str) -> bool:
-    return name in SERVERS_OWN or name.startswith(SERVERS_OWN_PREFIX)
-
-
-def _names(block: object) -> list[str]:
-    return list(block) if isinstance(block, dict) else []
 
 
 def _ancestors(pid: int) -> Iterator[int]:

@@ -73,7 +73,6 @@ def words_of(command: str, args: tuple[str, ...] | None, env: dict[str, str], cw
 
 
 def which(name: str, env: dict[str, str], cwd: str) -> str | None:
-    """Return where a command's program lies."""
     if "/" in name:
         path = os.path.join(cwd, name)
         return path if os.access(path, os.X_OK) and os.path.isfile(path) else None
@@ -82,6 +81,15 @@ def which(name: str, env: dict[str, str], cwd: str) -> str | None:
         if os.access(path, os.X_OK) and os.path.isfile(path):
             return path
     return None
+
+
+def is_shim(path: str) -> bool:
+    """Say whether an interpreter is a version manager's script."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(2) == b"#!"
+    except OSError:
+        return False
 
 
 def _shebang(words: list[str], env: dict[str, str], cwd: str) -> list[str]:

@@ -24,8 +24,8 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from fanout_hooks.client.hook_input import HEAD, LOOK_S, asked_for
 from fanout_hooks.learn.memory import version_of
-from fanout_hooks.warm.command import Program
-from fanout_hooks.warm.loop import Channel, Future, Loop, is_stopped, kill_group, memory_file
+from fanout_hooks.warm.command import Program, is_shim
+from fanout_hooks.warm.loop import Channel, Future, Loop, content, is_stopped, kill_group, memory_file
 
 # --- The interpreter: its zygote, and the workers that run batches. -----------------------------------------
 
@@ -38,6 +38,8 @@ MAX_WORKERS = 50
 IDLE_WORKERS = 1
 DEEP_LOOK_S = 5.0
 FORK_S = 10.0
+ENDING_S = 0.2
+"""A zygote ends by itself when it sees our end of the socket closing."""
 WATCH_S = 0.05
 MAX_STOPS = 20
 """How often a process that we wait for is looked at: a stopped one answers never."""
@@ -48,8 +50,6 @@ MAX_DEATHS = 2
 
 
 class HookInput(NamedTuple):
-    """What all hooks of an event share."""
-
     stdin: int
     env: dict[str, str]
     cwd: str
@@ -57,35 +57,28 @@ class HookInput(NamedTuple):
     """Set when the event's answer is out, or takes so long that others may want what waits for it."""
 
 
-class Worker:
-    """One worker process, as seen from here."""
-
-    __slots__ = ("channel", "died", "pid", "stamp")
-
-    def __init__(self, channel: Channel, pid: int, stamp: bytes) -> None:
-        self.channel = channel
-        self.pid = pid
-        self.stamp = stamp
-        self.died: Future[int] = Future()
+class Worker(NamedTuple):
+    channel: Channel
+    pid: int
+    died: Future[int]
 
 
 class Interpreter:
     """Start it with `open`; when `broken` is set, its hooks run a process each instead."""
 
-    def __init__(self, loop: Loop, before: Interpreter | None = None) -> None:
+    def __init__(self, loop: Loop, *, has_lost: bool = False) -> None:
         self.loop = loop
-        self._lost = before
-        """One that served and was ended, whose loss is not reported yet."""
+        self.has_lost = has_lost
+        """A zygote that had served was ended, this one's or the one's before, and it is not reported yet."""
         self.broken = ""
         self.pid = 0
         """The zygote's process, 0 as long as it isn't known."""
         self.has_served = False
-        self._is_reported = False
         self._stops = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._control: Channel | None = None
         self._ready: Future[bool] = Future()
-        self._forking: list[tuple[Channel, Future[Worker | None], bytes]] = []
+        self._forking: list[tuple[Channel, Future[Worker | None]]] = []
         self._workers: dict[int, Worker] = {}
         self._idle: list[Worker] = []
         self._waiting: list[Future[bool]] = []
@@ -100,17 +93,30 @@ class Interpreter:
     # --- the zygote ------------------------------------------------------------------------------------
 
     def open(self, program: Program, env: dict[str, str], cwd: str) -> None:
-        """Start the zygote; `ready` waits until it serves."""
+        """Start the zygote by the very command that starts the hooks; `ready` waits until it serves."""
+        zygote = os.path.join(os.path.dirname(os.path.abspath(__file__)), "zygote.py")
+        flags = [f"-{program.flags}"] if program.flags else []
+        ours, theirs = socket.socketpair()
         try:
-            self._process, ours = start_zygote(program, env, cwd)
-        except CannotStart as error:
-            self._break(str(error))
+            with theirs:
+                self._process = subprocess.Popen(
+                    [program.exe, *flags, zygote, str(theirs.fileno()), program.flags],
+                    env=env,
+                    cwd=cwd,
+                    pass_fds=(theirs.fileno(),),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            ours.close()
+            self._break(f"{program.exe}: {error.strerror or error}")
             return
         self._control = Channel(self.loop, ours)
         self.loop.leave(self._listen(self._control, program.exe))
 
     async def ready(self) -> bool:
-        """Wait until the zygote serves; False when it never will."""
         return await self._watched(self._ready, STARTING_S) is True
 
     async def _watched(self, future: Future[T], limit_s: float) -> T | None:
@@ -140,8 +146,8 @@ class Interpreter:
             self.pid = message["ready"]
             self._ready.set(True)
         elif "forked" in message:
-            channel, future, stamp = self._forking.pop(0)
-            worker = Worker(channel, message["forked"], stamp)
+            channel, future = self._forking.pop(0)
+            worker = Worker(channel, message["forked"], Future())
             self._workers[worker.pid] = worker
             self.has_served = True
             future.set(worker)
@@ -156,8 +162,9 @@ class Interpreter:
         if self.broken:
             return
         self.broken = why
+        self.has_lost |= self.has_served
         self._ready.set(False)
-        for channel, future, _ in self._forking:
+        for channel, future in self._forking:
             channel.close()
             future.set(None)
         self._forking.clear()
@@ -173,19 +180,20 @@ class Interpreter:
         """End the zygote; it takes its workers along."""
         for worker in self._workers.values():
             worker.channel.close()
-        for channel, _, _ in self._forking:
+        for channel, _ in self._forking:
             channel.close()
         if self._control is not None:
             self._control.close()
         if self._process is not None:
-            end(self._process)
+            try:
+                self._process.wait(ENDING_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
 
     def takes_notice_of_loss(self) -> bool:
         """Say whether a zygote that had served was lost, once."""
-        before, self._lost = self._lost, None
-        is_lost = before is not None and before.takes_notice_of_loss()
-        if self.broken and self.has_served and not self._is_reported:
-            self._is_reported = is_lost = True
+        is_lost, self.has_lost = self.has_lost, False
         return is_lost
 
     @property
@@ -203,7 +211,7 @@ class Interpreter:
         ours, theirs = socket.socketpair()
         future: Future[Worker | None] = Future()
         stamp = os.urandom(STAMP_BYTES)
-        self._forking.append((Channel(self.loop, ours, stamp), future, stamp))
+        self._forking.append((Channel(self.loop, ours, stamp), future))
         with theirs:
             self._control.send({"do": "fork", "stamp": stamp.hex()}, (theirs.fileno(),))
         return await self._watched(future, FORK_S)
@@ -256,18 +264,10 @@ class Interpreter:
             self._control.send({"do": "kill", "pid": worker.pid})
 
     def preload(self, names: Iterable[str]) -> None:
-        """Have the zygote import standard modules."""
         new = set(names) - self.modules
         if new and self._control is not None:
             self.modules |= new
             self._control.send({"do": "import", "names": sorted(new)})
-
-    async def warm_up(self) -> None:
-        """Have a worker ready before it is needed."""
-        if not self._idle:
-            worker = await self._fork()
-            if worker is not None:
-                self._give_back(worker)
 
     # --- running ---------------------------------------------------------------------------------------
 
@@ -302,7 +302,7 @@ class Interpreter:
         alone: bool,
     ) -> list[Task]:
         """Run tasks in one worker until it is done or spoilt; return what is left."""
-        with Batch(tasks, worker.stamp) as batch:
+        with Batch(tasks, worker.channel.stamp) as batch:
             hooks = [
                 {
                     "i": task.place,
@@ -319,9 +319,8 @@ class Interpreter:
             while not batch.is_over():
                 message, alone_s = await self._next_message(worker, batch, looks=alone)
                 for ran in batch.new_results():
-                    if (
-                        ran.taint and self._control is not None
-                    ):  # known there before anything that waited runs
+                    # Known there before anything that waited runs.
+                    if ran.taint and self._control is not None:
                         self._control.send({"do": "leave", "pid": worker.pid})
                     on_result(ran)
                 if batch.left and alone_s is not None:
@@ -431,8 +430,10 @@ class Interpreter:
         worker.channel.close()  # ends the worker, not what its hooks left running on purpose
         if await self.loop.first(worker.died, 1.0) is None and not self.broken:
             self._kill(worker)
-        if not alone and not self._idle and not self.broken:
-            await self.warm_up()
+        if not alone and not self._idle and not self.broken:  # have one ready before it is needed
+            another = await self._fork()
+            if another is not None:
+                self._give_back(another)
 
 
 def _patience(batch: Batch, *, looks: bool) -> float:
@@ -458,7 +459,6 @@ async def _last_message(channel: Channel) -> dict[str, Any] | None:
 #     {"begin": place, "last": whether the process may not be used after this hook, "at": monotonic seconds}
 #     {"i": place, "exit", "ms", "taint", "spoilt", "at", "effects", "kept": true where it printed much}
 
-MAX_OUTPUT = 16 << 20
 MAX_ROW = 8 << 20
 _LENGTHS = struct.Struct(">III")
 UNREADABLE = "wrote into fanout's own channel"
@@ -467,8 +467,6 @@ EFFECTS = {"reads": list, "writes": list, "spawns": bool, "opaque": bool}
 
 
 class Task(NamedTuple):
-    """A hook to be run in a worker."""
-
     place: int
     program: Program
     timeout_s: float
@@ -523,7 +521,6 @@ class Batch:
         self.results.close()
 
     def is_over(self) -> bool:
-        """Say whether this process has run what it will."""
         return self.spoilt or not self.left
 
     def time_left(self) -> float:
@@ -545,7 +542,7 @@ class Batch:
 
     def detach(self) -> Ran:
         """Return the result of the hook that runs: no one waits for it any more."""
-        stdout = _content(self.out)
+        stdout = content(self.out)
         return Ran(self.left.pop(0).place, 0, self._ms(), stdout, b"", taint="worked on after its answer")
 
     def died(self, status: int) -> Ran | None:
@@ -555,7 +552,7 @@ class Batch:
             return self.lost(UNREADABLE)
         if not self._begun:
             return None
-        stdout, stderr = _content(self.out), _content(self.err)
+        stdout, stderr = content(self.out), content(self.err)
         place = self.left.pop(0).place
         return Ran(place, status, self._ms(), stdout, stderr, self.timed_out, "ended the process")
 
@@ -567,7 +564,7 @@ class Batch:
         if not self._begun:
             return None
         place = self.left.pop(0).place
-        return Ran(place, 1, self._ms(), b"", _content(self.err), taint=why, lost=why)
+        return Ran(place, 1, self._ms(), b"", content(self.err), taint=why, lost=why)
 
     def _ms(self) -> float:
         return round((time.monotonic() - self._since) * 1000, 3)
@@ -620,77 +617,23 @@ class Batch:
         if "begin" in row:
             if self._begun or row["begin"] != self.left[0].place:
                 raise ValueError("another hook than the next has begun")
-            self._begun, self.is_last, self._since = True, bool(row["last"]), _number(row["at"])
+            self._begun, self.is_last, self._since = True, bool(row["last"]), float(row["at"])
             return
         if not self._begun or row["i"] != self.left[0].place:
             raise ValueError("a result of another hook than the one that has begun")
         if row.get("kept"):
-            stdout, stderr = _content(self.out), _content(self.err)
+            stdout, stderr = content(self.out), content(self.err)
         taint = str(row["taint"])
         effects = row["effects"]
         if effects is not None and not all(isinstance(effects[name], kind) for name, kind in EFFECTS.items()):
             raise ValueError("effects of another form")
         place = self.left[0].place
         self._ran.append(
-            Ran(place, int(row["exit"]), _number(row["ms"]), stdout, stderr, False, taint, effects)
+            Ran(place, int(row["exit"]), float(row["ms"]), stdout, stderr, False, taint, effects)
         )
         del self.left[0]
-        self._begun, self._since = False, _number(row["at"])
+        self._begun, self._since = False, float(row["at"])
         self.spoilt = bool(taint or row["spoilt"] or self.is_last)
-
-
-def _number(value: Any) -> float:
-    return float(value)
-
-
-def _content(fd: int) -> bytes:
-    return os.pread(fd, min(os.fstat(fd).st_size, MAX_OUTPUT), 0)
-
-
-# --- Starts a zygote by the very command that starts the hooks, and ends it. --------------------------------
-
-ENDING_S = 0.2
-"""It ends by itself when it sees our end of the socket closing."""
-
-
-class CannotStart(Exception):
-    """The text names the program, and what the system says of it."""
-
-
-def start_zygote(
-    program: Program, env: dict[str, str], cwd: str
-) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """Return the process and our end of its socket. Raises CannotStart."""
-    ours, theirs = socket.socketpair()
-    zygote = os.path.join(os.path.dirname(os.path.abspath(__file__)), "zygote.py")
-    flags = [f"-{program.flags}"] if program.flags else []
-    command = [program.exe, *flags, zygote, str(theirs.fileno()), program.flags]
-    os.set_inheritable(theirs.fileno(), True)
-    try:
-        with theirs:
-            process = subprocess.Popen(
-                command,
-                env=env,
-                cwd=cwd,
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-    except OSError as error:
-        ours.close()
-        raise CannotStart(f"{program.exe}: {error.strerror or error}") from error
-    return process, ours
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """Wait for a zygote whose socket was closed; not for ever."""
-    try:
-        process.wait(ENDING_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 # --- What distinguishes one interpreter from another: its command, and what a shim would choose by. ---------
@@ -714,15 +657,6 @@ def key_of(program: Program, env: dict[str, str], cwd: str) -> tuple[str, ...]:
     return (program.exe, program.flags, str(about.st_ino), str(about.st_mtime_ns), *choice, *python)
 
 
-def is_shim(path: str) -> bool:
-    """Say whether an interpreter is a version manager's script."""
-    try:
-        with open(path, "rb") as file:
-            return file.read(2) == b"#!"
-    except OSError:
-        return False
-
-
 def _chosen_by(exe: str, env: dict[str, str], cwd: str) -> Iterator[str]:
     yield from (f"{name}={env[name]}" for name in VARIABLES if name in env)
     folder = cwd
@@ -734,7 +668,9 @@ def _chosen_by(exe: str, env: dict[str, str], cwd: str) -> Iterator[str]:
     # The global choice: pyenv's, two above its shims, and asdf's.
     yield from _those_there(os.path.dirname(os.path.dirname(exe)), ("version",))
     yield from _those_there(env.get("HOME", ""), (".tool-versions", ".config/mise/config.toml"))
-    if not _is_known(exe):
+    with open(exe, "rb") as file:
+        head = file.read(4096)
+    if not any(manager in head for manager in MANAGERS):
         yield cwd
 
 
@@ -744,9 +680,3 @@ def _those_there(folder: str, names: Iterable[str]) -> Iterator[str]:
         version = version_of(path)
         if version:
             yield f"{path}:{version}"
-
-
-def _is_known(exe: str) -> bool:
-    with open(exe, "rb") as file:
-        head = file.read(4096)
-    return any(manager in head for manager in MANAGERS)

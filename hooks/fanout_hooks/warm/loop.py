@@ -19,9 +19,9 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from fanout_hooks.portable import fcntl
+from fanout_hooks.client.files import fcntl
 
 T = TypeVar("T")
 HEAD = 4
@@ -144,7 +144,6 @@ class Loop:
             self._poll.unregister(fd)
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
-        """Run until a coroutine has ended, and return what it returned."""
         ended = self.spawn(main)
         while not ended.done:
             self._turn(ended)
@@ -182,7 +181,7 @@ class Channel:
 
     def __init__(self, loop: Loop, sock: socket.socket, stamp: bytes = b"") -> None:
         sock.setblocking(False)
-        self._stamp = stamp
+        self.stamp = stamp
         self.sock = sock
         self._loop = loop
         self._received = bytearray()
@@ -231,10 +230,10 @@ class Channel:
             self._end()
             return
         self._received += data
-        begin = len(self._stamp) + HEAD
+        begin = len(self.stamp) + HEAD
         while not self.closed and self._received:
-            size = int.from_bytes(self._received[len(self._stamp) : begin], "big")
-            if not self._stamp.startswith(self._received[: len(self._stamp)]) or size > MAX_MESSAGE:
+            size = int.from_bytes(self._received[len(self.stamp) : begin], "big")
+            if not self.stamp.startswith(self._received[: len(self.stamp)]) or size > MAX_MESSAGE:
                 self._end()
                 return
             if len(self._received) < begin or len(self._received) < begin + size:
@@ -304,6 +303,58 @@ def write_all(fd: int, data: bytes) -> None:
 
 # --- Files and processes ------------------------------------------------------------------------------------
 
+MAX_OUTPUT = 16 << 20
+CONTROL = 200
+"""Above what a program opens itself, so that it finds the numbers that it would find natively."""
+
+
+class Command(NamedTuple):
+    """What to start as a process (run/lanes.py)."""
+
+    line: list[str]
+    files: tuple[int, int, int]
+    env: dict[str, str]
+    cwd: str
+    control: int | None = None
+    """One more descriptor for it, which it finds as number CONTROL."""
+
+
+class Holder:
+    """A command at work, as seen from here: the process that waits for it and ends as it does."""
+
+    __slots__ = ("ended", "pid", "returncode")
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self.ended: Future[bool] = Future()
+
+    def poll(self, how: int = os.WNOHANG) -> int | None:
+        """Return the exit status, negative for a signal; None while it is at work."""
+        if self.returncode is None:
+            try:
+                pid, status = os.waitpid(self.pid, how)
+            except ChildProcessError:
+                pid, status = self.pid, 0
+            if pid:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+
+class Ended(NamedTuple):
+    """What a process left: `exit` is negative for a signal."""
+
+    exit: int
+    ms: float
+    stdout: bytes
+    stderr: bytes
+    timed_out: bool = False
+
+
+def content(fd: int) -> bytes:
+    """Return what a process wrote into a file of ours."""
+    return os.pread(fd, min(os.fstat(fd).st_size, MAX_OUTPUT), 0)
+
 
 def is_stopped(pid: int) -> bool:
     """Say whether a process was stopped and nothing continues it; False where the system doesn't say."""
@@ -315,7 +366,6 @@ def is_stopped(pid: int) -> bool:
 
 
 def kill_group(pid: int) -> None:
-    """Kill a process and the group that it leads."""
     for end in (os.killpg, os.kill):
         try:
             end(pid, signal.SIGKILL)

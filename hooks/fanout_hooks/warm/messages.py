@@ -75,8 +75,6 @@ def receive(sock: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
 # `os.write`, `os._exit`. So our code there takes modules from here: copies of their namespaces, made when the
 # worker starts. What a patched module does inside still counts; then the worker fails, and its end is the
 # loss of that hook's verdict alone (interpreter.py).
-#
-# Runs under the hooks' interpreter: nothing newer than Python 3.8.
 
 __all__ = ["atexit", "gc", "io", "os", "signal", "time"]
 

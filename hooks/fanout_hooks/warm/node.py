@@ -28,12 +28,12 @@ import re
 import socket
 import time
 from collections.abc import Sequence
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol
 
+from fanout_hooks.client.files import fcntl
 from fanout_hooks.learn.memory import version_of
-from fanout_hooks.portable import fcntl
-from fanout_hooks.warm.command import which
-from fanout_hooks.warm.loop import Future, Loop, memory_file
+from fanout_hooks.warm.command import is_shim, which
+from fanout_hooks.warm.loop import Command, Future, Holder, Loop, memory_file
 
 PRELOAD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "node_spare.cjs")
 MAX_SPARES = 14
@@ -84,7 +84,7 @@ def node_of(
     """Return the Node program of a command in words, or None when it can't be started ahead."""
     exe = which(words[0], env, cwd)
     # A version manager's `node` is a script or a link to another program: which Node it means may change.
-    if exe is None or os.path.basename(os.path.realpath(exe)) not in NODES or _is_script(exe):
+    if exe is None or os.path.basename(os.path.realpath(exe)) not in NODES or is_shim(exe):
         return None
     if not all(FLAGS.fullmatch(own) for own in env.get("NODE_OPTIONS", "").split()):
         return None
@@ -103,43 +103,21 @@ def shell_of(command: str, args: tuple[str, ...] | None) -> tuple[str, ...]:
     return ("/bin/sh", "-c", 'exec "$0" "$@"' if command.split()[:1] == ["exec"] else '"$0" "$@"')
 
 
-def _is_script(path: str) -> bool:
-    with open(path, "rb") as file:
-        return file.read(2) == b"#!"
-
-
-class Process(Protocol):
-    """A command at work (run/lanes.py)."""
-
-    ended: Future[bool]
-
-
-P = TypeVar("P", bound=Process)
-
-
-class Starter(Protocol[P]):
+class Starter(Protocol):
     """What starts and ends commands (run/lanes.py)."""
 
-    def start(
-        self,
-        line: list[str],
-        files: tuple[int, int, int],
-        env: dict[str, str],
-        cwd: str,
-        control: int | None = None,
-    ) -> P: ...
-
-    async def discard(self, process: P) -> None: ...
+    def start(self, command: Command) -> Holder: ...
+    async def discard(self, process: Holder) -> None: ...
 
 
 Key = tuple[NodeProgram, str, str]
 """The command, the version of its Node, the folder."""
 
 
-class Spare(Generic[P]):
+class Spare:
     """One process that waits. Its files are open here until `close`."""
 
-    def __init__(self, starter: Starter[P], program: NodeProgram, env: dict[str, str], cwd: str) -> None:
+    def __init__(self, starter: Starter, program: NodeProgram, env: dict[str, str], cwd: str) -> None:
         self.env = env
         self.cwd = cwd
         self.is_ready: Future[bool] = Future()
@@ -153,7 +131,8 @@ class Spare(Generic[P]):
         self._ours, theirs = socket.socketpair()
         try:
             line = [*program.shell, program.words[0], "-r", PRELOAD, *program.words[1:]]
-            self.process = starter.start(line, (stdin, self.out, self.err), env, cwd, theirs.fileno())
+            files = (stdin, self.out, self.err)
+            self.process = starter.start(Command(line, files, env, cwd, theirs.fileno()))
         except OSError:
             self.close()
             raise
@@ -246,7 +225,7 @@ def _lasting(env: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in env.items() if not PER_EVENT.fullmatch(name)}
 
 
-class Wanted(Generic[P]):
+class Wanted:
     """A hook that runs again and again, and its spare."""
 
     def __init__(self) -> None:
@@ -259,16 +238,16 @@ class Wanted(Generic[P]):
         self.uses_since = 0
         self.followers: set[Key] = set()
         """The hooks that were used next, after its latest use but one."""
-        self.spares: list[Spare[P]] = []
+        self.spares: list[Spare] = []
 
 
-class Spares(Generic[P]):
+class Spares:
     """The spares of all Node hooks. Nothing is started before `refill` was called once."""
 
-    def __init__(self, loop: Loop, starter: Starter[P]) -> None:
+    def __init__(self, loop: Loop, starter: Starter) -> None:
         self._loop = loop
         self._starter = starter
-        self._wanted: dict[Key, Wanted[P]] = {}
+        self._wanted: dict[Key, Wanted] = {}
         self._at_work = 0
         self._held: list[Future[bool]] = []
         self._taken: set[Key] = set()
@@ -280,7 +259,7 @@ class Spares(Generic[P]):
         """Return how many wait, or are about to."""
         return sum(not one.process.ended.done for own in self._wanted.values() for one in own.spares)
 
-    def take(self, program: NodeProgram, stdin: bytes, env: dict[str, str], cwd: str) -> Spare[P] | None:
+    def take(self, program: NodeProgram, stdin: bytes, env: dict[str, str], cwd: str) -> Spare | None:
         """Return the hook's spare with the event in it, or None: then it runs as written.
 
         Call `done` in any case when the hook has ended.
@@ -329,7 +308,7 @@ class Spares(Generic[P]):
         """Keep AT_ONCE spares starting while no hook is at work and one is missing."""
         try:
             await self._loop.sleep(SETTLE_S)
-            starting: list[Spare[P]] = []
+            starting: list[Spare] = []
             while not self._at_work:
                 missing = self._missing()
                 for key in missing[: max(0, AT_ONCE - len(starting))]:
@@ -372,7 +351,7 @@ class Spares(Generic[P]):
         more = [key for nth in range(1, MAX_SPARES) for key in able if self._wanted[key].demand > nth]
         return (able + more)[: min(MAX_SPARES, _room())]
 
-    def _start(self, key: Key) -> Spare[P] | None:
+    def _start(self, key: Key) -> Spare | None:
         program, _, cwd = key
         wanted = self._wanted[key]
         try:
@@ -385,7 +364,7 @@ class Spares(Generic[P]):
         spare.is_ready.then(lambda: self._looked_at(wanted, spare))
         return spare
 
-    def _looked_at(self, wanted: Wanted[P], spare: Spare[P]) -> None:
+    def _looked_at(self, wanted: Wanted, spare: Spare) -> None:
         if spare not in wanted.spares:
             return  # taken, or dropped
         if spare.is_ready.result():
@@ -410,7 +389,7 @@ class Spares(Generic[P]):
         for spare in self._wanted.pop(key).spares:
             self._drop(spare)
 
-    def _drop(self, spare: Spare[P]) -> None:
+    def _drop(self, spare: Spare) -> None:
         self._loop.leave(self._starter.discard(spare.process))
         spare.close()
 
@@ -432,7 +411,6 @@ def _any_of(futures: list[Future[bool]]) -> Future[bool]:
 
 
 def _room() -> int:
-    """Return how many spares the machine's memory has room for."""
     with contextlib.suppress(OSError, ValueError, IndexError), open("/proc/meminfo") as file:
         for line in file:
             if line.startswith("MemAvailable:"):

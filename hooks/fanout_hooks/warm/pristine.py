@@ -1,7 +1,6 @@
 """Put an interpreter back to its fresh state after a hook, and notice what can't be put back (taint).
 
-Prices: listing descriptors 0.06 ms, a garbage collection after `gc.freeze` 0.01 ms (4 ms without). What hooks
-patch in modules and classes is pristine.py's.
+Prices: listing descriptors 0.06 ms, a garbage collection after `gc.freeze` 0.01 ms (4 ms without).
 
 Runs under the hooks' interpreter: nothing newer than Python 3.8.
 """
@@ -27,8 +26,6 @@ from fanout_hooks.warm.messages import (
 # A look at everything (every module, every class in it, every container) costs about 1 ms with 126 modules:
 # class mappings are compared as they are, for copying them first costs three times as much. program.py says
 # which hooks need it at once; for the others it waits until the event's answer is out.
-#
-# Runs under the hooks' interpreter: nothing newer than Python 3.8.
 
 KEPT = tuple(
     {os.path.dirname(os.__file__) + os.sep}
@@ -37,24 +34,10 @@ KEPT = tuple(
 """The standard library and what is installed beside it; everything else belongs to hooks."""
 VOLATILE = frozenset(("__warningregistry__", "__annotations__"))
 """Written by the interpreter itself; harmless to the next hook."""
-SYS_SET_PER_HOOK = [
-    "argv",
-    "path",
-    "stdin",
-    "stdout",
-    "stderr",
-    "__stdin__",
-    "__stdout__",
-    "__stderr__",
-    "last_type",
-    "last_value",
-    "last_traceback",
-    "last_exc",
-    "path_importer_cache",
-    "modules",
-    "executable",
-    "orig_argv",
-]
+SYS_SET_PER_HOOK = (
+    "argv path stdin stdout stderr __stdin__ __stdout__ __stderr__ last_type last_value last_traceback "
+    "last_exc path_importer_cache modules executable orig_argv"
+).split()
 STARTED_WITH = frozenset(("sys", "builtins", "_imp"))
 """Made by the interpreter before it can say where a module is from; Python 3.8 doesn't say it later."""
 OWN_NAMES = frozenset(("__main__", "__mp_main__"))
@@ -179,17 +162,13 @@ def _changed(name: str, now: dict[str, Any], namespace: dict[str, Any]) -> str:
         if isinstance(value, types.ModuleType) and sys.modules.get(f"{name}.{key}") is value:
             continue
         if key in HARMLESS.get(name, ()):
-            _restore(now, key, namespace)
+            if key in namespace:
+                now[key] = namespace[key]
+            else:
+                del now[key]
             continue
         return f"{name}.{key}"
     return ""
-
-
-def _restore(now: Any, key: str, namespace: dict[str, Any]) -> None:
-    if key in namespace:
-        now[key] = namespace[key]
-    else:
-        del now[key]
 
 
 HARMLESS: dict[str, tuple[str, ...]] = {

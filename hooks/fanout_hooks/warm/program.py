@@ -25,61 +25,20 @@ OWN_BUILTINS = dict(BUILTINS)
 
 
 PATCHING = frozenset(
-    [
-        "setattr",
-        "delattr",
-        "__setattr__",
-        "__dict__",
-        "vars",
-        "exec",
-        "eval",
-        "patch",
-        "nice",
-        "setpriority",
-        "setrlimit",
-        "prlimit",
-        "sched_setaffinity",
-        "ctypes",
-        "__builtins__",
-        "_getframe",
-        "f_locals",
-        "f_globals",
-        "get_objects",
-        "get_referrers",
-        "start_new_thread",
-        "modules",
-        "seed",
-        "setstate",
-    ]
+    (
+        "setattr delattr __setattr__ __dict__ vars exec eval patch nice setpriority setrlimit "
+        "prlimit sched_setaffinity ctypes __builtins__ _getframe f_locals f_globals get_objects "
+        "get_referrers start_new_thread modules seed setstate"
+    ).split()
 )
 """Names by which code reaches into what others share, or into what the process is allowed."""
 REACHING = frozenset(
-    [
-        "_getframe",
-        "_current_frames",
-        "currentframe",
-        "f_back",
-        "f_globals",
-        "f_locals",
-        "tb_frame",
-        "gi_frame",
-        "cr_frame",
-        "ag_frame",
-        "get_objects",
-        "get_referrers",
-        "get_referents",
-        "__globals__",
-        "__closure__",
-        "cell_contents",
-        "ctypes",
-        "_ctypes",
-        "settrace",
-        "setprofile",
-        "monitoring",
-        "_xxsubinterpreters",
-        "_testcapi",
-        "_testinternalcapi",
-    ]
+    (
+        "_getframe _current_frames currentframe f_back f_globals f_locals tb_frame gi_frame "
+        "cr_frame ag_frame get_objects get_referrers get_referents __globals__ __closure__ "
+        "cell_contents ctypes _ctypes settrace setprofile monitoring _xxsubinterpreters _testcapi "
+        "_testinternalcapi"
+    ).split()
 )
 """Names by which code may reach what runs it: nothing such a process says later is believed."""
 STORES = frozenset(opcode.opmap[name] for name in ("STORE_ATTR", "DELETE_ATTR"))
@@ -128,7 +87,6 @@ class Programs:
         return code
 
     def version(self, file: str) -> tuple[int, ...]:
-        """Return what distinguishes the code that ran last from the next."""
         known = self._compiled.get(file)
         return known[0] if known is not None else ()
 

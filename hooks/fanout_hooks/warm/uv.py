@@ -22,11 +22,12 @@ import os
 import re
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from fanout_hooks.client import files
 from fanout_hooks.learn.memory import path_of, version_of
 from fanout_hooks.warm.command import Program, which
+from fanout_hooks.warm.loop import Ended
 
 OPTIONS = {
     "--script": (), "-s": (), "--quiet": (), "-q": (), "--no-progress": (),
@@ -52,8 +53,6 @@ AGAIN_S = 30.0
 
 
 class UvProgram(NamedTuple):
-    """What a `uv run` command is about."""
-
     exe: str
     words: tuple[str, ...]
     """Its options, as the questions need them."""
@@ -66,25 +65,12 @@ class UvProgram(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A script's program, and the environment that uv gives it."""
-
     program: Program
     env: dict[str, str]
     watched: tuple[str, ...]
 
 
-class Reply(Protocol):
-    """What an ended command left (run/lanes.py)."""
-
-    @property
-    def exit(self) -> int: ...
-    @property
-    def stdout(self) -> bytes: ...
-    @property
-    def stderr(self) -> bytes: ...
-
-
-Ask = Callable[[list[str], dict[str, str], str], Coroutine[Any, Any, Reply]]
+Ask = Callable[[list[str], dict[str, str], str], Coroutine[Any, Any, Ended]]
 
 
 def uv_of(words: Sequence[str], env: dict[str, str], cwd: str) -> UvProgram | None:
@@ -111,11 +97,9 @@ def uv_of(words: Sequence[str], env: dict[str, str], cwd: str) -> UvProgram | No
     if at >= len(words) or not (words[at].endswith(".py") or is_script):
         return None
     file = os.path.join(cwd, words[at])
-    source = _text(file)
-    if source is None:
-        return None
+    source = files.text(file, MAX_BYTES)
     block = BLOCK.search(source)
-    if block is None and (is_script or no_project):
+    if not source or (block is None and (is_script or no_project)):
         return None
     if block is not None and PATHS.search(block["content"]):
         return None
@@ -126,16 +110,6 @@ def uv_of(words: Sequence[str], env: dict[str, str], cwd: str) -> UvProgram | No
         watched += [os.path.join(above, name) for name in CONFIGURED]
     own = (exe, tuple(kept), file, words[at], tuple(words[at + 1 :]), block is not None)
     return UvProgram(*own, tuple(watched))
-
-
-def _text(file: str) -> str | None:
-    try:
-        if not os.path.isfile(file):
-            return None
-        with open(file, "rb") as script:
-            return script.read(MAX_BYTES).decode("utf-8", "replace")
-    except OSError:
-        return None
 
 
 def _upwards(folder: str) -> Sequence[str]:
@@ -193,7 +167,6 @@ class Answers:
 
     @property
     def has_questions(self) -> bool:
-        """Say whether `ask` has anything to do."""
         if self.is_asking:
             return False
         if 0 < self._again < time.monotonic():  # what could not be had may be had now
@@ -203,7 +176,6 @@ class Answers:
         return bool(self._open)
 
     async def ask(self) -> None:
-        """Put the open questions to uv."""
         self.is_asking = True
         known = self._known = _load(self._path) | (self._known or {})  # with what other sessions asked
         try:
@@ -244,8 +216,8 @@ def _is_believed(python: str, uv: UvProgram, cwd: str) -> bool:
     if uv.is_inline:
         return "environments-" in python
     root = _project(uv, cwd)
-    text = _text(os.path.join(root, "pyproject.toml")) if root else None
-    return text is not None and not PATHS.search(text)
+    text = files.text(os.path.join(root, "pyproject.toml"), MAX_BYTES) if root else ""
+    return bool(text) and not PATHS.search(text)
 
 
 def _project(uv: UvProgram, cwd: str) -> str:
@@ -304,11 +276,8 @@ def _of_python(python: str) -> tuple[str, ...]:
         folders = sorted(name for name in os.listdir(library) if name.startswith("python"))
     except OSError:
         folders = []
-    return (
-        os.path.join(prefix, "pyvenv.cfg"),
-        python,
-        *(os.path.join(library, name, "site-packages") for name in folders),
-    )
+    sites = (os.path.join(library, name, "site-packages") for name in folders)
+    return (os.path.join(prefix, "pyvenv.cfg"), python, *sites)
 
 
 def _number(text: str) -> int:

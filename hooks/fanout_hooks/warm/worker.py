@@ -190,7 +190,6 @@ class Worker:
         return ""
 
     def _new_modules(self) -> list[str]:
-        """Return the standard modules that these hooks imported first."""
         standard = getattr(sys, "stdlib_module_names", ())
         loaded = set(sys.modules) - self.reported
         self.reported |= loaded
@@ -262,7 +261,13 @@ class Worker:
         """Give the process everything that a fresh one would have for this hook."""
         _chdir(job["cwd"])
         self.pristine.set_environ(job["env"])
-        stdin = os.open(f"/proc/self/fd/{fds[0]}", os.O_RDONLY) if payload is None else _socket_with(payload)
+        if payload is None:
+            stdin = os.open(f"/proc/self/fd/{fds[0]}", os.O_RDONLY)
+        else:
+            ours, theirs = _socketpair()  # without the wrapper's enums
+            ours.send(payload)
+            ours.close()
+            stdin = theirs.detach()
         os.dup2(stdin, 0)
         os.close(stdin)
         for number in (1, 2):
@@ -305,13 +310,6 @@ def _end_as(status: int) -> None:
             os.kill(os.getpid(), -status)
     finally:
         _exit(status & 0xFF)
-
-
-def _socket_with(payload: bytes) -> int:
-    ours, theirs = _socketpair()  # without the wrapper's enums
-    ours.send(payload)
-    ours.close()
-    return theirs.detach()
 
 
 def _chdir(path: str) -> None:

@@ -148,19 +148,15 @@ def _import(names: Iterable[str]) -> None:
             continue
 
 
-def serve(control: socket.socket, flags: str) -> None:
-    """Serve until the other side is gone."""
-    worker = _borrow()
-    worker.send(control, {"ready": os.getpid()})
-    Zygote(control, flags, worker).serve()
-
-
 def main() -> None:
+    """Serve until the other side is gone."""
     control = socket.socket(fileno=int(sys.argv[1]))
     os.set_inheritable(control.fileno(), False)
     flags = sys.argv[2]
     del sys.argv[1:]
-    serve(control, flags)
+    worker = _borrow()
+    worker.send(control, {"ready": os.getpid()})
+    Zygote(control, flags, worker).serve()
 
 
 if __name__ == "__main__":

@@ -16,11 +16,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final, Literal, cast
+from typing import Final, Literal, cast
 
 import anyio
 
-from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.providers import (
     CLIENTS,
     OPENROUTER,
@@ -37,11 +36,7 @@ from fanout_mcp.state import audit
 from fanout_mcp.state.folder import find_program
 from fanout_mcp.state.settings import OPENROUTER_URL, Settings
 from fanout_mcp.text import hint
-from fanout_mcp.types import Answer, Job, ModelPrice, Rate, Route
-
-if TYPE_CHECKING:
-    from fanout_mcp.backends.http import Endpoint
-
+from fanout_mcp.types import Answer, Backend, Job, ModelPrice, Rate, Route
 
 NO_ENDPOINT: Final = "no OPENROUTER_API_KEY and no FANOUT_BASE_URL"
 NO_CLAUDE: Final = "`claude` is not on PATH"
@@ -98,11 +93,8 @@ def choose(settings: Settings, env: Mapping[str, str] | None = None) -> Choice:
 def _setting(settings: Settings, name: str | None = None) -> str:
     """How the user asks for a backend, the one asked for unless named, where they asked for it."""
     name = name or settings.backend
-    return (
-        f"FANOUT_BACKEND={name}"
-        if settings.backend_from == "FANOUT_BACKEND"
-        else f'backend = "{name}" in config.toml'
-    )
+    is_variable = settings.backend_from == "FANOUT_BACKEND"
+    return f"FANOUT_BACKEND={name}" if is_variable else f'backend = "{name}" in config.toml'
 
 
 def _missing_for_claude(settings: Settings, path: str) -> list[str]:
@@ -133,28 +125,9 @@ def _enabled(found: Providers) -> list[Row]:
     return [row for row in found.usable.values() if row.name in found.settings.enabled]
 
 
-def endpoint_for(row: Row, key: str | None) -> Endpoint:
-    """Return where a row is reached."""
-    from fanout_mcp.backends.http import Endpoint  # httpx2 is imported with it
-
-    return Endpoint(
-        row.base_url,
-        key,
-        row.key_header,
-        row.path,
-        row.query,
-        frozenset(row.lacks),
-        row.effort,
-        next(iter(row.models_for("default")), None),
-    )
-
-
 @asynccontextmanager
 async def open_backend(settings: Settings, env: Mapping[str, str] | None = None) -> AsyncIterator[Backend]:
-    """Yield the chosen backend, with every provider that the user agreed to; all closed in the end.
-
-    Raises SettingsError as `choose` does.
-    """
+    """Yield the chosen backend, with every provider that the user agreed to. Raises SettingsError."""
     choice = choose(settings, env)
     if choice.name == "plan":
         from fanout_mcp.backends.plan import PlanBackend
@@ -166,26 +139,19 @@ async def open_backend(settings: Settings, env: Mapping[str, str] | None = None)
     found = providers_of(settings, env)
     async with AsyncExitStack() as stack:
 
-        async def opened(row: Row) -> Backend:
-            if row.client:
+        async def opened(row: Row | None) -> Backend:
+            if row is not None and row.client:
                 from fanout_mcp.backends.clients import open_client
 
                 return await stack.enter_async_context(open_client(row.client, settings, env))
             from fanout_mcp.backends.http import open_http
 
-            return await stack.enter_async_context(open_http(settings, endpoint_for(row, key_of(row))))
-
-        def key_of(row: Row) -> str | None:
-            return found.key(row) or (settings.api_key if row.base_url == settings.base_url else None)
+            key = found.key(row) if row else None
+            key = key or (settings.api_key if row and row.base_url == settings.base_url else None)
+            return await stack.enter_async_context(open_http(settings, row, key))
 
         row = _primary(choice, settings, found)
-        if row is not None:
-            primary = await opened(row)
-        else:
-            from fanout_mcp.backends.http import open_http
-
-            primary = await stack.enter_async_context(open_http(settings))
-        yield MixedBackend(settings, found, primary, row, opened)
+        yield MixedBackend(settings, found, await opened(row), row, opened)
 
 
 def _primary(choice: Choice, settings: Settings, found: Providers) -> Row | None:
@@ -238,7 +204,9 @@ class MixedBackend:
 
     def route(self, model: str | None) -> Route:
         """Say which provider's limits a model counts against, and who is asked in its place."""
-        row, rest = self._split(model)
+        row, rest = self.providers.split(model) if model else (None, "")
+        if row is None:
+            row, rest = self.row, model or ""
         elsewhere = tuple(one.first for one in self._agreed() if one is not row)
         if row is None:
             rows = self.providers.rows.values()
@@ -267,10 +235,6 @@ class MixedBackend:
             raise
 
     # --- names -----------------------------------------------------------------------------------------
-
-    def _split(self, model: str | None) -> tuple[Row | None, str]:
-        row, rest = self.providers.split(model) if model else (None, "")
-        return (row, rest) if row is not None else (self.row, model or "")
 
     def _named(self, row: Row, model: str) -> str:
         """Name a model of a row: without the provider where that is the primary one and needs none."""

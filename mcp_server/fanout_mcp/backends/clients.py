@@ -37,7 +37,6 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from fanout_hooks.client import files
 from fanout_mcp import errors
-from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.completion import dollars, estimate, parse, tokens
 from fanout_mcp.backends.providers import Row, barred_client, barred_host
 from fanout_mcp.backends.providers import read as read_rows
@@ -49,7 +48,7 @@ from fanout_mcp.state import policy
 from fanout_mcp.state.folder import find_program, safe_path
 from fanout_mcp.state.settings import LOOPBACK_HOSTS, Settings
 from fanout_mcp.text import clean_text, printable
-from fanout_mcp.types import Answer, Job, Json
+from fanout_mcp.types import Answer, Backend, Job, Json
 from fanout_mcp.usage import UNREPORTED, Usage
 
 MAX_BYTES: Final = 16_000_000
@@ -129,31 +128,25 @@ CLAUDE_STREAM: Final = ("--input-format", "stream-json", "--output-format", "str
 
 def read_claude(job: Job, code: int, stdout: bytes, stderr: str) -> Answer:
     """Judged by exit status 0 and not is_error: `subtype` says "success" also for API errors."""
-    body = _object(stdout)
+    client, body = CLIENTS["claude"], _object(stdout)
     if body is None:
-        raise _without_answer(CLIENTS["claude"], code, stderr)
-    try:
-        return _claude_answer(job, body, code)
-    except errors.BackendError as error:
-        error.billed(_claude_usage(body) or Usage())
-        raise
-
-
-def _claude_answer(job: Job, body: Mapping[str, Json], code: int) -> Answer:
+        raise _without_answer(client, code, stderr)
+    usage, data, result = _claude_usage(body), body.get("structured_output"), body.get("result")
     if code != 0 or body.get("is_error") is not False:
-        message = body.get("result") or body.get("errors") or body.get("subtype") or f"exit status {code}"
+        message = result or body.get("errors") or body.get("subtype") or f"exit status {code}"
         reason = message if isinstance(message, str) else json.dumps(message)
         is_final = str(body.get("subtype", "")).startswith("error_max") or "too long" in reason.lower()
-        raise _failure(CLIENTS["claude"], reason, body.get("api_error_status"), is_final=is_final)
-    data, result = body.get("structured_output"), body.get("result")
+        failed = _failure(client, reason, body.get("api_error_status"), is_final=is_final)
+        raise failed.billed(usage or Usage())
     text = result if isinstance(result, str) and result.strip() else json.dumps(data) if data else ""
-    if not text:
-        raise errors.BadAnswer("`claude` ended without an answer.")
-    if job.schema is not None and data is None and _parsed(text) is None:
-        raise errors.BadAnswer("`claude` answered without the structured output that it was asked for.")
+    lacks = "answered without the structured output that it was asked for"
+    is_lacking = job.schema is not None and data is None and _parsed(text) is None
+    if not text or is_lacking:
+        bad = errors.BadAnswer(f"`claude` {lacks if text else 'ended without an answer'}.")
+        raise bad.billed(usage or Usage())
     used = body.get("modelUsage")
     names = [str(name) for name in used] if isinstance(used, dict) else []
-    return _answer(job, text, names[0] if names else job.model or "claude", _claude_usage(body), data)
+    return _answer(job, text, names[0] if names else job.model or "claude", usage, data)
 
 
 def _claude_usage(body: Mapping[str, Json]) -> Usage | None:
@@ -170,7 +163,6 @@ CODEX_TOOLS: Final = (
 )
 """Features that bring tools. Switched off by -c and not by --disable, which ends the client when a version
 does not know the name; what is left (apply_patch) the read-only sandbox refuses."""
-
 
 CODEX_PROVIDER: Final = (
     'name="OpenAI"',
@@ -338,7 +330,6 @@ BUSY: Final = 4.0
 
 
 def processes_at_once() -> int:
-    """Return how many clients may run at once now, as free memory and load allow."""
     free_mb, load = float("inf"), 0.0
     with suppress(OSError):  # elsewhere than on Linux
         meminfo = Path("/proc/meminfo").read_text(encoding="ascii")
@@ -415,11 +406,8 @@ class ClientBackend(Backend):
     async def _run(self, job: Job, model: str, prompt: bytes, spent: Usage = Usage()) -> Answer:  # noqa: B008 - frozen
         if job.on_request is not None:
             job.on_request(spent)
-        if (
-            self.client.takes_several
-            and job.workspace is None
-            and len(job.prompt.system) <= MAX_ARGUMENT // 4
-        ):
+        is_short = len(job.prompt.system) <= MAX_ARGUMENT // 4
+        if self.client.takes_several and job.workspace is None and is_short:
             return await self._ask_warm(Call(job, model, "", "", self.base_url, is_alone=False), prompt)
         with (
             tempfile.TemporaryFile() as stdin,
@@ -578,7 +566,6 @@ class WarmProcess:
         self._timer.start()
 
     async def is_ready(self) -> bool:
-        """Say whether it is there and has confirmed that it was cleared."""
         if self._timer is not None:
             self._timer.cancel()
         is_cleared = False

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 import time
 import zlib
@@ -32,10 +31,9 @@ import httpx2
 
 from fanout_hooks.client import files
 from fanout_mcp import errors
-from fanout_mcp.backends.base import Backend
-from fanout_mcp.backends.completion import Completion, EventStream, parse
-from fanout_mcp.backends.pool import KEEP_S, FastPool, Mapped
-from fanout_mcp.backends.providers import barred_host
+from fanout_mcp.backends.completion import Completion, EventStream, dollars, parse
+from fanout_mcp.backends.pool import KEEP_S, FastPool, mapped
+from fanout_mcp.backends.providers import Row, barred_host
 from fanout_mcp.backends.refusals import count, error_in, refusal
 from fanout_mcp.backends.request import (
     MARGIN,
@@ -49,7 +47,7 @@ from fanout_mcp.backends.request import (
 from fanout_mcp.state import policy
 from fanout_mcp.state.settings import LOOPBACK_HOSTS, OPENROUTER_URL, Settings
 from fanout_mcp.text import clean_text, printable
-from fanout_mcp.types import Answer, Job, Json, ModelPrice
+from fanout_mcp.types import Answer, Backend, Job, Json, ModelPrice
 from fanout_mcp.usage import UNREPORTED, Usage
 
 # --- What a model costs: from the provider's /models, else from the user's own table, else unknown, never 0.
@@ -98,7 +96,6 @@ class Prices:
         return (self._models or {}).get(model)
 
     async def first_chat(self) -> str | None:
-        """Return the first listed model that answers questions."""
         return next((one.id for one in (await self.models()).values() if one.is_chat), None)
 
     async def models(self) -> Mapping[str, Model]:
@@ -185,10 +182,9 @@ def _price(pricing: Json) -> ModelPrice | None:
 def _dollars(value: Json) -> float | None:
     """Read dollars a token; OpenRouter gives -1 for routers, whose price depends on what they pick."""
     try:
-        dollars = float(value)
+        return dollars(float(value))
     except (TypeError, ValueError, OverflowError):
         return None
-    return dollars if math.isfinite(dollars) and dollars >= 0 else None
 
 
 def kept_at(config_dir: Path, base_url: str) -> Path:
@@ -224,35 +220,12 @@ Pool = FastPool | httpcore2.AsyncConnectionPool
 """Of a base URL, or of a proxy."""
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where one provider is reached, and what is known of it."""
-
-    base_url: str
-    key: str | None = field(default=None, repr=False)
-    key_header: str = "Authorization"
-    path: str = "/chat/completions"
-    """Below the base URL; `{model}` stands for the model's name (Azure's deployments)."""
-    query: str = ""
-    lacks: frozenset[str] = frozenset()
-    """Names of QUIRKS that hold from the start."""
-    effort: str = ""
-    """The field that takes the reasoning effort, "" where none does."""
-    default: str | None = None
-    """The model to ask where a job names none; None: the first that the endpoint lists."""
-
-    @property
-    def is_openrouter(self) -> bool:
-        return self.base_url == OPENROUTER_URL
-
-
-def endpoint_of(base_url: str, key: str | None, default: str | None = None) -> Endpoint:
-    """Return the endpoint of a plain base URL; its query (`?api-version=`) goes with every request."""
+def row_of(base_url: str) -> Row:
+    """Return the row of a plain base URL; its query (`?api-version=`) goes with every request."""
     url = urlsplit(base_url)
     path = url.path.rstrip("/").removesuffix("/chat/completions").rstrip("/")
     base = urlunsplit((url.scheme, url.netloc, path, "", ""))
-    effort = "reasoning" if base == OPENROUTER_URL else ""
-    return Endpoint(base, key, query=url.query, effort=effort, default=default)
+    return Row("", base, base, query=url.query, effort="reasoning" if base == OPENROUTER_URL else "")
 
 
 @dataclass(slots=True)
@@ -262,7 +235,10 @@ class HttpBackend(Backend):
     settings: Settings
     pool: Pool = field(repr=False)
     headers: Headers = field(repr=False)
-    endpoint: Endpoint
+    row: Row
+    key: str | None = field(default=None, repr=False)
+    default: str | None = None
+    """The model to ask where a job names none; None: the first that the endpoint lists."""
     name: str = "http"
     has_model: bool = True
     prices: Prices = field(init=False, repr=False)
@@ -273,19 +249,19 @@ class HttpBackend(Backend):
     _completions: httpcore2.URL = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.provider = urlsplit(self.endpoint.base_url).netloc
-        self._completions = self._url(self.endpoint.path)
+        self.provider = urlsplit(self.row.base_url).netloc
+        self._completions = self._url(self.row.path)
         is_capped = policy.current().is_capped
-        kept = None if is_capped else kept_at(self.settings.config_dir, self.endpoint.base_url)
+        kept = None if is_capped else kept_at(self.settings.config_dir, self.row.base_url)
         self.prices = Prices(self._fetch_models, kept, self.settings.prices)
 
     def _url(self, path: str) -> httpcore2.URL:
-        query = f"?{self.endpoint.query}" if self.endpoint.query else ""
-        return core_url(f"{self.endpoint.base_url}{path}{query}")
+        query = f"?{self.row.query}" if self.row.query else ""
+        return core_url(f"{self.row.base_url}{path}{query}")
 
     def default_model(self, purpose: str) -> str | None:  # noqa: ARG002 - the seam's signature
         """Return None where only the endpoint knows its models: `ask` then takes the first it lists."""
-        return self.endpoint.default
+        return self.default
 
     async def price(self, model: str | None) -> ModelPrice | None:
         """Price the model that will be asked; where none is named, that is the first of the list."""
@@ -295,9 +271,11 @@ class HttpBackend(Backend):
         model = job.model or self.default_model("default") or await self._first_model()
         if barred := policy.current().refusal("models", model):
             raise errors.NotAllowed(f"{barred}.")
-        body = request_body(self._fitting(job, model), model, is_openrouter=self.endpoint.is_openrouter)
-        if job.effort and self.endpoint.effort:
-            effort = self.endpoint.effort
+        body = request_body(
+            self._fitting(job, model), model, is_openrouter=self.row.base_url == OPENROUTER_URL
+        )
+        if job.effort and self.row.effort:
+            effort = self.row.effort
             body[effort] = {"effort": job.effort} if effort == "reasoning" else job.effort
         try:
             with anyio.fail_after(CALL_S):
@@ -321,7 +299,7 @@ class HttpBackend(Backend):
         What an answer came without is left out from then on; a refusal that stays proves nothing. A context
         or an output limit that is too small for the budget is asked once with what it leaves room for.
         """
-        unknown = self._quirks.get(model, self.endpoint.lacks)
+        unknown = self._quirks.get(model, self.row.lacks)
         room: int | None = None
         spent = Usage()
         while True:
@@ -343,36 +321,33 @@ class HttpBackend(Backend):
                 room = smaller if found is None else room
                 unknown |= frozenset({found} if found else ())
             else:
-                self._quirks[model] = self._quirks.get(model, self.endpoint.lacks) | unknown
+                self._quirks[model] = self._quirks.get(model, self.row.lacks) | unknown
                 return replace(answer, usage=spent + answer.usage) if spent != Usage() else answer
 
     async def _send(self, job: Job, body: Body, model: str, spent: Usage) -> Answer:
         """Send one request; `spent`: what those before it in this call were billed."""
-        completion = Completion(self.provider, self.endpoint.key)
+        completion = Completion(self.provider, self.key)
         url = self._completions
-        if "{model}" in self.endpoint.path:
-            url = self._url(self.endpoint.path.replace("{model}", quote(model, safe="")))
+        if "{model}" in self.row.path:
+            url = self._url(self.row.path.replace("{model}", quote(model, safe="")))
         if job.on_request is not None:
             job.on_request(spent)
         try:
-            with Mapped(self.provider):
+            with mapped(self.provider):
                 response = await self._open("POST", url, body)
                 try:
-                    return await self._receive(job, completion, response)
+                    if response.status != 200:
+                        raise await self._refusal(response)
+                    is_stream = await self._read_answer(completion, response)
+                    return completion.answer(job, streamed=is_stream)
                 finally:
                     await response.aclose()
         except errors.BackendError as error:
             error.billed(completion.spent(job))
             raise
 
-    async def _receive(self, job: Job, completion: Completion, response: httpcore2.Response) -> Answer:
-        if response.status != 200:
-            raise await self._refusal(response)
-        is_stream = await self._read_answer(completion, response)
-        return completion.answer(job, streamed=is_stream)
-
     async def _open(self, method: str, url: httpcore2.URL, body: Body | None = None) -> httpcore2.Response:
-        for at in (self.endpoint.base_url, _shown(url)):  # a row's path can't move it to another host
+        for at in (self.row.base_url, _shown(url)):  # a row's path can't move it to another host
             if barred := barred_host(at) or (policy.current().hosts and _barred_proxy(self.settings, at)):
                 raise errors.NotAllowed(f"{barred}.")
         # To the pool itself: of httpx2's client we would use nothing but its generators, which are left open
@@ -418,7 +393,6 @@ class HttpBackend(Backend):
         return bool(is_stream)
 
     def _read_whole(self, completion: Completion, kind: str, body: bytes) -> None:
-        """Read an answer that came in one piece, from a server that does not stream."""
         if not body.strip():
             if kind == "text/event-stream":
                 return  # a stream that was cut before its first event
@@ -435,7 +409,7 @@ class HttpBackend(Backend):
                 completion.add(parse(line))
 
     async def _refusal(self, response: httpcore2.Response) -> errors.BackendError:
-        status, key = response.status, self.endpoint.key
+        status, key = response.status, self.key
         text = await self._read(response, MAX_ERROR_BYTES, cut=True)
         is_page = text.lstrip()[:1] == b"<"
         plain = "" if is_page else text.decode("utf-8", "replace")
@@ -444,19 +418,16 @@ class HttpBackend(Backend):
         except errors.BadAnswer:
             found = None
         error = refusal(status, found or plain, self.provider, key, headers_of(response))
-        if (
-            status in {404, 405}
-            and type(error) is errors.Rejected
-            and (is_page or _NO_PATH.search(error.words))
-        ):
+        is_unknown = status in {404, 405} and type(error) is errors.Rejected
+        if is_unknown and (is_page or _NO_PATH.search(error.words)):
             return errors.Rejected(
-                f"{self.provider} answered {status}: it has no {self.endpoint.path}. {self._hint()}"
+                f"{self.provider} answered {status}: it has no {self.row.path}. {self._hint()}"
             )
         return error
 
     def _hint(self) -> str:
         """Say what a base URL must look like, where this one leads nowhere."""
-        base = self.endpoint.base_url
+        base = self.row.base_url
         if re.search(r"/v\d+[a-z]*(?:/|$)", urlsplit(base).path):
             return f"Check the base URL {base}: it is the part before /chat/completions."
         return f"The base URL is {base}; most servers want {base}/v1."
@@ -512,7 +483,7 @@ class HttpBackend(Backend):
 
     async def _fetch_models(self) -> Json:
         try:
-            with anyio.fail_after(LIST_S), Mapped(self.provider):
+            with anyio.fail_after(LIST_S), mapped(self.provider):
                 response = await self._open("GET", self._url("/models"))
                 try:
                     if response.status != 200:
@@ -541,24 +512,26 @@ def core_url(text: str) -> httpcore2.URL:
 
 
 @asynccontextmanager
-async def open_http(settings: Settings, endpoint: Endpoint | None = None) -> AsyncIterator[HttpBackend]:
-    """Yield the backend of an endpoint (the settings' own unless given), with its client.
-
-    Raises SettingsError for a key that no header can carry.
-    """
-    if endpoint is None:
-        endpoint = endpoint_of(settings.base_url or "", settings.api_key, settings.model)
-    base = endpoint.base_url
+async def open_http(
+    settings: Settings, row: Row | None = None, key: str | None = None
+) -> AsyncIterator[HttpBackend]:
+    """Yield a provider's backend, that of the settings unless given. Raises SettingsError for an odd key."""
+    default = settings.model
+    if row is None:
+        row, key = row_of(settings.base_url or ""), settings.api_key
+    else:
+        default = next(iter(row.models_for("default")), None)
+    base = row.base_url
     headers = [
         (b"Host", httpx2.URL(base).netloc),
         (b"Accept-Encoding", b"identity"),
         (b"User-Agent", b"fanout"),
         (b"X-Title", b"fanout"),
     ]
-    if endpoint.key:
-        key = _checked(endpoint.key).encode("ascii")
-        is_bearer = endpoint.key_header == "Authorization"
-        headers.append((endpoint.key_header.encode(), b"Bearer " + key if is_bearer else key))
+    if key:
+        sent = _checked(key).encode("ascii")
+        is_bearer = row.key_header == "Authorization"
+        headers.append((row.key_header.encode(), b"Bearer " + sent if is_bearer else sent))
     # In a thread: it reads all certificates, and hook events pass through this loop.
     context = await anyio.to_thread.run_sync(partial(httpx2.create_ssl_context, trust_env=False))
     proxy = _proxy(settings, base)
@@ -568,7 +541,7 @@ async def open_http(settings: Settings, endpoint: Endpoint | None = None) -> Asy
         else httpcore2.AsyncConnectionPool(ssl_context=context, proxy=proxy, keepalive_expiry=KEEP_S)
     )
     async with pool:
-        yield HttpBackend(settings, pool, headers, endpoint)
+        yield HttpBackend(settings, pool, headers, row, key, default)
 
 
 def _shown(url: httpcore2.URL) -> str:

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeVar
 
-from fanout_mcp.backends.base import Backend
 from fanout_mcp.errors import InvalidInput, Rejected
 from fanout_mcp.state import policy
-from fanout_mcp.types import Answer, Job, Json, ModelPrice
+from fanout_mcp.types import Answer, Backend, Job, Json, ModelPrice
 
 T = TypeVar("T")
 MAX: Final = 6
@@ -17,7 +16,6 @@ MAX: Final = 6
 
 
 def agent_call(description: str, prompt: str, subagent_type: str = "general-purpose") -> dict[str, Json]:
-    """Return the input of one call of the host's Agent tool."""
     return {"subagent_type": subagent_type, "description": description, "prompt": prompt}
 
 
@@ -76,7 +74,6 @@ def chosen(engine: Engine, *, has_model: bool) -> Literal["model", "static", "pl
 
 
 def priced(calls: int, tokens: int, price: ModelPrice | None) -> str:
-    """Say what asking would take, before anything is asked."""
     if price is None:
         return f"{calls:,} model calls, about {tokens:,} tokens of source, price unknown"
     cost = (tokens * price.usd_per_mtok_in + calls * ANSWER_TOKENS * price.usd_per_mtok_out) / 1e6

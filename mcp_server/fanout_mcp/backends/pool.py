@@ -139,7 +139,6 @@ class FastPool:
 
     @property
     def idle(self) -> int:
-        """Connections that wait for a call."""
         return len(self._idle)
 
     async def handle_async_request(self, request: httpcore2.Request) -> httpcore2.Response:
@@ -268,25 +267,18 @@ SAID: Final[Mapping[type[BackendError], str]] = {
 }
 
 
-class Mapped:
-    """Turns errors of the HTTP client into ours. `from None`: theirs carry the request, and it the key."""
-
-    def __init__(self, host: str) -> None:
-        self.host = host
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if not isinstance(error, CORE_ERRORS):
-            return
+@contextmanager
+def mapped(host: str) -> Iterator[None]:
+    """Turn errors of the HTTP client into ours. `from None`: theirs carry the request, and it the key."""
+    try:
+        yield
+    except CORE_ERRORS as error:
         name = type(error).__name__
         leaf = FOREIGN.get(name, Unreachable)
         if name == "RemoteProtocolError" and any(word in str(error) for word in ("disconnected", "closed")):
             leaf = Unreachable
-        cause = cause_of(error)
-        raise leaf(
-            f"{self.host}: {SAID.get(leaf, 'the connection failed')}{f' ({cause})' if cause else ''}."
-        ) from None
+        cause = f" ({found})" if (found := cause_of(error)) else ""
+        raise leaf(f"{host}: {SAID.get(leaf, 'the connection failed')}{cause}.") from None
 
 
 def cause_of(error: BaseException) -> str:

@@ -55,9 +55,12 @@ class Row:
     key: str | None = None
     key_header: str = "Authorization"
     path: str = "/chat/completions"
+    """Below the base URL; `{model}` stands for the model's name (Azure's deployments)."""
     query: str = ""
-    lacks: tuple[str, ...] = ()
+    lacks: frozenset[str] = frozenset()
+    """Names of QUIRKS that hold from the start."""
     effort: str = ""
+    """The field that takes the reasoning effort, "" where none does."""
     maker: str = ""
     client: str = ""
     """The program of a command-line client; such a row has no base URL."""
@@ -131,7 +134,8 @@ def read(config_dir: Path) -> dict[str, Row]:
     for name, row in own.items():
         _check(path, name, row)
         rows[name] = _row(name, _over(given.get(name, {}), row), is_own=True)
-        if not rows[name].client and not _is_url(rows[name].base_url):
+        url = urlsplit(rows[name].base_url)
+        if not rows[name].client and (url.scheme not in {"http", "https"} or not url.hostname):
             raise SettingsError(f'{path}: [{name}] needs base_url = "https://host/v1".')
     return rows
 
@@ -146,7 +150,7 @@ def _over(ours: Mapping[str, Any], own: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _row(name: str, row: Mapping[str, Any], *, is_own: bool = False) -> Row:
-    given = {**row, "lacks": tuple(row.get("lacks", ())), "base_url": row.get("base_url", "").rstrip("/")}
+    given = {**row, "lacks": frozenset(row.get("lacks", ())), "base_url": row.get("base_url", "").rstrip("/")}
     return Row(name=name, title=given.pop("title", name), is_own=is_own, **given)
 
 
@@ -168,11 +172,6 @@ def _check(path: Path, name: str, row: object) -> None:
     lists = [*row.get("models", {}).values(), *row.get("seats", {}).values()]
     if any(not isinstance(one, list) or not all(isinstance(model, str) for model in one) for one in lists):
         raise SettingsError(f"{path}: models and seats of [{name}] must be lists of model names.")
-
-
-def _is_url(text: str) -> bool:
-    url = urlsplit(text)
-    return url.scheme in {"http", "https"} and bool(url.hostname)
 
 
 # --- who may be asked --------------------------------------------------------------------------------------
@@ -239,8 +238,8 @@ class Providers:
         name, colon, rest = model.partition(":")
         row = self.rows.get(name)
         if row is None:
-            if colon and "/" not in name:
-                self._check_spelling(name, model)
+            if colon and "/" not in name and (near := get_close_matches(name, self.usable, 1, 0.75)):
+                raise InvalidInput(f"{model}: there is no provider {name!r}. Did you mean {near[0]}:…?")
             return None, model
         if name in self.usable:
             return row, rest
@@ -249,11 +248,6 @@ class Providers:
         if not colon and row.client and self.settings.base_url:
             return None, model  # the name of a model, to whatever endpoint there is
         raise InvalidInput(f"{model}: {row.title} is not in use yet: {self.missing(row)}. No one was asked.")
-
-    def _check_spelling(self, name: str, model: str) -> None:
-        near = get_close_matches(name, self.usable, 1, 0.75)
-        if near:
-            raise InvalidInput(f"{model}: there is no provider {name!r}. Did you mean {near[0]}:…?")
 
 
 def _listens(row: Row) -> bool:
@@ -287,10 +281,7 @@ def _place(base_url: str) -> tuple[str, int | None]:
 
 
 def barred_client(name: str, program: str | None) -> str:
-    """Return why the policy keeps a client from being started, "" where it doesn't.
-
-    A policy may name it by its program's absolute path.
-    """
+    """Return why the policy bars a client, by its name or its program's path; "" where it doesn't."""
     also = str(Path(program).resolve()) if program else ""
     return policy.current().refusal("command-line clients", name, also=also)
 
@@ -316,10 +307,7 @@ def thinking_tokens(model: str | None, effort: Effort) -> int:
 
 
 def panel_of(candidates: Callable[[str], Sequence[tuple[str | None, str]]]) -> Callable[[str], str | None]:
-    """Return a function that gives each persona of one panel a model, of as many makers as there are.
-
-    `candidates`: for a persona, (model, maker) in order of preference.
-    """
+    """Return what gives each persona of a panel a model; `candidates`: (model, maker), the best first."""
     taken: dict[str, int] = {}
 
     def default(persona: str) -> str | None:
@@ -334,10 +322,7 @@ def panel_of(candidates: Callable[[str], Sequence[tuple[str | None, str]]]) -> C
 
 
 def enabled_line(text: str, names: Sequence[str]) -> str:
-    """Return a config.toml with its line `enabled = [...]` set, every other byte as it was.
-
-    Raises SettingsError where the text is written in a way that this can't change safely.
-    """
+    """Return a config.toml with `enabled = [...]` set. Raises SettingsError where that isn't safe."""
     line = f"enabled = {json.dumps(list(names))}"
     pattern = re.compile(r"^enabled[ \t]*=[ \t]*\[[^\]]*\][ \t]*(?:#.*)?$", re.MULTILINE)
     changed = pattern.sub(lambda _: line, text, count=1) if pattern.search(text) else f"{line}\n{text}"

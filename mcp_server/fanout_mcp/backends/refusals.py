@@ -2,15 +2,7 @@
 
 Two readings. `error_in` finds the error in whatever body a provider sent it in: an object, a list of them,
 a bare string, another provider's error quoted as text inside a gateway's own. `refusal` decides what it is,
-by the first row of CAUSES whose codes or words it holds, else by its status:
-
-| status             | error        | tried again |
-| 401, 403           | AuthRejected | no |
-| 402                | QuotaSpent   | no; another provider is asked |
-| 429                | RateLimited  | yes, after the time that was asked for |
-| 503, 529           | Overloaded   | yes, likewise |
-| 408, 409, 425, 5xx | ServerFault  | yes |
-| all others         | Rejected     | no |
+by the first row of CAUSES (refusals.toml) whose codes or words it holds, else by its status (BY_STATUS).
 
 Shapes and words come from the documentation and public bug reports of OpenAI, Azure, Anthropic, Gemini, xAI,
 Mistral, Groq, DeepSeek, OpenRouter, LiteLLM, vLLM, llama.cpp, LM Studio and Ollama (docs/providers.md).
@@ -22,9 +14,11 @@ import json
 import math
 import re
 import time
-from collections.abc import Iterator, Mapping
+import tomllib
+from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from importlib.resources import files
 from typing import Final, NamedTuple
 
 from fanout_mcp import errors
@@ -92,20 +86,9 @@ class Reported(NamedTuple):
     """The provider behind a gateway."""
 
 
-STATUS_OF: Final[Mapping[str, int]] = {
-    **dict.fromkeys(("rate_limit_exceeded", "rate_limit_error", "rate_limit", "rate_limited"), 429),
-    **dict.fromkeys(("resource_exhausted", "too_many_requests", "throttled", "toomanyrequests"), 429),
-    **dict.fromkeys(("overloaded_error", "engine_overloaded", "overloaded"), 529),
-    **dict.fromkeys(("unavailable", "service_unavailable", "unavailable_error"), 503),
-    **dict.fromkeys(
-        ("server_error", "internal", "internal_error", "internal_server_error", "api_error"), 500
-    ),
-    **dict.fromkeys(("deadline_exceeded", "timeout", "timeout_error"), 504),
-    **dict.fromkeys(("invalid_api_key", "authentication_error", "unauthenticated", "unauthorized"), 401),
-    **dict.fromkeys(("permission_error", "permission_denied", "forbidden"), 403),
-    **dict.fromkeys(("insufficient_quota", "billing_error", "insufficient_credits"), 402),
-    **dict.fromkeys(("model_not_found", "not_found_error", "not_found"), 404),
-    **dict.fromkeys(("invalid_request_error", "invalid_argument", "bad_request", "badrequesterror"), 400),
+_TABLES: Final = tomllib.loads(files("fanout_mcp.backends").joinpath("refusals.toml").read_text("utf-8"))
+STATUS_OF: Final = {
+    code: int(status) for status, codes in _TABLES["statuses"].items() for code in codes.split()
 }
 """What a body's code means as a status; the first code that is listed counts."""
 
@@ -117,10 +100,7 @@ _WORDS: Final = (
 
 
 def error_in(body: Json, depth: int = MAX_DEPTH, *, is_refusal: bool = False) -> Reported | None:
-    """Find an error in a body, None where it holds none.
-
-    `is_refusal`: the status already says that this is one, so that a bare message counts too.
-    """
+    """Find an error in a body. `is_refusal`: the status says that it is one, so a bare message counts too."""
     if depth == 0:
         return None
     if isinstance(body, list):
@@ -162,16 +142,10 @@ def _reported(error: Mapping[str, Json], depth: int) -> Reported | None:
     inner = error.get("innererror", error.get("inner_error"))
     if isinstance(inner, dict) and isinstance(inner.get("code"), str):
         codes.append(inner["code"].lower())
-    codes += [one.lower() for one in _reasons(error)]
-    reported = Reported(
-        _status(codes),
-        " ".join(codes),
-        words,
-        _delay(error),
-        count(error.get("n_ctx")),
-        count(error.get("n_prompt_tokens")),
-        str(metadata.get("provider_name") or ""),
-    )
+    codes += [str(one["reason"]).lower() for one in _details(error) if one.get("reason")]
+    limit, prompt = (count(error.get(name)) for name in ("n_ctx", "n_prompt_tokens"))
+    upstream = str(metadata.get("provider_name") or "")
+    reported = Reported(_status(codes), " ".join(codes), words, _delay(error), limit, prompt, upstream)
     for quoted in (metadata.get("raw"), words, error.get("error")):
         within = _quoted(quoted, depth)
         if within is not None and within.words and within.words != words:
@@ -233,13 +207,9 @@ def _status(codes: list[str]) -> int | None:
     return next((STATUS_OF[code] for code in codes if code in STATUS_OF), None)
 
 
-def _details(error: Mapping[str, Json]) -> Iterator[Mapping[str, Json]]:
+def _details(error: Mapping[str, Json]) -> list[Mapping[str, Json]]:
     details = error.get("details")
-    yield from (one for one in (details if isinstance(details, list) else []) if isinstance(one, dict))
-
-
-def _reasons(error: Mapping[str, Json]) -> list[str]:
-    return [str(one["reason"]) for one in _details(error) if one.get("reason")]
+    return [one for one in details if isinstance(one, dict)] if isinstance(details, list) else []
 
 
 def _delay(error: Mapping[str, Json]) -> float | None:
@@ -268,65 +238,14 @@ class Cause(NamedTuple):
     words: re.Pattern[str]
 
 
-def _cause(kind: type[errors.BackendError], codes: str, words: str) -> Cause:
-    return Cause(kind, frozenset(codes.split()), re.compile(words, re.IGNORECASE))
-
-
-CAUSES: Final = (
-    _cause(
-        errors.Filtered,
-        "content_filter content_policy_violation responsibleaipolicyviolation moderation_blocked "
-        "data_inspection_failed prohibited_content sensitive_words_detected",
-        r"requires moderation|input was flagged|content management policy|content (?:policy|filter)|"
-        r"safety (?:system|filter|policies)|violat\w{1,9} .{0,40}(?:usage|content|safety) polic|"
-        r"inappropriate content|content exists risk|prompt was blocked|blocked by .{0,30}(?:safety|filter)",
-    ),
-    _cause(
-        errors.ContextTooSmall,
-        "context_length_exceeded exceed_context_size_error string_above_max_length request_too_large",
-        r"(?:maximum|max|available|model'?s) context|context (?:length|size|window) (?:of|is|exceeded)|"
-        r"exceeds? .{0,60}(?:context|(?:input|prompt|number of) tokens?|token limit)|"
-        r"(?:prompt|input|request|message)s? (?:is |are )?too (?:long|large)|too many (?:input )?tokens|"
-        r"input token count|reduce the length of|greater than the context|"
-        r"max_model_len|n_ctx|tokens to keep from the initial prompt",
-    ),
-    _cause(
-        errors.QuotaSpent,
-        "insufficient_quota insufficient_credits billing_hard_limit_reached billing_not_active "
-        "credits_exhausted insufficient_balance quota_exceeded",
-        r"insufficient (?:quota|credit|balance|funds)|exceeded your current quota|key limit exceeded|"
-        r"(?:requires|need|out of|no|add|purchase) (?:\w+ )?credits?\b|credit balance|"
-        r"(?:spend|spending|billing|usage|monthly|weekly|credit) (?:hard )?limit "
-        r"(?:reached|exceeded|has been)|"
-        r"reached (?:your|its) .{0,40}(?:usage|spend|quota)|payment required|arrears",
-    ),
-    _cause(
-        errors.NotAllowed,
-        "unsupported_country_region_territory",
-        r"country, region|(?:in|from) your (?:country|region|location)|location is not supported|"
-        r"(?:not|n't) have (?:access|permission)|must be verified to use|data policy|guardrail|"
-        r"not (?:authorized|allowed|permitted) to (?:use|access|call|sample)|"
-        r"(?:accept|agree to) the .{0,20}terms|terms acceptance|access to .{0,60}(?:denied|restricted)",
-    ),
-    _cause(
-        errors.ModelGone,
-        "model_not_found deploymentnotfound model_decommissioned model_not_available invalid_model "
-        "model_not_exist",
-        r"no endpoints? found|no (?:allowed|available) providers|not a valid model|"
-        r"(?:invalid|unknown|unsupported|unrecognized) model\b|no models? (?:is |are )?loaded|"
-        r"(?:models?|deployment)\b.{0,120}?(?:not found|not exist|n't exist|not loaded|decommissioned|"
-        r"deprecated|retired|no longer|been removed|been shut down|not supported (?:for|when|with)|"
-        r"is not available\b)|"
-        r"not found: model|(?:could not|couldn't|failed to) (?:find|load) .{0,20}model",
-    ),
-    _cause(
-        errors.AuthRejected,
-        "invalid_api_key api_key_invalid authentication_error unauthenticated",
-        r"api[ _]key (?:not|is not|is in)\s?valid|(?:invalid|incorrect|missing|no) (?:\w+ )?api[ _-]?key|"
-        r"invalid x-api-key|no auth credentials|user not found\b|(?:invalid|incorrect) authentication",
-    ),
+CAUSES: Final = tuple(
+    Cause(
+        getattr(errors, row["kind"]),
+        frozenset(row["codes"].split()),
+        re.compile(row["words"].replace("\n", ""), re.IGNORECASE),
+    )
+    for row in _TABLES["causes"]
 )
-"""The first row counts: a message about context may also name the model, never the other way round."""
 
 WHOLE_ACCOUNT: Final = re.compile(
     r"all models|free-models-per|per[- ](?:key|account)\b|(?:account|key)(?:'s)? (?:rate )?limit|"
@@ -377,7 +296,8 @@ def refusal(
 def _meant(
     status: int, reported: Reported, text: str, whole: str, headers: Mapping[str, str]
 ) -> errors.BackendError:
-    wait = _first(retry_after(headers), reported.wait_s, asked_for(whole))
+    waits = (retry_after(headers), reported.wait_s, asked_for(whole))
+    wait = next((seconds for seconds in waits if seconds is not None), None)
     kind = _kind(status, reported, whole, wait)
     if kind is errors.ContextTooSmall:
         return errors.ContextTooSmall(
@@ -428,10 +348,6 @@ def _number_in(pattern: re.Pattern[str], text: str) -> int | None:
     match = pattern.search(text)
     found = next(filter(None, match.groups()), None) if match else None
     return int(re.sub(r"\D", "", found)) if found else None
-
-
-def _first(*values: float | None) -> float | None:
-    return next((value for value in values if value is not None), None)
 
 
 # --- how long to wait --------------------------------------------------------------------------------------

@@ -135,10 +135,7 @@ _TOO_MANY: Final = re.compile(
 
 
 def smaller_budget(error: BackendError, prompt_tokens: int, asked: int) -> int | None:
-    """Return the output budget that the refusal leaves room for, None where there is none.
-
-    `prompt_tokens`: our own count, for providers that do not say theirs; `asked`: the budget refused.
-    """
+    """Return the budget below `asked` that a refusal leaves room for; `prompt_tokens`: our own count."""
     if isinstance(error, ContextTooSmall):
         if error.limit is None:
             return None

@@ -15,9 +15,8 @@ from typing import Final
 
 import anyio
 
-from fanout_mcp.backends.base import Backend
 from fanout_mcp.errors import BackendError
-from fanout_mcp.types import Answer, Job, Json, ModelPrice, Route
+from fanout_mcp.types import Answer, Backend, Job, Json, ModelPrice, Route
 from fanout_mcp.usage import Usage
 
 

@@ -9,10 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fanout_hooks.audit import agents
-from fanout_hooks.audit import hooks as audit_hooks
-from fanout_hooks.audit.agents import Observation
-from fanout_hooks.audit.hooks import Found
+from fanout_hooks import audit
+from fanout_hooks.audit import Found, Observation
 from fanout_hooks.client import transcripts as client_transcripts
 from fanout_hooks.client.places import claude_folder
 from fanout_hooks.log import append as log_append
@@ -47,15 +45,15 @@ def run(args: argparse.Namespace) -> int:
     if args.last < 1:
         raise InvalidInput("--last must be a whole number from 1 on.")
     root = str(settings.read().project)
-    hooks, problems = audit_hooks.find(root, dict(os.environ))
+    hooks, problems = audit.find(root, dict(os.environ))
     if problems:
         raise InvalidInput(problems[0])
-    found = [*audit_hooks.races(hooks), *_from_log(root, hooks)]
+    found = [*audit.races(hooks), *_from_log(root, hooks)]
     if args.transcripts is not None:
         found += _from_transcripts(args, root, hooks)
     found.sort(key=lambda one: (-one.seconds, one.place))
     if args.json:
-        sys.stdout.write(json_printable(agents.to_json(found)) + "\n")
+        sys.stdout.write(json_printable(audit.to_json(found)) + "\n")
     else:
         put(lambda console: _show(console, found, with_transcripts=args.transcripts is not None))
     return OK
@@ -67,7 +65,7 @@ def _from_log(root: str, hooks: list[Found]) -> Iterator[Observation]:
         tally = rollup.gather(log)
     except OSError as error:
         raise InvalidInput(f"{log} can't be read: {error.strerror or error}.") from error
-    yield from audit_hooks.of_log(tally, log, hooks)
+    yield from audit.of_log(tally, log, hooks)
 
 
 def _from_transcripts(args: argparse.Namespace, root: str, hooks: list[Found]) -> Iterator[Observation]:
@@ -78,9 +76,9 @@ def _from_transcripts(args: argparse.Namespace, root: str, hooks: list[Found]) -
     # The oldest first: what a later one repeats of it is left out there.
     read = list(client_transcripts.distinct(map(client_transcripts.read, reversed(newest))))
     for conversation in read:
-        yield from agents.sequential_agents(conversation)
-        yield from agents.sequential_calls(conversation)
-    yield from audit_hooks.of_transcripts(read, hooks)
+        yield from audit.sequential_agents(conversation)
+        yield from audit.sequential_calls(conversation)
+    yield from audit.of_transcripts(read, hooks)
 
 
 def _show(console: Console, found: list[Observation], *, with_transcripts: bool) -> None:

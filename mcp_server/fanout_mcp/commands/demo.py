@@ -330,10 +330,7 @@ class Board:
 
 @asynccontextmanager
 async def provider(asked: Mapping[str, Json], delays: Mapping[str, float]) -> AsyncIterator[str]:
-    """Serve the scripted answers as an OpenAI-compatible provider does; yield its base URL.
-
-    A member's model is named after it; `delays` has its seconds, where they aren't those of all.
-    """
+    """Serve the scripted answers on loopback; `delays`: by member, where they aren't those of all."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # A member that is cut hangs up; at the end the loop cancels whatever still waits.

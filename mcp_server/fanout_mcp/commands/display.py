@@ -59,7 +59,6 @@ def breaks(line: str, width: int) -> list[int]:
 
 
 def claims(report: str) -> list[str]:
-    """Return a report's claims, each with the citation that it ends with."""
     return AFTER_A_CITATION.split(report)
 
 
@@ -146,7 +145,6 @@ def show(console: Console, data: Json) -> None:
 
 
 def show_dry(console: Console, data: Json) -> None:
-    """Who would be asked, and what it may cost."""
     from rich.table import Table
     from rich.text import Text
 

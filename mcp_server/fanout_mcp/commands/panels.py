@@ -15,16 +15,7 @@ from fanout_mcp.commands.flags import NO_VERDICT, OK, Command
 from fanout_mcp.commands.shell import add_output, call_tool, emit, put, put_json, run_tool
 from fanout_mcp.engine.budget import cost
 from fanout_mcp.errors import InvalidInput
-from fanout_mcp.panel.deliberation import (
-    Answered,
-    Discarded,
-    Event,
-    OnEvent,
-    Opened,
-    RoundClosed,
-    Synthesised,
-    line,
-)
+from fanout_mcp.panel import deliberation
 from fanout_mcp.panel.personas import built_in
 from fanout_mcp.panel.record import Track, settle, tracks
 from fanout_mcp.state import settings
@@ -201,7 +192,6 @@ def _show_synthesis(console: Console, synthesis: Json) -> None:
 
 
 def _balance(data: Json) -> str:
-    """What overlapping rounds saved, and what they cost."""
     wasted = data["wasted"]
     saved = f"{data['saved_s']} s saved against one round after another. " if data.get("saved_s") else ""
     if not wasted["calls"]:
@@ -243,31 +233,32 @@ class Board:
     columns: dict[int, Column] = field(default_factory=dict)
     last: str = ""
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: deliberation.Event) -> None:
         column = self.columns.setdefault(event.n, Column())
         match event:
-            case Opened(_, asked, speculative):
+            case deliberation.Opened(_, asked, speculative):
                 self.members += [member for member in asked if member not in self.members]
                 column.asked, column.speculative = asked, speculative
-            case Answered():
+            case deliberation.Answered():
                 self._on_message(event, column)
-            case RoundClosed(_, decision, agreement, is_converged, _):
+            case deliberation.RoundClosed(_, decision, agreement, is_converged, _):
                 column.verdict = (decision, COLOURS.get(decision, "magenta"))
                 column.agree = f"{100 * agreement:.0f} %{' =' if is_converged else ''}"
                 column.synthesis = (WAITING, "dim")
-            case Synthesised(_, reason):
+            case deliberation.Synthesised(_, reason):
                 column.synthesis = ("none", "magenta") if reason else ("written", "green")
-            case Discarded():
+            case deliberation.Discarded():
                 column.discarded, column.verdict, column.synthesis = True, ("not needed", "dim"), ("", "")
-                self.last = line(event)
+                self.last = deliberation.line(event)
 
-    def _on_message(self, event: Answered, column: Column) -> None:
-        text, style = _shown(event)
+    def _on_message(self, event: deliberation.Answered, column: Column) -> None:
+        said = event.position
+        text, style = (said.verdict.lower(), COLOURS[said.verdict]) if said else ("failed", "magenta")
         if column.agree:  # the round had closed: the answer joins the newest one
             column.cells[event.member] = ("late", "dim")
             column, text = self.columns[max(self.columns)], f"<{text}"
         column.cells[event.member] = (text, style)
-        self.last = line(event) if event.position is None else f"{event.member}: {event.position.summary}"
+        self.last = f"{event.member}: {said.summary}" if said else deliberation.line(event)
 
     def __rich__(self) -> RenderableType:
         from rich.console import Group
@@ -293,12 +284,6 @@ class Board:
         return Group(above, table, below, Text(LEGEND, "dim", no_wrap=True, overflow="ellipsis"))
 
 
-def _shown(event: Answered) -> tuple[str, str]:
-    if event.position is None:
-        return "failed", "magenta"
-    return event.position.verdict.lower(), COLOURS[event.position.verdict]
-
-
 def _cell(column: Column, member: str) -> RenderableType:
     from rich.text import Text
 
@@ -308,7 +293,7 @@ def _cell(column: Column, member: str) -> RenderableType:
 
 
 @contextmanager
-def watching(title: str, *, quiet: bool) -> Iterator[OnEvent]:
+def watching(title: str, *, quiet: bool) -> Iterator[deliberation.OnEvent]:
     """Yield what takes a council's events: a board on a terminal, lines elsewhere, nothing when `quiet`."""
     if quiet:
         yield lambda _: None
@@ -324,8 +309,8 @@ def watching(title: str, *, quiet: bool) -> Iterator[OnEvent]:
             yield board
 
 
-def _as_line(event: Event) -> None:
-    sys.stderr.write(f"{printable(line(event))}\n")
+def _as_line(event: deliberation.Event) -> None:
+    sys.stderr.write(f"{printable(deliberation.line(event))}\n")
     sys.stderr.flush()
 
 

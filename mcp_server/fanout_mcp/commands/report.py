@@ -13,7 +13,7 @@ from fanout_mcp.commands.flags import FINDINGS, OK
 from fanout_mcp.commands.shell import put_json
 from fanout_mcp.edge.catalog import parse
 from fanout_mcp.errors import FanoutError, InvalidInput, why
-from fanout_mcp.reports import hooks, page
+from fanout_mcp.reports import hooks
 from fanout_mcp.state import settings
 from fanout_mcp.text import flat, printable
 from fanout_mcp.tools.hook_report import Args, check_event
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         raise FanoutError(f"The hook log can't be read: {why(error)}.") from error
     if args.html:
-        _write(args.html, page.render(made), "the page")
+        _write(args.html, hooks.render(made), "the page")
         made.data["page"] = args.html
     period = log_report.periods(made.tally, args.days, made.now)[0]
     if args.save:

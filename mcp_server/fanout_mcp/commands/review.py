@@ -1,4 +1,4 @@
-"""`fanout review GLOB...`: findings with their quotes; exit status 1 on severe ones, for CI."""
+"""`fanout review GLOB...` and `fanout merge FILE...`: findings with quotes; exit status 1 on severe ones."""
 
 from __future__ import annotations
 
@@ -7,23 +7,31 @@ import difflib
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fanout_mcp import __version__
 from fanout_mcp.commands import display, flags
 from fanout_mcp.commands.display import paragraph
-from fanout_mcp.commands.flags import FINDINGS, NO_VERDICT, OK
+from fanout_mcp.commands.flags import FINDINGS, NO_VERDICT, OK, Command
 from fanout_mcp.commands.shell import add_output, call_tool, emit
 from fanout_mcp.errors import InvalidInput, NoVerdict, why
+from fanout_mcp.review.agreement import rates
+from fanout_mcp.review.answers import verify_in_tree
 from fanout_mcp.review.finding import FOCUSES, ID_LENGTH, SEVERITIES, Finding, is_at_least
-from fanout_mcp.review.foreign import read_findings
-from fanout_mcp.review.result import to_markdown
+from fanout_mcp.review.foreign import MAX_BYTES, read_findings, shifted
+from fanout_mcp.review.merge import rated
+from fanout_mcp.review.result import quote_of, to_markdown
+from fanout_mcp.review.sarif import to_sarif
 from fanout_mcp.review.scope import ACCEPTED, INCLUDES, accept, accepted
 from fanout_mcp.source.read import lines_of
 from fanout_mcp.state.settings import read as read_settings
-from fanout_mcp.text import counted, flat
+from fanout_mcp.text import clean, counted, flat
 from fanout_mcp.types import Json
 
 if TYPE_CHECKING:
@@ -61,15 +69,11 @@ def copy(written: str, target: Path) -> str:
         log = Path(written).read_bytes()
     except OSError:
         return f"there is no SARIF log: it {written}." if written else "there is no SARIF log."
-    return _written(log, target)
+    return write(log, target)
 
 
-def write(log: Json, target: Path) -> str:
-    """Write a log; return what went wrong, or ""."""
-    return _written(json.dumps(log, ensure_ascii=False).encode("utf-8", "replace"), target)
-
-
-def _written(data: bytes, target: Path) -> str:
+def write(data: bytes, target: Path) -> str:
+    """Write a file that was asked for; return what went wrong, or ""."""
     try:
         target.write_bytes(data)
     except OSError as error:
@@ -212,7 +216,6 @@ def show(console: Console, data: Json) -> None:
 
 
 def _all_findings(log: str) -> list[Finding]:
-    """Read a review's findings back from its SARIF log."""
     try:
         return list(read_findings("fanout.sarif", Path(log).read_bytes()).findings)
     except OSError as error:
@@ -220,7 +223,6 @@ def _all_findings(log: str) -> list[Finding]:
 
 
 def _accept(wanted: Sequence[str], log: str) -> int:
-    """Write findings of this review into the project's list of accepted ones."""
     by_id = {finding.identity[:ID_LENGTH]: finding for finding in _all_findings(log)}
     known = accepted(read_settings().root)
     unknown = [one for one in wanted if one not in by_id and one not in known]
@@ -228,13 +230,9 @@ def _accept(wanted: Sequence[str], log: str) -> int:
         raise InvalidInput(
             f"--accept: this review has no finding {unknown[0]!r}; each finding is listed with its id."
         )
-    rows = [
-        {"id": one, "rule": found.rule, "path": found.path, "title": found.title, "quote": found.quote}
-        for one in wanted
-        if (found := by_id.get(one))
-    ]
-    accept(read_settings().root, rows)
-    sys.stdout.write(f"Accepted {counted(len(rows), 'finding')} in {ACCEPTED}; commit it.\n")
+    found = [by_id[one] for one in wanted if one in by_id]
+    accept(read_settings().root, found)
+    sys.stdout.write(f"Accepted {counted(len(found), 'finding')} in {ACCEPTED}; commit it.\n")
     return OK
 
 
@@ -242,11 +240,7 @@ def _summarise(target: Path, data: Json, log: str) -> str:
     """Write the summary for a pull request; return what went wrong, or ""."""
     notes = [*_scope(data), *_lost(data)]
     text = to_markdown("fanout review", _all_findings(log) if log else [], [_looked(data), *notes])
-    try:
-        target.write_text(text, "utf-8", "replace")
-    except OSError as error:
-        return f"{target} could not be written: {error.strerror}."
-    return ""
+    return write(text.encode("utf-8", "replace"), target)
 
 
 def _scope(data: Json) -> Iterator[str]:
@@ -325,7 +319,6 @@ def _lost(data: Json) -> Iterator[str]:
 
 
 def _further(data: Json) -> Iterator[str]:
-    """Return where the rest is."""
     if data.get("more_of_a_rule"):
         yield f"Not listed: {', '.join(f'{n} more of {rule}' for rule, n in data['more_of_a_rule'].items())}."
     if "next_cursor" in data:
@@ -334,3 +327,117 @@ def _further(data: Json) -> Iterator[str]:
         yield f"All of it: {data['report']}"
     if data.get("sarif"):
         yield f"SARIF: {data['sarif']}"
+
+
+# --- merge -------------------------------------------------------------------------------------------------
+
+
+def _add_merge(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="SARIF, JSON or JSON lines from any reviewer; - for stdin",
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as compact JSON, nothing else")
+    parser.add_argument("--sarif", metavar="FILE", help="write SARIF 2.1.0 to this file")
+    parser.add_argument("--fail-on", choices=SEVERITIES, help="exit with 1 on a finding at least this severe")
+
+
+def _run_merge(args: argparse.Namespace) -> int:
+    target = Path(args.sarif) if args.sarif else None
+    if target:
+        check(target)
+    findings, dropped, count = _gathered(args.files, read_settings().root)
+    data = _data(findings, dropped, count)
+    problem = ""
+    if target:
+        log = json.dumps(clean(to_sarif(findings, __version__, {})), ensure_ascii=False)
+        problem = write(log.encode("utf-8", "replace"), target)
+        data |= {} if problem else {"sarif": str(target)}
+    if args.json:
+        sys.stdout.write(json.dumps(clean(data), ensure_ascii=False, separators=(",", ":")) + "\n")
+    else:
+        sys.stdout.write(to_markdown(data["headline"], findings, _notes(data)))
+    if problem:
+        sys.stderr.write(f"fanout merge: {problem}\n")
+        return NO_VERDICT
+    is_severe = args.fail_on and any(is_at_least(finding.severity, args.fail_on) for finding in findings)
+    return FINDINGS if is_severe else OK
+
+
+merge = Command(_add_merge, _run_merge)
+
+
+def _gathered(files: Sequence[str], root: Path) -> tuple[list[Finding], Mapping[str, int], int]:
+    """Return the united findings, what was dropped by reason, and how many there were."""
+    read: list[Finding] = []
+    dropped: Counter[str] = Counter()
+    numbers = count = 0
+    for name in files:
+        foreign = read_findings(name, _bytes(name))
+        read += shifted(foreign.findings, numbers)
+        numbers += foreign.count
+        count += len(foreign.findings) + sum(foreign.bad.values())
+        dropped.update(foreign.bad)
+    checked = verify_in_tree(read, root)
+    dropped.update(checked.dropped)
+    united = [replace(one, quote=quote_of(one)) for one in rated(checked.kept)]
+    return united, dict(sorted(dropped.items())), count
+
+
+def _bytes(name: str) -> bytes:
+    try:
+        with nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise InvalidInput(f"{name} can't be read: {why(error)}. Nothing was merged.") from None
+    if len(data) > MAX_BYTES:
+        raise InvalidInput(f"{name} is larger than the {MAX_BYTES:,} bytes that are read; split it by tool.")
+    return data
+
+
+def _data(findings: Sequence[Finding], dropped: Mapping[str, int], count: int) -> dict[str, Json]:
+    reviewers = {name for finding in findings for name in finding.reviewers}
+    agreed = sum(len(finding.reviewers) > 1 for finding in findings)
+    lost = sum(dropped.values())
+    headline = (
+        f"{counted(count, 'finding')} of {counted(len(reviewers), 'reviewer')} are {len(findings):,}, "
+        f"{agreed:,} named by more than one" + (f"; {lost:,} dropped" if lost else "")
+    )
+    return {
+        "headline": headline,
+        "findings": [_as_json(finding) for finding in findings],
+        "counts": dict(Counter(finding.severity for finding in findings)),
+        "dropped": dict(dropped),
+        "measured_on": rates().data,
+    }
+
+
+def _as_json(finding: Finding) -> dict[str, Json]:
+    fields: dict[str, Json] = {
+        "reviewers": list(finding.reviewers),
+        "members": list(finding.members),
+        "probability": round(finding.probability or 0.0, 3),
+        "severity": finding.severity,
+        "path": finding.path or None,
+        "line": finding.line or None,
+        "text": finding.text,
+        "verified": finding.verified,
+    }
+    more: dict[str, Json] = {
+        "change": finding.change,
+        "quote": finding.quote,
+        "rule": finding.rule,
+        "cwe": f"CWE-{finding.cwe}" if finding.cwe else "",
+    }
+    return fields | {name: value for name, value in more.items() if value}
+
+
+def _notes(data: Mapping[str, Json]) -> list[str]:
+    notes = [f"Dropped {counted(number, 'finding')}: {reason}." for reason, number in data["dropped"].items()]
+    if any(len(finding["reviewers"]) > 1 for finding in data["findings"]):
+        notes.append(
+            f"The rates are those of findings that so many reviewers named in {data['measured_on']}."
+        )
+    return notes

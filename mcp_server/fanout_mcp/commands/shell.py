@@ -1,12 +1,5 @@
 """What the commands that call a tool share: services, how far they are, and the two forms of output.
 
-    def add_arguments(parser):
-        parser.add_argument("question")
-        add_output(parser)
-
-    def run(args):
-        return run_tool(TOOL, args, show)
-
 An argument of the tool is the flag of its name; one that was not given is the tool's default.
 Results go to stdout, everything live to stderr, so `fanout ... --json | jq` stays clean.
 """
@@ -72,10 +65,7 @@ def run_tool(tool: Tool[A], args: argparse.Namespace, show: Show, **other: Json)
 
 
 def call_tool(tool: Tool[A], args: argparse.Namespace, *, quiet: bool, **other: Json) -> ToolResult:
-    """Open services, call a tool and close them; progress goes to stderr, nowhere when `quiet`.
-
-    `other`: arguments whose flags have another name or meaning.
-    """
+    """Open services, call a tool, close them; `other`: arguments whose flags have another name or meaning."""
     typed = {**vars(args), **other}
     given = {name: typed[name] for name in tool.arguments.model_fields if typed.get(name) is not None}
     parsed = parse(tool.arguments, given)

@@ -66,7 +66,6 @@ TAIL: Final = (
     "that does need an earlier answer says so in its prompt: `depends on: <that agent's description>`."
 )
 
-
 LOCAL: Final = frozenset({"hook_report"})
 """Answer from this machine alone, and the same when asked twice; the others may call models."""
 
@@ -96,15 +95,8 @@ def live() -> dict[str, Json]:
 
 
 def describe(tool: Tool[Any]) -> dict[str, Json]:
-    """One entry of tools/list, as it goes over the wire."""
-    meta = {
-        key: value
-        for key, value in {
-            "anthropic/alwaysLoad": tool.always_load,
-            "anthropic/searchHint": tool.search_hint,
-        }.items()
-        if value
-    }
+    hints = {"anthropic/alwaysLoad": tool.always_load, "anthropic/searchHint": tool.search_hint}
+    meta = {key: value for key, value in hints.items() if value}
     return {
         "name": tool.name,
         "title": tool.title,
@@ -225,7 +217,9 @@ def parse(model: type[A], arguments: Mapping[str, Json]) -> A:
             problems = [_sentence(detail, arguments) for detail in error.errors(include_url=False)]
         except RecursionError:
             problems = ["The arguments are nested too deeply."]
-    raise InvalidInput(" ".join(_first(list(dict.fromkeys(problems)))))
+    said = list(dict.fromkeys(problems))
+    more = [f"And {len(said) - MAX_SENTENCES} more."] if len(said) > MAX_SENTENCES else []
+    raise InvalidInput(" ".join([*said[:MAX_SENTENCES], *more]))
 
 
 def _affordable(parsed: A) -> A:
@@ -236,11 +230,6 @@ def _affordable(parsed: A) -> A:
         return parsed
     allowed = policy.dollars_of(asked, is_default=name not in parsed.model_fields_set)
     return parsed if allowed == asked else parsed.model_copy(update={name: allowed})
-
-
-def _first(problems: list[str]) -> list[str]:
-    more = len(problems) - MAX_SENTENCES
-    return [*problems[:MAX_SENTENCES], f"And {more} more."] if more > 0 else problems
 
 
 def _unknown(model: type[BaseModel], arguments: Mapping[str, Json]) -> list[str]:

@@ -11,8 +11,6 @@
 | raises anything else, SystemExit too | that it is a defect, and the file that holds its trace |
 
 No exception's name reaches the model; the trace goes to stderr and into that file (fanout_hooks/crash.py).
-
-A plain SDK server dies of the second half of this table.
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import anyio
@@ -141,7 +139,6 @@ class Feed:
             await self.flush()
 
     async def flush(self) -> None:
-        """Send what is new, if anything is."""
         if not self._has_news:
             return
         self._has_news = False  # before the look: what is reported meanwhile is sent in the next gap
@@ -200,21 +197,13 @@ def wire(name: str, result: ToolResult, state: Path | None) -> CallToolResult:
 
 def _refused(name: str, text: str, state: Path | None) -> dict[str, Json]:
     """The last line: tools bound themselves. The work is done and paid for, so the rest is kept in a file."""
-    size = f"The result has {len(text):,} characters, more than the {MAX_CHARACTERS:,} that can be shown."
-    path = _keep(name, text, state)
-    do = "The report has all of it; read it in parts."
-    if path is None:
-        do = "It could not be written to a file; ask for less."
-    report = {"report": str(path)} if path else {}
-    return {"headline": size, "too_long": f"{size} {do}", **report, "start": text[:PREVIEW]}
-
-
-def _keep(name: str, text: str, state: Path | None) -> Path | None:
-    if state is None:
-        return None
     from fanout_mcp.state.folder import write_report
 
-    try:
-        return write_report(state, name, "json", text)
-    except OSError:
-        return None
+    size = f"The result has {len(text):,} characters, more than the {MAX_CHARACTERS:,} that can be shown."
+    report: dict[str, Json] = {}
+    do = "It could not be written to a file; ask for less."
+    with suppress(OSError):
+        if state is not None:
+            report = {"report": str(write_report(state, name, "json", text))}
+            do = "The report has all of it; read it in parts."
+    return {"headline": size, "too_long": f"{size} {do}", **report, "start": text[:PREVIEW]}

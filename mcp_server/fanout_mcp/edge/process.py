@@ -35,10 +35,7 @@ log = logging.getLogger("fanout")
 
 
 def take_pipes() -> tuple[int, int]:
-    """Return private copies of stdin and stdout, and point 0 and 1 elsewhere.
-
-    After this no print, no import and no child can write into the protocol or eat from it.
-    """
+    """Return copies of stdin and stdout: no print, import or child writes into the protocol, or reads it."""
     stdin, stdout = map(os.dup, (0, 1))  # 0 to 2 are open, and what `dup` returns is not inherited
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)

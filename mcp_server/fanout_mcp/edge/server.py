@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -71,10 +71,6 @@ def _bridge() -> Bridge:
 Context = ServerRequestContext["Shared", Any]
 
 
-def _anyone(_: Context, services: Services, *__: object) -> AbstractContextManager[Services]:
-    return nullcontext(services)
-
-
 @dataclass(frozen=True, slots=True)
 class Seams:
     """Where the server touches the world; production's are the defaults."""
@@ -84,7 +80,9 @@ class Seams:
     names: Callable[[], list[str]] = catalog.names
     load: Callable[[str], Tool[Any]] = catalog.load
     bridge: Callable[[], Bridge] = _bridge
-    admitted: Callable[[Context, Services, Any, audit.Call], AbstractContextManager[Services]] = _anyone
+    admitted: Callable[[Context, Services, Any, audit.Call], AbstractAsyncContextManager[Services]] = (
+        lambda _, services, *__: nullcontext(services)
+    )
     """(context, services, arguments, record) -> what the call works with; a service decides who may."""
     shown: Callable[[ToolResult], ToolResult] = lambda result: result
     """What of a result may be sent, refusals too."""
@@ -214,13 +212,13 @@ async def _call_tool(ctx: Context, params: CallToolRequestParams) -> CallToolRes
         parsed = parse(tool.arguments, arguments)
         async with shared.calls:
             opened = await shared.services()
-            with (
-                audit.call(tool.name, getattr(parsed, "max_cost_usd", 0.0), opened.spent) as record,
-                shared.seams.admitted(ctx, opened, parsed, record) as services,
-            ):
-                async with feeding(ctx.session.report_progress) as progress:
+            with audit.call(tool.name, getattr(parsed, "max_cost_usd", 0.0), opened.spent) as record:
+                async with (
+                    shared.seams.admitted(ctx, opened, parsed, record) as services,
+                    feeding(ctx.session.report_progress) as progress,
+                ):
                     result = await guarded(tool.name, lambda: tool.call(services, parsed, progress))
-                record.verdict = verdict(result)
+                    record.verdict = verdict(result)
                 return result
 
     result = shared.seams.shown(await guarded(clean_text(params.name)[:60], call))

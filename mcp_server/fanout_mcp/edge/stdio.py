@@ -24,7 +24,6 @@ from pydantic_core import PydanticSerializationError
 
 from fanout_mcp.edge.first import REPLAYED, is_pipe
 from fanout_mcp.text import clean, clean_text, decodable
-from fanout_mcp.types import Json
 
 # --- One line of the client's pipe: what it means, or what to answer when it means nothing. -----------------
 # The SDK drops what it can't parse, and the client then waits half an hour for an answer. Here a request
@@ -80,26 +79,19 @@ def _second_look(line: bytes) -> JSONRPCMessage | Refusal | None:
         )
     if not isinstance(value, dict):
         return None
-    if "id" in value and "method" in value and not _is_id(value["id"]):
+    number = value.get("id")
+    is_id = isinstance(number, int | str) and not isinstance(number, bool)
+    if "id" in value and "method" in value and not is_id:
         return refusal(None, INVALID_REQUEST, "The id of a request must be text or a whole number.")
     try:
         message: JSONRPCMessage = jsonrpc_message_adapter.validate_python(decodable(value), by_name=False)
     except (ValidationError, RecursionError, ValueError):
-        return _refuse(value)
+        if not isinstance(value.get("method"), str) or "id" not in value:
+            return None  # a notification or an answer: no reply is expected
+        if not isinstance(value.get("params", {}), dict):
+            return refusal(number, INVALID_PARAMS, "params must be an object.")
+        return refusal(number, INVALID_REQUEST, "This is not a JSON-RPC 2.0 request.")
     return message
-
-
-def _refuse(value: dict[str, Json]) -> Refusal | None:
-    if not isinstance(value.get("method"), str) or "id" not in value:
-        return None  # a notification or an answer: no reply is expected
-    number = value["id"]
-    if not isinstance(value.get("params", {}), dict):
-        return refusal(number, INVALID_PARAMS, "params must be an object.")
-    return refusal(number, INVALID_REQUEST, "This is not a JSON-RPC 2.0 request.")
-
-
-def _is_id(value: Json) -> bool:
-    return isinstance(value, int | str) and not isinstance(value, bool)
 
 
 # --- stdio ------------------------------------------------------------------------------------------
@@ -137,10 +129,7 @@ async def lines(reader: asyncio.StreamReader) -> AsyncIterator[bytes | None]:
 async def pipes(
     stdin: int, stdout: int, on_end: Callable[[], None], begun: bytes = b""
 ) -> AsyncIterator[Streams]:
-    """Yield the SDK's pair of streams over two descriptors; `begun` is read before the first.
-
-    When the client has closed either, `on_end` is called and the first stream ends.
-    """
+    """Yield the SDK's streams, which begin with `begun`; when the client closes an end, call `on_end`."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=CHUNK * 4)
     if begun:

@@ -43,12 +43,9 @@ class Budget:
 
     def spent(self, usage: Usage) -> str:
         """Return what is used up, "" while there is some left. Of a cost known in part, that part counts."""
-        if (
-            self.max_cost_usd is not None
-            and usage.cost_usd is not None
-            and usage.cost_usd >= self.max_cost_usd
-        ):
-            return f"the budget of {dollars(self.max_cost_usd)} is used up"
+        most, spent = self.max_cost_usd, usage.cost_usd
+        if most is not None and spent is not None and spent >= most:
+            return f"the budget of {dollars(most)} is used up"
         if self.max_tokens is not None and usage.total_tokens >= self.max_tokens:
             return f"the budget of {self.max_tokens:,} tokens is used up"
         return ""
@@ -81,40 +78,26 @@ class Estimate:
 def estimate(
     jobs: Iterable[Job], count: Callable[[Prompt], int], price: Callable[[Job], ModelPrice | None]
 ) -> Estimate:
-    """Add up jobs before any of them is started."""
-    calls = tokens_in = tokens_out = 0
-    cost: float | None = 0.0
+    total = Estimate(0, 0, 0, 0.0)
     for job in jobs:
-        calls += 1
-        given = count(job.prompt)
-        tokens_in, tokens_out = tokens_in + given, tokens_out + job.max_tokens
-        known = price(job)
-        if known is None or cost is None:
-            cost = None
-        else:
-            cost += known.of(given, job.max_tokens)
-    return Estimate(calls, tokens_in, tokens_out, cost)
-
-
-def _these(calls: int) -> str:
-    return "This call" if calls == 1 else f"These {calls} calls"
+        given, known = count(job.prompt), price(job)
+        cost = None if known is None else known.of(given, job.max_tokens)
+        total += Estimate(1, given, job.max_tokens, cost)
+    return total
 
 
 def check(expected: Estimate, allowed: Budget) -> None:
     """Raise BudgetExceeded when the plan may cost more than its budget; nothing has been started then."""
-    if (
-        allowed.max_cost_usd is not None
-        and expected.cost_usd is not None
-        and expected.cost_usd > allowed.max_cost_usd
-    ):
+    these = "This call" if expected.calls == 1 else f"These {expected.calls} calls"
+    most, cost = allowed.max_cost_usd, expected.cost_usd
+    if most is not None and cost is not None and cost > most:
         raise BudgetExceeded(
-            f"{_these(expected.calls)} may cost up to {dollars(expected.cost_usd)}, the budget is "
-            f"{dollars(allowed.max_cost_usd)}. Nothing was started: raise max_cost_usd or ask for less."
+            f"{these} may cost up to {dollars(cost)}, the budget is {dollars(most)}. Nothing was started: "
+            "raise max_cost_usd or ask for less."
         )
     if allowed.max_tokens is not None and expected.tokens > allowed.max_tokens:
         raise BudgetExceeded(
-            f"{_these(expected.calls)} may use up to {expected.tokens:,} tokens, the budget is "
-            f"{allowed.max_tokens:,}. "
+            f"{these} may use up to {expected.tokens:,} tokens, the budget is {allowed.max_tokens:,}. "
             "Nothing was started: ask for less."
         )
 

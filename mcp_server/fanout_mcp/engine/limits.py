@@ -47,7 +47,6 @@ one silent call could keep all others from being asked until their deadline."""
 SAMPLES = 200
 """Calls remembered per provider: what a hedge's delay and its share are derived from."""
 
-
 TWO_WITHIN_S = 10.0
 
 # --- rates --------------------------------------------------------------------------------------------------
@@ -303,7 +302,6 @@ class Limiter:
 
     @property
     def waiting(self) -> int:
-        """How many calls wait for a place."""
         return sum(len(turns) for turns in self._waiting.values())
 
     async def take_turn(self, run: int) -> None:
@@ -325,7 +323,9 @@ class Limiter:
             if turn.is_set():  # served and cancelled at once: pass the place on
                 self.leave_place()
             else:
-                self._leave(run, turn)
+                self._waiting[run].remove(turn)
+                if not self._waiting[run]:
+                    del self._waiting[run]
             raise
 
     def _open_after_standstill(self) -> None:
@@ -337,11 +337,6 @@ class Limiter:
         if self._waiting and self.limit < self.cap:
             self.limit = min(float(self.cap), self.limit + 1)
             self._serve()
-
-    def _leave(self, run: int, turn: anyio.Event) -> None:
-        self._waiting[run].remove(turn)
-        if not self._waiting[run]:
-            del self._waiting[run]
 
     def _serve(self) -> None:
         """Give free places to the runs that wait, one each by turns."""
@@ -384,7 +379,6 @@ class Limits:
         self._limiters: dict[tuple[str, str | None], Limiter] = {}
 
     def of(self, model: str | None = None) -> Limiter:
-        """Return the limiter of a model."""
         provider = self.route(model).provider
         whole = self.whole(provider)
         found = self._limiters.get((provider, model))
@@ -420,7 +414,6 @@ class Limits:
         return sum(self.whole(provider).cap for provider in {self.route(model).provider for model in models})
 
     def whole(self, provider: str) -> Limiter:
-        """Return the limiter of a whole provider."""
         found = self._wholes.setdefault(provider, Limiter(self._max_parallel))
         if (cap := self._caps.get(provider)) is not None:
             found.resize(min(self._max_parallel, cap()))

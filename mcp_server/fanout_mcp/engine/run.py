@@ -61,10 +61,6 @@ def grace(elapsed_s: float) -> float:
 Take = Callable[[Outcome], None]
 
 
-def _status(outcome: Outcome) -> str:
-    return f"{outcome.key}: {outcome.status}"
-
-
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How a run is to go; everything but its jobs."""
@@ -74,7 +70,7 @@ class Plan:
     hedge: Hedge | None = None
     budget: Budget = field(default_factory=Budget)
     progress: Progress = no_progress
-    describe: Callable[[Outcome], str] = _status
+    describe: Callable[[Outcome], str] = lambda outcome: f"{outcome.key}: {outcome.status}"
     """The line that progress shows for an outcome."""
     is_paced: bool = True
     """False: what asks keeps to the rates itself, since it doesn't always call (limits.Limits.paced)."""
@@ -85,10 +81,7 @@ class Plan:
 
 
 async def run(jobs: Iterable[Job], ask: Ask, plan: Plan, limits: Limits) -> list[Outcome]:
-    """Perform jobs at once, as far as limits allow; return their outcomes in the order of the jobs.
-
-    Keys must be unique within a run. Raises nothing but cancellation.
-    """
+    """Perform jobs (of unique keys) at once; return outcomes in order. Raises only cancellation."""
     return await _Run(tuple(jobs), ask, plan, limits).collect()
 
 
@@ -136,7 +129,6 @@ class _Run:
         return [outcomes[job.key] for job in self.jobs]
 
     def spend(self, used: Usage) -> None:
-        """Count what a call has used, whatever came of it."""
         self.usage += used
         if not self.ended.cause and (why := self.plan.budget.spent(self.usage)):
             self.ended = _Ending("budget", why)

@@ -113,7 +113,6 @@ def parse_item(item: Json) -> Json:
 
 
 def position_of(fields: Json) -> Position | Unreadable:
-    """Read what `parse_item` returned."""
     if isinstance(fields, str):
         return Unreadable(fields)
     lists = {name: tuple(fields[name]) for name in ("reasons", "missing")}
@@ -161,10 +160,7 @@ def _is_unfilled(text: str) -> bool:
 
 
 def words(value: Json) -> str:
-    """What a model wrote into a field, on one line, bounded.
-
-    It may repeat a key that it was shown in the question: that goes no further than here.
-    """
+    """What a model wrote into a field, on one line, bounded; a key that it repeats goes no further."""
     if value is None or isinstance(value, bool):
         return ""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

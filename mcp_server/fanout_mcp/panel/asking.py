@@ -44,10 +44,7 @@ class Material:
 def read_material(
     root: Path, files: Sequence[str], workers: Workers | None = None, stop: threading.Event | None = None
 ) -> Material:
-    """Read attached files, and take secrets out of them in `workers`, until `stop`.
-
-    Raises InvalidInput that names the file and why it can't be sent.
-    """
+    """Read attached files without their secrets. Raises InvalidInput: which can't be sent, and why."""
     if not files:
         return Material()
     if not policy.current().sources_may_leave:
@@ -61,9 +58,10 @@ def read_material(
     for name in dict.fromkeys(_relative(root, file) for file in files):
         source = read(root, name, at_most=MAX_FILE_BYTES)
         if isinstance(source, Skipped):
-            raise InvalidInput(
-                f"{name[:200]!r} can't be attached: {source.reason}.{_advice(root, name, source.reason)}"
-            )
+            is_inside = Path(os.path.normpath(root / name)).is_relative_to(root)
+            is_clear = is_inside and source.reason != "not there"
+            where = "" if is_clear else f" Files must lie below {root}."
+            raise InvalidInput(f"{name[:200]!r} can't be attached: {source.reason}.{where}")
         texts.append((name, source.text))
         digests.append(source.digest)
     for (name, _), scrubbed in zip(texts, scrub(workers, texts, stop), strict=True):
@@ -79,12 +77,6 @@ def read_material(
             "sent. Attach fewer, or ask summarize_files first."
         )
     return Material(material, tuple(name for name, _ in texts), redacted, tuple(digests))
-
-
-def _advice(root: Path, name: str, reason: str) -> str:
-    """Which root is meant, where that may be the matter."""
-    is_inside = Path(os.path.normpath(root / name)).is_relative_to(root)
-    return "" if is_inside and reason != "not there" else f" Files must lie below {root}."
 
 
 def _relative(root: Path, file: str) -> str:
@@ -248,7 +240,6 @@ class Asking:
             return replace(answer, usage=error.usage + answer.usage)
 
     def counts(self, outcomes: Sequence[Outcome]) -> dict[str, int]:
-        """Count the verdicts of the members that have answered."""
         found: dict[str, int] = {}
         for outcome in outcomes:
             position = self.positions.get(outcome.key) if outcome.is_answered else None

@@ -10,10 +10,9 @@ from functools import cache, lru_cache
 from typing import Annotated, Final, Literal, NamedTuple
 
 import anyio
-import anyio.to_thread
+from anyio.to_thread import run_sync
 from pydantic import BaseModel, ConfigDict, Field
 
-from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.plan import agent_call, messages
 from fanout_mcp.backends.providers import maker_of, thinking_tokens
 from fanout_mcp.engine.budget import Budget, Estimate, Purse, check, dollars, estimate
@@ -23,13 +22,13 @@ from fanout_mcp.errors import BackendError, BudgetExceeded, InvalidInput
 from fanout_mcp.panel import personas
 from fanout_mcp.panel.answer import SCHEMA, Position
 from fanout_mcp.panel.asking import MAX_SHOWN, Asking, Material, for_agent, read_material, repair
-from fanout_mcp.panel.personas import Library, Member, seat
+from fanout_mcp.panel.personas import Member, seat
 from fanout_mcp.panel.vote import Ballot, Decision, Stakes, decide, default_quorum, in_words
 from fanout_mcp.source import receipt as source_receipt
 from fanout_mcp.source.workers import Workers, in_own_thread
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.text import clip
-from fanout_mcp.types import Answer, Ask, Effort, Job, Json, ModelPrice, Outcome, Progress, Prompt
+from fanout_mcp.types import Answer, Ask, Backend, Effort, Job, Json, ModelPrice, Outcome, Progress, Prompt
 from fanout_mcp.usage import UNREPORTED, Usage
 
 TOKENS_WITHOUT_PRICE = 600_000
@@ -81,15 +80,8 @@ class Ruling:
 
 
 def member_job(member: Member, prompt: Prompt, terms: Terms, key: str | None = None) -> Job:
-    model = member.model
-    return Job(
-        key or member.key,
-        prompt,
-        model,
-        SCHEMA,
-        MAX_TOKENS + int(terms.share * terms.thinking.get(model, 0)),
-        effort=terms.effort,
-    )
+    most = MAX_TOKENS + int(terms.share * terms.thinking.get(member.model, 0))
+    return Job(key or member.key, prompt, member.model, SCHEMA, most, effort=terms.effort)
 
 
 SHARES: Final = (1.0, 0.5, 0.25, 0.0)
@@ -103,7 +95,7 @@ async def within_budget(
     """Do what `affordable` does, in a thread where much was attached. Raises BudgetExceeded."""
     if len(asked.question) + len(asked.material.text) <= LONG:
         return affordable(terms, jobs)
-    return await anyio.to_thread.run_sync(affordable, terms, jobs)
+    return await run_sync(affordable, terms, jobs)
 
 
 def affordable(terms: Terms, jobs: Callable[[Terms], Sequence[Job]]) -> tuple[Terms, Price]:
@@ -167,7 +159,6 @@ def plan(terms: Terms, progress: Progress, asking: Asking, **more: Json) -> Plan
 
 
 def close(outcomes: Sequence[Outcome], asking: Asking, ballot: Ballot) -> Ruling:
-    """Apply the rule to what has arrived."""
     positions = {one.key: asking.positions[one.key] for one in outcomes if one.is_answered}
     result = decide(asking.counts(outcomes), ballot)
     cut = [one.key for one in outcomes if one.cause == "decided"]
@@ -240,26 +231,17 @@ async def gather(
             f"question has {len(question):,} characters; at most {MAX_CHARS:,}. Put long text into a file "
             "of the project and attach it with files."
         )
-    library = await _library(settings)
+    has_own = personas.has_own(settings.config_dir)
+    library = await run_sync(personas.read, settings.config_dir) if has_own else personas.built_in()
     members = seat(library.choose(args.preset, args.personas), args.models, backend.seating())
     quorum = args.quorum or default_quorum(len(members))
     if quorum > len(members):
         raise InvalidInput(f"quorum is {quorum}, but the panel has {len(members)} members.")
-    attached = await _attached(settings, args.files or [], workers)
+    attached = Material()
+    if files := args.files:
+        attached = await in_own_thread(lambda stop: read_material(settings.root, files, workers, stop))
     ballot = Ballot(len(members), quorum, args.stakes)
     return Consultation(question, members, attached, ballot, tuple(library.broken.values()))
-
-
-async def _library(settings: Settings) -> Library:
-    if not personas.has_own(settings.config_dir):
-        return personas.built_in()
-    return await anyio.to_thread.run_sync(personas.read, settings.config_dir)
-
-
-async def _attached(settings: Settings, files: Sequence[str], workers: Workers | None) -> Material:
-    if not files:
-        return Material()
-    return await in_own_thread(lambda stop: read_material(settings.root, files, workers, stop))
 
 
 async def terms_of(
@@ -397,7 +379,6 @@ class Ledger:
         return sum((entry.reported for entry in self.entries), Usage())
 
     def waste(self, is_used: Callable[[Entry], bool], n: int | None = None) -> Waste:
-        """Add up the entries that were not used, of one round or of all."""
         unused = [one for one in self.entries if n in {None, one.leg.n} and not is_used(one)]
         return Waste(
             sum(max(1, one.requests) for one in unused), sum((self._spent(one) for one in unused), Usage())
@@ -416,7 +397,6 @@ class Ledger:
 
 WIDTHS: Final = ((3, 300), (8, 214), (24, 100))
 """Up to so many members, so many characters for the texts of each: three in about 1 kB, eight under 4 kB."""
-
 
 MAX_IGNORED: Final = 3
 
@@ -502,7 +482,6 @@ def receipt(calls: int, used: Usage, elapsed_s: float) -> dict[str, Json]:
 
 
 def dry(asked: Consultation, expected: Estimate) -> dict[str, Json]:
-    """Who would be asked, and what it may cost at most."""
     cost = "cost unknown" if expected.cost_usd is None else f"at most {dollars(expected.cost_usd)}"
     return {
         "headline": f"Would ask {len(asked.members)} members, {expected.calls} calls, {cost}",

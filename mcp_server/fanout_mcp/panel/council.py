@@ -24,7 +24,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from functools import partial
+from typing import Final, Literal
 
 import anyio
 
@@ -32,30 +33,9 @@ from fanout_mcp.engine.budget import Budget, Purse
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.engine.run import Plan, Started, background
 from fanout_mcp.engine.run import Start as StartRun
+from fanout_mcp.panel import deliberation
 from fanout_mcp.panel.asking import Asking, Decided, first_prompt
 from fanout_mcp.panel.consult import Consultation, Entry, Ledger, Leg, Terms, Waste, member_job
-from fanout_mcp.panel.deliberation import (
-    Answered,
-    Closed,
-    Discarded,
-    Judged,
-    OnEvent,
-    Opened,
-    RoundClosed,
-    Standing,
-    Synthesis,
-    Synthesised,
-    SynthesisInput,
-    again,
-    changed,
-    judge,
-    max_position,
-    max_synthesis,
-    positions,
-    read_synthesis,
-    standing,
-    synthesis_job,
-)
 from fanout_mcp.panel.personas import Member
 from fanout_mcp.source.workers import Workers
 from fanout_mcp.types import Ask, Job, Outcome, Prompt
@@ -74,13 +54,15 @@ class Council:
     rounds: int
     speculate: bool
     synthesis_model: str | None
-    on_event: OnEvent
+    on_event: deliberation.OnEvent
     workers: Workers | None = None
     """Where long answers are read."""
 
     def largest_jobs(self, terms: Terms) -> list[Job]:
         """Every call of all rounds with prompts as long as they can get: what the price is checked with."""
-        held = {member.key: Standing(max_position(), 1) for member in self.asked.members}
+        held = {
+            member.key: deliberation.Standing(deliberation.max_position(), 1) for member in self.asked.members
+        }
         asked = self.asked
         jobs = []
         for n in range(1, self.rounds + 1):
@@ -88,15 +70,15 @@ class Council:
                 prompt = _prompt(asked, member, n, held)
                 jobs.append(member_job(member, prompt, terms, key=f"{member.key} in round {n}"))
             if self.rounds > 1:
-                given = SynthesisInput(n, held, tuple(held), max_synthesis())
-                jobs.append(synthesis_job(asked, given, self.synthesis_model))
+                given = deliberation.SynthesisInput(n, held, tuple(held), deliberation.max_synthesis())
+                jobs.append(deliberation.synthesis_job(asked, given, self.synthesis_model))
         return jobs
 
 
-def _prompt(asked: Consultation, member: Member, n: int, held: Mapping[str, Standing]) -> Prompt:
+def _prompt(asked: Consultation, member: Member, n: int, held: Mapping[str, deliberation.Standing]) -> Prompt:
     """Return what a member is asked in round n, over what was held before it."""
     if n > 1:
-        return again(member, asked, n, held)
+        return deliberation.again(member, asked, n, held)
     return first_prompt(member, asked.question, asked.material, asked.ballot.stakes)
 
 
@@ -104,7 +86,7 @@ def _prompt(asked: Consultation, member: Member, n: int, held: Mapping[str, Stan
 class Written:
     """A synthesis, or why there is none; the vote stands either way."""
 
-    synthesis: Synthesis | None
+    synthesis: deliberation.Synthesis | None
     reason: str
     elapsed_s: float
 
@@ -113,8 +95,8 @@ class Written:
 class Round:
     """A round that counts."""
 
-    closed: Closed
-    judged: Judged
+    closed: deliberation.Closed
+    judged: deliberation.Judged
     speculative: bool
     leg_s: float
     texts: Mapping[str, str]
@@ -141,7 +123,6 @@ class Deliberation:
         return sum(one.leg_s + (one.written.elapsed_s if one.written else 0) for one in self.rounds)
 
     def waste(self, n: int | None = None) -> Waste:
-        """What was thrown away in a round, or in all."""
         return self.ledger.waste(self._is_used, n)
 
     def _is_used(self, entry: Entry) -> bool:
@@ -154,17 +135,13 @@ class Deliberation:
 # The syntheses of a council's rounds, written one after another: each reports what changed since the last.
 
 
-class Start(Protocol):
-    """Starts calls in the background, within the council's deadline and budget."""
-
-    def __call__(
-        self, jobs: tuple[Job, ...], ask: Ask, on_outcome: Callable[[Outcome], None], /
-    ) -> Started: ...
+Start = Callable[[tuple[Job, ...], Ask, Callable[[Outcome], None]], Started]
+"""Starts calls in the background, within the council's deadline and budget."""
 
 
 @dataclass(slots=True, eq=False)
 class _Draft:
-    rounds: tuple[Closed, ...]
+    rounds: tuple[deliberation.Closed, ...]
     leg: Leg
     run: Started | None = None
     began: float = 0.0
@@ -193,8 +170,7 @@ class SynthesisWriter:
     def of(self, n: int) -> Written | None:
         return next((draft.written for draft in self._drafts if draft.n == n), None)
 
-    def write(self, rounds: Sequence[Closed]) -> None:
-        """Have the last of these rounds written up."""
+    def write(self, rounds: Sequence[deliberation.Closed]) -> None:
         self._drafts.append(_Draft(tuple(rounds), Leg(rounds[-1].n, "synthesis")))
         self.go_on()
 
@@ -217,30 +193,23 @@ class SynthesisWriter:
         if why := self._spent():
             self._settle(draft, Written(None, f"not started: {why}", 0.0))
             return
-        moved = changed(draft.rounds[-1], standing(draft.rounds[:-1]))
-        given = SynthesisInput(draft.n, standing(draft.rounds), moved, self._last())
+        moved = deliberation.changed(draft.rounds[-1], deliberation.standing(draft.rounds[:-1]))
+        written = [one.written.synthesis for one in reversed(self._drafts) if one.written is not None]
+        last = next((one for one in written if one is not None), None)
+        given = deliberation.SynthesisInput(draft.n, deliberation.standing(draft.rounds), moved, last)
         council = self._council
-        job = synthesis_job(council.asked, given, council.synthesis_model)
-
-        def on_outcome(outcome: Outcome) -> None:
-            self._end(draft, outcome)
-
+        job = deliberation.synthesis_job(council.asked, given, council.synthesis_model)
         draft.began = anyio.current_time()
-        draft.run = self._start((job,), self._ask(draft.leg), on_outcome)
+        draft.run = self._start((job,), self._ask(draft.leg), partial(self._end, draft))
 
     def _end(self, draft: _Draft, outcome: Outcome) -> None:
-        found = read_synthesis(outcome.answer) if outcome.answer is not None else None
+        found = deliberation.read_synthesis(outcome.answer) if outcome.answer is not None else None
         reason = outcome.reason or ("" if found else "the writer's answer could not be read")
         self._settle(draft, Written(found, reason, anyio.current_time() - draft.began))
 
     def _settle(self, draft: _Draft, written: Written) -> None:
         draft.written = written
-        self._council.on_event(Synthesised(draft.n, written.reason))
-
-    def _last(self) -> Synthesis | None:
-        """Return the newest synthesis that there is."""
-        written = [draft.written.synthesis for draft in self._drafts if draft.written is not None]
-        return next((one for one in reversed(written) if one is not None), None)
+        self._council.on_event(deliberation.Synthesised(draft.n, written.reason))
 
 
 # --- council ------------------------------------------------------------------------------------------
@@ -257,14 +226,9 @@ async def deliberate(council: Council, ask: Ask, limits: Limits, purse: Purse) -
     async with background() as start:
         session = _Session(council, ledger, start, limits, purse)
         ended = await session.hold()
-    return Deliberation(
-        session.record(),
-        tuple(session.discarded),
-        ended,
-        anyio.current_time() - began,
-        ledger,
-        frozenset(session.counted),
-    )
+    discarded, counted = tuple(session.discarded), frozenset(session.counted)
+    took_s = anyio.current_time() - began
+    return Deliberation(session.record(), discarded, ended, took_s, ledger, counted)
 
 
 @dataclass(slots=True, eq=False)
@@ -292,8 +256,8 @@ class _Session:
         self.start_run, self.limits = start, limits
         self.asked, self.ballot, self.on_event = council.asked, council.asked.ballot, council.on_event
         self.panels: list[_Panel] = []
-        self.closed: list[Closed] = []
-        self.judged: list[Judged] = []
+        self.closed: list[deliberation.Closed] = []
+        self.judged: list[deliberation.Judged] = []
         self.discarded: list[int] = []
         self.counted: dict[tuple[int, str], int] = {}
         """Round asked and member -> the round in which the answer, or the failure, counts."""
@@ -311,10 +275,10 @@ class _Session:
             else:
                 self._reopen(full)
             ended = self._ended()
-            if ended is not None or not self.council.speculate:
-                if ended is not None:
-                    self._cut_stragglers()
-                await self._until(lambda: self.writer.is_through)
+            for straggler in self.panels if ended is not None else ():
+                straggler.run.cancel()
+            while not self.writer.is_through and (ended is not None or not self.council.speculate):
+                await self._news(math.inf)
         return ended
 
     def record(self) -> tuple[Round, ...]:
@@ -334,7 +298,7 @@ class _Session:
 
     def _open(self) -> None:
         n, out = len(self.panels) + 1, self.closed[-1].out if self.closed else frozenset()
-        held = standing(self.closed)
+        held = deliberation.standing(self.closed)
         members = [member for member in self.asked.members if member.key not in out]
         leg = Leg(n, "panel")
         asking = Asking(self._ask(leg), self.council.workers)
@@ -343,11 +307,11 @@ class _Session:
         )
         asked = tuple(member.key for member in members)
         speculative = n > 1 and (bool(out) or not self.writer.is_through)
-        self.on_event(Opened(n, asked, speculative))
+        self.on_event(deliberation.Opened(n, asked, speculative))
 
         def on_outcome(outcome: Outcome) -> None:
             position = asking.positions.get(outcome.key) if outcome.is_answered else None
-            self.on_event(Answered(n, outcome.key, position, outcome.reason))
+            self.on_event(deliberation.Answered(n, outcome.key, position, outcome.reason))
 
         alone = Decided(asking, self.ballot) if self.council.rounds == 1 else None
         run = self._start(jobs, asking, on_outcome, alone)
@@ -355,7 +319,7 @@ class _Session:
 
     def _is_over(self, panel: _Panel) -> bool:
         seen = self._seen(panel)
-        has_quorum = positions(seen) >= self.ballot.quorum
+        has_quorum = deliberation.positions(seen) >= self.ballot.quorum
         if seen.out.isdisjoint(panel.asked):
             return has_quorum or not seen.out or self.council.rounds == 1
         if self.council.rounds == 1 or not has_quorum:
@@ -366,9 +330,9 @@ class _Session:
         if now < panel.patient_until:
             return False
         can_bet = self.council.speculate or panel.n == self.council.rounds
-        return can_bet or not judge([*self.closed, seen], self.ballot).is_open
+        return can_bet or not deliberation.judge([*self.closed, seen], self.ballot).is_open
 
-    def _seen(self, panel: _Panel) -> Closed:
+    def _seen(self, panel: _Panel) -> deliberation.Closed:
         """Return the round as it would close now: its own answers, and late ones that count in it."""
         answers, late, failed, cut, out = {}, {}, {}, set[str](), set[str]()
         for earlier in self.panels[: panel.n]:
@@ -383,32 +347,36 @@ class _Session:
                     cut |= {key} if outcome.cause == "decided" else set()
                 if earlier is not panel:
                     late[key] = earlier.n
-        return Closed(panel.n, answers, late, failed, frozenset(cut), frozenset(out))
+        return deliberation.Closed(panel.n, answers, late, failed, frozenset(cut), frozenset(out))
 
     def _close(self) -> None:
         seen = self._seen(self.panels[-1])
         self.closed.append(seen)
-        self.judged.append(judge(self.closed, self.ballot))
+        self.judged.append(deliberation.judge(self.closed, self.ballot))
         self._count(self.panels[-1], seen)
 
-    def _reopen(self, full: Closed) -> None:
+    def _reopen(self, full: deliberation.Closed) -> None:
         """Take the last round back: the one before has converged with answers that came since."""
         unneeded = self.panels.pop()
         unneeded.leg.discarded = True
         unneeded.run.cancel()
         self.discarded.append(unneeded.n)
-        self.on_event(Discarded(unneeded.n))
+        self.on_event(deliberation.Discarded(unneeded.n))
         self.writer.discard(self.panels[-1].n)
         self.closed[-1] = full
-        self.judged[-1] = judge(self.closed, self.ballot)
+        self.judged[-1] = deliberation.judge(self.closed, self.ballot)
         self._count(self.panels[-1], full)
 
-    def _count(self, panel: _Panel, seen: Closed) -> None:
+    def _count(self, panel: _Panel, seen: deliberation.Closed) -> None:
         panel.closed_at = anyio.current_time()
         for key in (*seen.answers, *seen.failed):
             self.counted.setdefault((seen.late.get(key, panel.n), key), panel.n)
         judged = self.judged[-1]
-        self.on_event(RoundClosed(panel.n, judged.decision, judged.agreement, judged.is_converged, seen.out))
+        self.on_event(
+            deliberation.RoundClosed(
+                panel.n, judged.decision, judged.agreement, judged.is_converged, seen.out
+            )
+        )
         if self.council.rounds > 1 and judged.decision != "NO_VERDICT":
             self.writer.write(self.closed)
 
@@ -426,7 +394,7 @@ class _Session:
 
     # --- waiting, starting, cancelling -------------------------------------------------------------------
 
-    async def _until_over(self) -> Closed | None:
+    async def _until_over(self) -> deliberation.Closed | None:
         """Wait for the last round's end, or for the one before to be complete and converged: return that."""
         panel = self.panels[-1]
         while True:
@@ -436,15 +404,11 @@ class _Session:
             is_patient = anyio.current_time() < panel.patient_until
             await self._news(panel.patient_until if is_patient else math.inf)
 
-    def _completed(self) -> Closed | None:
+    def _completed(self) -> deliberation.Closed | None:
         if not self.judged or not self.judged[-1].is_open:
             return None
         full = self._seen(self.panels[-2])
-        return full if judge([*self.closed[:-1], full], self.ballot).is_converged else None
-
-    async def _until(self, is_so: Callable[[], bool]) -> None:
-        while not is_so():
-            await self._news(math.inf)
+        return full if deliberation.judge([*self.closed[:-1], full], self.ballot).is_converged else None
 
     async def _news(self, until: float) -> None:
         with anyio.move_on_at(until):
@@ -482,7 +446,3 @@ class _Session:
         if self._left() <= 0:
             return f"the deadline of {self.council.terms.deadline_s:.3g} s passed"
         return self.council.terms.budget.spent(self.ledger.usage)
-
-    def _cut_stragglers(self) -> None:
-        for panel in self.panels:
-            panel.run.cancel()

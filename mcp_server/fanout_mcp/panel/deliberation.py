@@ -82,7 +82,6 @@ def standing(rounds: Sequence[Closed]) -> dict[str, Standing]:
 
 
 def judge(rounds: Sequence[Closed], ballot: Ballot) -> Judged:
-    """Apply the rules to the last of these rounds."""
     last, before, now = rounds[-1], standing(rounds[:-1]), standing(rounds)
     result = decide(_counts(now), ballot)
     has_quorum = positions(last) >= ballot.quorum
@@ -232,7 +231,6 @@ def again(member: Member, asked: Consultation, n: int, held: Mapping[str, Standi
 
 
 def shown(position: Position) -> str:
-    """An answer as others read it."""
     lines = [f"{position.verdict}: {clip(position.summary, MAX_CROSSREAD_CHARS)}"]
     lines += [f"- {clip(reason, MAX_CROSSREAD_CHARS)}" for reason in position.reasons[:MAX_REASONS]]
     named = {"Blocker": position.blocker, "Smallest change": position.smallest_change}
@@ -327,7 +325,6 @@ def max_synthesis() -> Synthesis:
 
 
 def read_synthesis(answer: Answer) -> Synthesis | None:
-    """Return the synthesis, None when the answer holds none."""
     for found in jsonish.answers(answer.text[:SMALL], answer.data, jsonish.has(FIELDS[0])):
         fields = {name: found.get(name) for name in FIELDS}
         if isinstance(fields["agreement"], str) and fields["agreement"].strip():

@@ -1,18 +1,8 @@
 """Personas and presets: built-in data files, and the user's own (theirs win by name).
 
-A persona is a Markdown file with a head and a system prompt. `sees` is its line in the README, `model` the
-model it is always asked with; neither is needed.
-
-    ---
-    name: judge
-    title: Judge
-    sees: the whole: what it solves, what it costs, what happens if nothing is done
-    model: openai:gpt-5.5
-    ---
-    You weigh a proposal as a whole and decide. ...
-
-A preset is a line of presets.toml below [presets]: `mine = ["judge", "dba=ollama:qwen3"]`. Models are named
-only where the default is not wanted. What is wrong with a file costs that file alone, and is reported with
+A persona is a Markdown file: a head between two lines of --- (`name: judge`, perhaps `title`, `sees` and
+`model`), then a system prompt. A preset is a line of presets.toml below [presets], such as
+`mine = ["judge", "dba=ollama:qwen3"]`. What is wrong with a file costs that file alone, and is reported with
 every result; it is an error where just that is asked for.
 """
 
@@ -66,14 +56,10 @@ class Library:
         for name in names or ():
             if name in self.broken:
                 raise InvalidInput(self.broken[name])
-        wanted = list(names) if names is not None else list(self._preset(preset))
-        return [self._persona(name) for name in wanted]
-
-    def _preset(self, name: str) -> Sequence[str]:
-        if name not in self.presets:
-            unknown = f"{_unknown('preset', name, self.presets)} {self.broken.get(PRESETS, '')}".rstrip()
-            raise InvalidInput(self.broken.get(name) or unknown)
-        return self.presets[name]
+        if names is None and preset not in self.presets:
+            unknown = f"{_unknown('preset', preset, self.presets)} {self.broken.get(PRESETS, '')}".rstrip()
+            raise InvalidInput(self.broken.get(preset) or unknown)
+        return [self._persona(name) for name in (self.presets[preset] if names is None else names)]
 
     def _persona(self, name: str) -> Persona:
         name, _, model = name.partition("=")

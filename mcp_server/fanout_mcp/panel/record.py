@@ -78,10 +78,7 @@ def name_of(member: Member) -> str:
 
 
 def keep(folder: Path, members: Sequence[Member], ruling: Ruling) -> dict[str, Json]:
-    """Keep a consultation that came to a decision; return the receipt's fields.
-
-    A folder that can't be written costs the record and nothing else.
-    """
+    """Keep a consultation that came to a decision, if that can be written; return the receipt's fields."""
     if ruling.decision == "NO_VERDICT":
         return {}
     names = {member.key: name_of(member) for member in members}

@@ -19,7 +19,6 @@ from fanout_mcp.usage import Usage
 
 
 def head(asked: Consultation, closed: Ruling, spent: Mapping[str, Json]) -> list[str]:
-    """The verdict, its rule, what it cost, and the question."""
     parts = [
         f"# {closed.decision}",
         (
@@ -77,17 +76,12 @@ def final_ruling(held: Deliberation) -> Ruling:
     latest = standing([one.closed for one in held.rounds])
     cut = last.closed.cut
     failed = {key: why for key, why in last.closed.failed.items() if key not in cut}
-    return Ruling(
-        last.judged.decision,
-        last.judged.agreement,
-        {key: one.position for key, one in latest.items()},
-        failed,
-        [*(key for key in last.closed.failed if key in cut), *sorted(last.closed.out)],
-    )
+    positions = {key: one.position for key, one in latest.items()}
+    late = [*(key for key in last.closed.failed if key in cut), *sorted(last.closed.out)]
+    return Ruling(last.judged.decision, last.judged.agreement, positions, failed, late)
 
 
 def short(asked: Consultation, held: Deliberation) -> dict[str, Json]:
-    """The result as the model reads it."""
     data = short_verdict(
         asked, final_ruling(held), receipt(held.ledger.calls, held.ledger.usage, held.elapsed_s)
     )
@@ -109,7 +103,6 @@ def short(asked: Consultation, held: Deliberation) -> dict[str, Json]:
 
 
 def report(asked: Consultation, held: Deliberation, data: Mapping[str, Json]) -> str:
-    """Every answer, round by round."""
     parts = head(asked, final_ruling(held), data["receipt"])
     parts.append(_course(held))
     for one in held.rounds:

@@ -34,7 +34,6 @@ class Ballot:
 
     @property
     def rule(self) -> str:
-        """The rule in words, as it is printed."""
         stakes = {
             "production": "",
             "critical": "; stakes critical: one STOP with a blocker stops",
@@ -65,12 +64,10 @@ class Result:
 
 
 def default_quorum(members: int) -> int:
-    """More than half."""
     return members // 2 + 1
 
 
 def decide(counts: Mapping[str, int], ballot: Ballot) -> Result:
-    """Decide by the number of answers for each verdict."""
     votes = {verdict: counts.get(verdict, 0) for verdict in CAUTION}
     positions = sum(votes.values())
     if positions < ballot.quorum or not positions:
@@ -107,9 +104,11 @@ def is_decided(counts: Mapping[str, int], outstanding: int, ballot: Ballot) -> b
     decision = decide(counts, ballot).decision
     if decision == "NO_VERDICT":
         return False
-    return all(
-        decide(_added(counts, more), ballot).decision == decision for more in _completions(outstanding)
+    possible: Iterator[Mapping[str, int]] = (
+        {verdict: counts.get(verdict, 0) + extra for verdict, extra in zip(CAUTION, more, strict=True)}
+        for more in _completions(outstanding)
     )
+    return all(decide(one, ballot).decision == decision for one in possible)
 
 
 def _completions(outstanding: int) -> Iterator[tuple[int, int, int]]:
@@ -118,7 +117,3 @@ def _completions(outstanding: int) -> Iterator[tuple[int, int, int]]:
         for simplify in range(outstanding - stop + 1):
             for proceed in range(outstanding - stop - simplify + 1):
                 yield stop, simplify, proceed
-
-
-def _added(counts: Mapping[str, int], more: tuple[int, int, int]) -> dict[str, int]:
-    return {verdict: counts.get(verdict, 0) + extra for verdict, extra in zip(CAUTION, more, strict=True)}

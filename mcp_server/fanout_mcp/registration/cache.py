@@ -15,7 +15,12 @@ from fanout_mcp.state import cache, settings
 from fanout_mcp.state.cache import BESIDE
 from fanout_mcp.structure import survey
 
-KINDS = {cache.FILE: "answers", survey.FILE: "outlines"}
+NAMES = {
+    name: kind
+    for file, kind in ((cache.FILE, "answers"), (survey.FILE, "outlines"))
+    for name in (file, str(Path(file).with_suffix(".broken")), *(file + end for end in BESIDE))
+}
+"""Files of a cache -> what they hold."""
 
 
 class Kept(NamedTuple):
@@ -34,17 +39,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     own = settings.read().cache
-    kept = list(found(own.parent if args.all else own))
+    where = own.parent if args.all else own
+    kept = list(found(where))
     if args.action == "clear":
         clear(kept)
     size = sum(one.size for one in kept)
     if args.json:
         rows = [{"kind": one.kind, "path": str(one.path), "bytes": one.size} for one in kept]
-        data = {"folder": str(own), "files": rows, "bytes": size, "cleared": args.action == "clear"}
-        put_json(data)
+        put_json({"folder": str(own), "files": rows, "bytes": size, "cleared": args.action == "clear"})
         return OK
     verb = "Removed from" if args.action == "clear" else "Kept in"
-    where = own.parent if args.all else own
     lines = [f"{verb} {where}: {len(kept)} files, {spoken(size)}"]
     lines += [f"  {one.kind:<9} {spoken(one.size):>9}  {one.path.relative_to(where)}" for one in kept]
     sys.stdout.write("\n".join(lines) + "\n")
@@ -52,15 +56,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def found(folder: Path) -> Iterator[Kept]:
-    """Yield what our caches consist of, below a folder; other files are left alone."""
     for path in sorted(folder.glob("**/*")):
-        kind = next((what for name, what in KINDS.items() if path.name in _names(name)), None)
-        if kind is not None and path.is_file():
-            yield Kept(kind, path, path.lstat().st_size)
-
-
-def _names(name: str) -> set[str]:
-    return {name, str(Path(name).with_suffix(".broken")), *(name + end for end in BESIDE)}
+        if path.name in NAMES and path.is_file():
+            yield Kept(NAMES[path.name], path, path.lstat().st_size)
 
 
 def clear(kept: list[Kept]) -> None:

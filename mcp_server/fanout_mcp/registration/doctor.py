@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from fanout_hooks.adoption.check import path_in_use
 from fanout_hooks.adoption.entries import each, is_log_and_gate, is_ours, problems
@@ -25,16 +25,12 @@ from fanout_mcp.commands.flags import FINDINGS, OK
 from fanout_mcp.commands.shell import put, put_json, run_async
 from fanout_mcp.engine.budget import dollars
 from fanout_mcp.errors import AllThinking, BackendError, SettingsError
-from fanout_mcp.registration.places import SCOPES, Places, places, plugin_in, project_of, value_in
+from fanout_mcp.registration.places import SCOPES, places, plugin_in, project_of, value_in
 from fanout_mcp.registration.plan import ALLOW, PLUGIN_RULE, RULE, is_server_entry
 from fanout_mcp.state import policy, settings
 from fanout_mcp.state.folder import find_program, refused_program
 from fanout_mcp.state.settings import OPENROUTER_URL, Settings
-from fanout_mcp.types import Job, Prompt
-
-if TYPE_CHECKING:
-    from fanout_mcp.backends.base import Backend
-
+from fanout_mcp.types import Backend, Job, Prompt
 
 # --- What `fanout doctor` finds on this machine. No key is ever part of it: only whether there is one. ------
 
@@ -46,11 +42,9 @@ PROGRAMS: Final = {
     "uv": "only makes environments faster",
 }
 
-
 OLD: Final = ("cache", "state/receipts.jsonl", "state/receipts.old.jsonl", "state/hooks_baseline.json")
 """What older versions kept in `.claude/fanout` and now lies in the user's own folders. The rest of `state` is
 in use: adopted hooks have their originals there."""
-
 
 OWN_FOLDERS: Final = ("FANOUT_STATE_DIR", "XDG_CACHE_HOME", "XDG_STATE_HOME")
 
@@ -197,7 +191,8 @@ def _registered(root: Path) -> Iterator[Finding]:
     )
     rules = {RULE: servers, PLUGIN_RULE: plugin}
     needed = [rule for rule, is_needed in rules.items() if is_needed]
-    allowed = [rule for where in here.values() for rule in _allowed(where)]
+    lists = [value_in(where.settings, ALLOW) for where in here.values()]
+    allowed = [rule for rules in lists if isinstance(rules, list) for rule in rules]
     lacking = [rule for rule in needed or [RULE] if rule not in allowed]
     if lacking:
         do = "fanout install --allow-tools, else Claude asks at each tool's first use."
@@ -209,13 +204,7 @@ def _registered(root: Path) -> Iterator[Finding]:
     yield Finding("skill", "good" if found else "missing", ", ".join(found) or "not installed")
 
 
-def _allowed(where: Places) -> list[str]:
-    rules = value_in(where.settings, ALLOW)
-    return [str(rule) for rule in rules] if isinstance(rules, list) else []
-
-
 def _hooks(root: Path) -> Iterator[Finding]:
-    """Report who registers the hook log and the gate."""
     project = project_of(root)
     holders: list[str] = [
         scope
@@ -288,7 +277,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def check(had: settings.Settings) -> list[Finding]:
-    """Ask each member's model one short question, all at once."""
     import anyio
 
     from fanout_mcp.backends.choose import open_backend

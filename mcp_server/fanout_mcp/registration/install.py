@@ -245,7 +245,13 @@ def run(args: argparse.Namespace) -> int:
     console, had = talking(), settings.read()
     project = project_of(had.project)
     where, plugin = places(args.scope, project), plugin_in(project)
-    wanted = _flags(args)
+    wanted = Choices(
+        log=not (args.no_log or args.no_hooks),
+        gate=not (args.no_gate or args.no_hooks),
+        skill=not args.no_skill,
+        allow_tools=args.allow_tools,
+        claude_backend=args.claude_backend,
+    )
     if plugin:
         console.print(f"The plugin {plugin} is on and brings server, skill and gate.")
         wanted = wanted.beside_the_plugin
@@ -279,17 +285,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         console.print("Installed. Restart Claude Code; `fanout uninstall` removes exactly this.")
     return OK
-
-
-def _flags(args: argparse.Namespace) -> Choices:
-    """Return what the command line says."""
-    return Choices(
-        log=not (args.no_log or args.no_hooks),
-        gate=not (args.no_gate or args.no_hooks),
-        skill=not args.no_skill,
-        allow_tools=args.allow_tools,
-        claude_backend=args.claude_backend,
-    )
 
 
 GATE: Final = (
@@ -365,7 +360,6 @@ def _returning(scope: str, project: str) -> Return | None:
 
 
 def bring_back(wanted: list[Return]) -> None:
-    """Write it. Raises Refused, OSError."""
     for one in wanted:
         again = _returning(one.place.scope, one.place.project)  # two of them may share a file
         if again is None:

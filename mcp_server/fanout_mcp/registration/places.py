@@ -106,22 +106,14 @@ def take_out(text: str, made: Made) -> str:
     for one in reversed(made.additions):
         holder = find(json.loads(text), one.keys if one.is_item else one.keys[:-1])
         if one.is_item and isinstance(holder, list) and one.value in holder:
-            text = json_edit.without(text, (*one.keys, _last(holder, one.value)))
+            last = max(number for number, item in enumerate(holder) if item == one.value)
+            text = json_edit.without(text, (*one.keys, last))
         elif not one.is_item and isinstance(holder, dict) and _is_ours(holder.get(one.keys[-1]), one.value):
             text = json_edit.without(text, one.keys)
-    return without_empty(text, made)
-
-
-def without_empty(text: str, made: Made) -> str:
-    """Return the text less the objects and lists that were made, as far as nothing is in them."""
     for keys in sorted(made.containers, key=len, reverse=True):
         if find(json.loads(text), keys) in ({}, []):
             text = json_edit.without(text, keys)
     return text
-
-
-def _last(items: Sequence[Json], value: Json) -> int:
-    return max(number for number, item in enumerate(items) if item == value)
 
 
 def _is_ours(now: Json, value: Json) -> bool:

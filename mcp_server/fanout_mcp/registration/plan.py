@@ -17,7 +17,7 @@ from typing import Final
 
 import fanout_mcp
 from fanout_hooks.adoption.adopt import beside_original, hand_over, hooks_of, is_made_for_calls
-from fanout_hooks.adoption.entries import Wanted, log_and_gate_entries, without_log_and_gate
+from fanout_hooks.adoption.entries import log_and_gate_entries, without_log_and_gate
 from fanout_hooks.client import json_edit
 from fanout_hooks.client import places as where
 from fanout_hooks.client import settings as files
@@ -25,7 +25,6 @@ from fanout_hooks.client.settings import Edited, with_hooks
 from fanout_hooks.crash import system_refusal
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.registration.places import (
-    SERVER,
     Addition,
     Installed,
     JsonFile,
@@ -104,10 +103,9 @@ def is_server_entry(entry: Json) -> bool:
 
 
 def for_settings(choices: Choices) -> list[Addition]:
-    """Return what goes into the settings file."""
     rule = RULE if choices.server else PLUGIN_RULE
     wanted = [Addition(keys=ALLOW, value=rule, is_item=True)] if choices.allow_tools else []
-    entries = log_and_gate_entries(Wanted(log=choices.log, gate=choices.gate), SERVER)
+    entries = log_and_gate_entries(with_log=choices.log, with_gate=choices.gate)
     wanted += [
         Addition(keys=("hooks", event), value=group, is_item=True)
         for event, groups in entries.items()
@@ -129,7 +127,6 @@ def skill_text() -> str:
 
 STATE: Final = "state"
 """Below the user's own folder: locks, and the files as they were before."""
-
 
 LOCAL: Final = "settings.local.json"
 """May hold the calls for committed hooks (`fanout-hooks adopt --shared`), too."""
@@ -179,7 +176,8 @@ class Plan:
 def installing(places: Places, choices: Choices, old: Installed, config: Path) -> Plan:
     """Plan what is missing. Raises InvalidInput or Refused for a file that can't be added to."""
     server, notes = _server(places, old) if choices.server else ([], [])
-    if _is_allowed(old):  # what was once agreed stays agreed until `uninstall`
+    made = [one for record in old.json_files.values() for one in record.made.additions]
+    if any(one.keys == ALLOW for one in made):  # what was once agreed stays agreed until `uninstall`
         choices = replace(choices, allow_tools=True)
     wanted = {places.servers: server, places.settings: for_settings(choices)}
     results = {
@@ -200,11 +198,6 @@ def installing(places: Places, choices: Choices, old: Installed, config: Path) -
         changes.append(change)
         installed = installed.model_copy(update={"agreed_line": line if change.is_real else None})
     return Plan(tuple(change for change in changes if change.is_real), installed, tuple(notes))
-
-
-def _is_allowed(old: Installed) -> bool:
-    made = [one for record in old.json_files.values() for one in record.made.additions]
-    return any(one.keys == ALLOW for one in made)
 
 
 def _server(places: Places, old: Installed) -> tuple[list[Addition], list[str]]:
@@ -228,7 +221,9 @@ def _adding(path: Path, wanted: Sequence[Addition], old: Installed) -> tuple[Cha
         raise InvalidInput(f"{path}: {error}") from None
     made = made + Made(containers=_made_for_calls(path, wanted))
     record = JsonFile(made=kept + made, was_there=known.was_there if known else _is_theirs(file))
-    return Change(path, None if file.raw is None else file.text, _or_none(file, text), file), record
+    if file.raw is None:  # what isn't there, and is given nothing, stays away
+        return Change(path, None, None if text == file.text else text, file), record
+    return Change(path, file.text, text, file), record
 
 
 def _is_theirs(file: files.File) -> bool:
@@ -255,11 +250,6 @@ def _shared_beside(path: Path) -> where.Place:
     return where.find("shared", str(path.parents[1]), dict(os.environ))
 
 
-def _or_none(file: files.File, text: str) -> str | None:
-    """A file that isn't there and that nothing was added to stays away."""
-    return None if file.raw is None and text == file.text else text
-
-
 def _whole_file(path: Path, text: str, old: Installed) -> Change:
     change = _text(path, text)
     if change.before not in {None, text, old.whole_files.get(str(path))}:
@@ -268,7 +258,6 @@ def _whole_file(path: Path, text: str, old: Installed) -> Change:
 
 
 def _text(path: Path, after: str | None) -> Change:
-    """Return the change of a file that is no JSON."""
     file = files.read_text(str(path))
     return Change(path, None if file.raw is None else file.text, after, file, is_json=False)
 
@@ -277,7 +266,6 @@ def _text(path: Path, after: str | None) -> Change:
 
 
 def uninstalling(old: Installed, config: Path) -> Plan:
-    """Plan to take out exactly what was recorded."""
     changes = [_removing(Path(path), record) for path, record in old.json_files.items()]
     notes = [
         f"{change.path}: entries were put among ours, so its hooks are written again, not byte for byte."

@@ -1,11 +1,4 @@
-"""`fanout policy`: what the company's policy says, whether it binds, and whether its audit log is whole.
-
-check                 exit status 1 where something keeps it from binding
-show                  everything that it forbids
-write-json            write the copy that hooks read, as root
-prepare USER...       make each user's audit log, which only grows, as root; rotate a long one
-verify-log            check the log; --second FILE ("-": stdin) where syslog is the second place
-"""
+"""`fanout policy`: what the company's policy says, whether it binds, and whether its audit log is whole."""
 
 from __future__ import annotations
 
@@ -18,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from fanout_hooks.portable import fcntl
+from fanout_hooks.client.files import fcntl
 from fanout_mcp.commands.flags import FINDINGS, OK
 from fanout_mcp.errors import InvalidInput, SettingsError, why
 from fanout_mcp.state import audit, policy
@@ -72,9 +65,9 @@ def _check() -> int:
         problems += _log_problems(found)
     except OSError as error:
         problems.append(f"{error.filename or policy.COPY} can't be looked at: {why(error)}")
-    return (
-        _say(problems, FINDINGS) if problems else _say([f"{policy.PLACE} binds every user of this machine"])
-    )
+    if problems:
+        return _say(problems, FINDINGS)
+    return _say([f"{policy.PLACE} binds every user of this machine"])
 
 
 def _digest() -> str:
@@ -103,13 +96,11 @@ def _log_problems(found: policy.Policy) -> Iterator[str]:
         return
     if status.st_uid != policy.OWNER or (status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX):
         yield f"{folder} must be root's, and its users' files safe from one another: sudo chmod 1777 {folder}"
-    if not found.audit.second:
+    second = found.audit.second
+    if not second:
         yield f"{folder}: without `second` in [audit], a log that was cut or replaced as a whole looks whole"
-    elif (
-        found.audit.second != "syslog"
-        and Path(found.audit.second).stat().st_uid == os.getuid() != policy.OWNER
-    ):
-        yield f"{found.audit.second} must have another owner than the one who writes the log"
+    elif second != "syslog" and Path(second).stat().st_uid == os.getuid() != policy.OWNER:
+        yield f"{second} must have another owner than the one who writes the log"
 
 
 def _write_copy(found: policy.Policy) -> int:
@@ -176,22 +167,13 @@ def _verify(found: policy.Policy, folder: Path | None, second: str | None) -> in
     place = folder or Path(found.audit.folder if found.audit else "")
     named = second or (found.audit.second if found.audit and found.audit.second != "syslog" else "")
     try:
-        texts = (
-            sys.stdin
-            if named == "-"
-            else Path(named).read_text("utf-8", "replace").splitlines()
-            if named
-            else None
-        )
-        wrong, unknown = audit.verify(place, texts)
+        texts = Path(named).read_text("utf-8", "replace").splitlines() if named not in {"", "-"} else None
+        wrong, unknown = audit.verify(place, sys.stdin if named == "-" else texts)
         count = sum(path.read_bytes().count(b"\n") for path in place.glob("*.jsonl"))
     except OSError as error:
         raise InvalidInput(f"the log can't be read: {error}.") from error
-    lines = [
-        f"{place}: {count:,} lines, {len(wrong)} faults",
-        *wrong,
-        *(f"can't tell: {one}" for one in unknown),
-    ]
+    lines = [f"{place}: {count:,} lines, {len(wrong)} faults", *wrong]
+    lines += [f"can't tell: {one}" for one in unknown]
     if found.audit and found.audit.second == "syslog" and not named:
         how = "journalctl -t fanout-audit -o cat | fanout policy verify-log --second -"
         lines.append(f"the second place is syslog: {how}")

@@ -57,7 +57,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def switch(found: Providers, action: str, name: str | None) -> str:
-    """Enable or disable a provider in the user's own config.toml; return what was done."""
     from fanout_mcp.backends.providers import enabled_line
 
     if name is None or name not in found.rows:

@@ -71,7 +71,6 @@ def rates() -> Rates:
 
 
 def probability(named: int, reviewers: int) -> float:
-    """Return how often a claim that `named` of so many reviewers made was real, 0 to 1."""
     weights, largest, _ = rates()
     reviewers = max(reviewers, named, 1)
     row = features(max(1.0, named * min(1.0, largest / reviewers)), min(reviewers, largest))
@@ -156,7 +155,6 @@ class Texts:
 
     @property
     def is_sparse(self) -> bool:
-        """Whether there are too many for every pair to be compared."""
         return len(self._words) > MAX_PAIRED
 
     def pairs(self) -> Iterator[tuple[int, int]]:

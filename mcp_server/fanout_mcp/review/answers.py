@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Final
 from fanout_mcp import jsonish
 from fanout_mcp.review.finding import SEVERITIES, Finding
 from fanout_mcp.review.foreign import SEVERITY_WORDS, whole_number
-from fanout_mcp.source.pack import NEAR_LINES, SHORTEST_QUOTE, Text, locate
+from fanout_mcp.source.pack import NEAR_LINES, SHORTEST_QUOTE, Place, Text, locate
 from fanout_mcp.source.read import Source, lines_of, read
 from fanout_mcp.types import Json
 
@@ -146,20 +146,23 @@ class Checked:
     dropped: Mapping[str, int] = field(default_factory=dict)
 
 
-def verify(findings: Iterable[Finding], supplied: Mapping[str, Text]) -> Checked:
-    """Keep what can be found again, at its true line; count the rest by reason."""
+def verify(findings: Iterable[Finding], supplied: Mapping[str, Sequence[Text]]) -> Checked:
+    """Keep what can be found again in a part of its file, at its true line; count the rest by reason."""
     kept: list[Finding] = []
     dropped: Counter[str] = Counter()
     for finding in findings:
-        text = supplied.get(finding.path)
-        place = locate(text, finding.quote, finding.line) if text else "file was not supplied"
-        if isinstance(place, str):
-            dropped[place] += 1
+        places = [locate(text, finding.quote, finding.line) for text in supplied.get(finding.path, ())]
+        good = sorted((one for one in places if not isinstance(one, str)), key=lambda one: one.verified)
+        if good and (good[0].verified == "exact" or len(good) == 1):
+            kept.append(_at(good[0], finding))
         else:
-            kept.append(
-                replace(finding, line=place.line, end_line=place.end_line, verified=place.verified),
-            )
+            several = "quote stands in several other places"
+            dropped[several if good else str(next(iter(places), "file was not supplied"))] += 1
     return Checked(tuple(kept), dict(sorted(dropped.items())))
+
+
+def _at(place: Place, finding: Finding) -> Finding:
+    return replace(finding, line=place.line, end_line=place.end_line, verified=place.verified)
 
 
 def verify_in_tree(findings: Iterable[Finding], root: Path) -> Checked:
@@ -203,7 +206,6 @@ class _Lines:
 
 
 def _checked(finding: Finding, file: _Lines | None) -> Finding | str:
-    """Return the finding at its true place, or why it is none."""
     if file is None:
         return "quote of a file that can't be read" if finding.quote else finding
     if not finding.quote:
@@ -222,8 +224,7 @@ def _checked(finding: Finding, file: _Lines | None) -> Finding | str:
         if finding.line or not found:
             return place
         return replace(finding, line=found[0][0], end_line=found[0][1], verified="exact")
-    verified = place.verified if finding.line else "exact"
-    return replace(finding, line=place.line, end_line=place.end_line, verified=verified)
+    return _at(place if finding.line else replace(place, verified="exact"), finding)
 
 
 def _near(finding: Finding, file: _Lines) -> Finding | str:

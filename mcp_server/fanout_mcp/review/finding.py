@@ -59,7 +59,6 @@ class Finding:
 
     @property
     def text(self) -> str:
-        """Title, reason and fix as one text."""
         parts = [part for part in (self.title, self.why, self.fix) if part]
         return " ".join(part if part[-1] in ".!?" or part == parts[-1] else f"{part}." for part in parts)
 

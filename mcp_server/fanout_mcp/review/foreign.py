@@ -108,13 +108,8 @@ def _is_empty(text: str) -> bool:
     value = jsonish.whole(text)
     if isinstance(value, dict):
         return isinstance(value.get("runs"), list) or any(value.get(name, 0) in ([], None) for name in _LISTS)
-    return value == [] or (
-        value is None and all(isinstance(jsonish.whole(line), dict) for line in _lines(text))
-    )
-
-
-def _lines(text: str) -> list[str]:
-    return [line for line in text.split("\n") if line.strip()]
+    full = (line for line in text.split("\n") if line.strip())
+    return value == [] or (value is None and all(isinstance(jsonish.whole(line), dict) for line in full))
 
 
 def _items(text: str) -> Iterator[Item]:

@@ -18,12 +18,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher, get_close_matches
-from functools import partial
 from hashlib import sha1, sha256
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
-import anyio.to_thread
+from anyio.to_thread import run_sync as in_thread
 
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.review.static.grammars import language_of
@@ -71,24 +70,22 @@ async def gather(
     root: Path, patterns: Sequence[str], base: str | None, workers: Workers, most_files: int
 ) -> Gathered:
     """Find and read. Raises InvalidInput for what matches nothing, too much, or no commit."""
-    commit = await anyio.to_thread.run_sync(partial(resolve, root, base)) if base is not None else None
-    old = await anyio.to_thread.run_sync(partial(_tree, root, commit)) if commit is not None else None
-    gathered = await anyio.to_thread.run_sync(partial(_read_all, root, patterns, most_files, old))
+    commit = await in_thread(resolve, root, base) if base is not None else None
+    old = await in_thread(_tree, root, commit) if commit is not None else None
+    gathered = await in_thread(_read_all, root, patterns, most_files, old)
     if old is None or commit is None:
         return gathered
-    pairs, before, lost = await anyio.to_thread.run_sync(_pairs, root, gathered.files, old)
+    pairs, before, lost = await in_thread(_pairs, root, gathered.files, old)
     compared: dict[str, Compared] = {}
     for start in range(0, len(pairs), PORTION):
         for item, result in await workers.map(COMPARE, pairs[start : start + PORTION]):
-            compared[item["path"]] = _result(item, result)
+            if isinstance(result, Failure):  # all of it counts as new
+                numbers = list(range(1, len(lines_of(item["new"])) + 1))
+                compared[item["path"]] = Compared(numbers, [], [], "")
+            else:
+                compared[item["path"]] = Compared(**result)
     gathered.skipped.update(dict.fromkeys(lost, NOT_COMPARED))
-    return await anyio.to_thread.run_sync(partial(_against, gathered, commit, compared, before))
-
-
-def _result(item: Json, result: Json | Failure) -> Compared:
-    if not isinstance(result, Failure):
-        return Compared(**result)
-    return Compared(list(range(1, len(lines_of(item["new"])) + 1)), [], [], "")
+    return await in_thread(_against, gathered, commit, compared, before)
 
 
 def _against(
@@ -183,7 +180,8 @@ def _pairs(root: Path, files: Sequence[Source], old: Tree) -> tuple[list[Json], 
             data = read_bytes(root, source.path)
             if not isinstance(data, Skipped):
                 fresh[source.path] = data
-    gone = sorted(path for path in old.files if _is_text(path) and not os.path.lexists(root / path))
+    texts = (path for path in old.files if language_of(path) or format_of(path))
+    gone = sorted(path for path in texts if not os.path.lexists(root / path))
     came = origins(fresh, old, gone)
     known = [*(source.path for source in files if source.path in old.files), *came.values(), *gone[:MAX_GONE]]
     names = list(dict.fromkeys(known))
@@ -194,10 +192,6 @@ def _pairs(root: Path, files: Sequence[Source], old: Tree) -> tuple[list[Json], 
         for source in files
     ]
     return pairs, before, [path for path in names if path not in before]
-
-
-def _is_text(path: str) -> bool:
-    return bool(language_of(path) or format_of(path))
 
 
 # --- What changed since a git ref, in trees and in texts. ---------------------------------------------------
@@ -355,19 +349,14 @@ class Compared(NamedTuple):
 
 
 def compare(item: Mapping[str, Json]) -> dict[str, Json]:
-    """`{old, new}` -> the fields of Compared; for a worker."""
     old, new = (lines_of(str(item[name])) for name in ("old", "new"))
     return _compared(old, new)._asdict()
 
 
 def _compared(old: list[str], new: list[str]) -> Compared:
     one, other = [_bare(line) for line in old], [_bare(line) for line in new]
-    start = 0
-    while start < min(len(one), len(other)) and one[start] == other[start]:
-        start += 1
-    end = 0
-    while end < min(len(one), len(other)) - start and one[-1 - end] == other[-1 - end]:
-        end += 1
+    start = _alike(one, other)
+    end = _alike(one[start:][::-1], other[start:][::-1])
     before, after = one[start : len(one) - end], other[start : len(other) - end]
     if len(before) + len(after) > MAX_LINES:
         rows = list(range(start + 1, start + len(after) + 1))
@@ -386,6 +375,12 @@ def _compared(old: list[str], new: list[str]) -> Compared:
             beside += [n for n in (first, last + 1) if 1 <= n <= len(new)]
         changes.append((start + i1, start + i2, first, last))
     return Compared(added, sorted(set(beside) - set(added)), removed, "\n".join(_hunks(old, new, changes)))
+
+
+def _alike(one: Sequence[str], other: Sequence[str]) -> int:
+    """Count the lines that are the same from the head on."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((n for n, (mine, its) in pairs if mine != its), min(len(one), len(other)))
 
 
 def _bare(line: str) -> str:
@@ -417,10 +412,7 @@ def _hunks(old: list[str], new: list[str], changes: Sequence[tuple[int, int, int
 def unmoved(
     compared: Mapping[str, Compared], texts: Mapping[str, str], gone: Iterable[str]
 ) -> set[tuple[str, int]]:
-    """Return the lines that are new: added, and no block that was removed elsewhere.
-
-    `gone`: the whole texts of files that are no more.
-    """
+    """Return the lines that were added and not removed elsewhere; `gone`: texts of files that are no more."""
     pool: set[tuple[str, ...]] = set()
     for removed in [
         *(one.removed for one in compared.values()),
@@ -441,10 +433,7 @@ def unmoved(
 
 
 def origins(new: Mapping[str, bytes], old: Tree, gone: Sequence[str]) -> dict[str, str]:
-    """Return new path -> the old one that it was renamed or copied from.
-
-    `gone`: old paths that are no more.
-    """
+    """Return new path -> the old one that it was made from; `gone`: old paths that are no more."""
     by_blob: dict[str, str] = {}
     for path in [*gone, *sorted(old.files)]:  # renamed sooner than copied
         by_blob.setdefault(old.files[path].blob, path)

@@ -114,16 +114,9 @@ def ranked(findings: Iterable[Finding], changed: AbstractSet[tuple[str, int]] = 
     """Order for a reader: product code before tests, changed lines first, then severity x confidence."""
 
     def key(finding: Finding) -> tuple[object, ...]:
-        return (
-            kind_of(finding.path) != "product",
-            not touches(finding, changed),
-            rank(finding.severity),
-            -len(finding.reviewers),
-            -finding.confidence,
-            finding.path,
-            finding.line,
-            finding.rule,
-        )
+        is_aside = kind_of(finding.path) != "product", not touches(finding, changed)
+        weight = rank(finding.severity), -len(finding.reviewers), -finding.confidence
+        return *is_aside, *weight, finding.path, finding.line, finding.rule
 
     return sorted(findings, key=key)
 
@@ -143,22 +136,9 @@ def capped(findings: Sequence[Finding], per_rule: int) -> tuple[list[Finding], d
 
 
 def _order(finding: Finding) -> tuple[object, ...]:
-    return (
-        finding.line,
-        finding.end_line,
-        rank(finding.severity),
-        finding.path,
-        finding.rule,
-        finding.title,
-        finding.why,
-        finding.fix,
-        finding.quote,
-        finding.cwe or 0,
-        -finding.confidence,
-        finding.reviewers,
-        finding.source,
-        finding.verified,
-    )
+    place = finding.line, finding.end_line, rank(finding.severity), finding.path
+    said = finding.rule, finding.title, finding.why, finding.fix, finding.quote, finding.cwe or 0
+    return *place, *said, -finding.confidence, finding.reviewers, finding.source, finding.verified
 
 
 def _groups(findings: Sequence[Finding]) -> Iterator[list[Finding]]:
@@ -268,11 +248,5 @@ def _united(group: list[Finding]) -> Finding:
 
 def _telling(finding: Finding) -> tuple[object, ...]:
     """Order the findings of a group, the one that speaks for all first: it names a place and proves it."""
-    return (
-        not finding.path,
-        not finding.line,
-        finding.verified == "unverified",
-        rank(finding.severity),
-        -finding.confidence,
-        _order(finding),
-    )
+    lacks = not finding.path, not finding.line, finding.verified == "unverified"
+    return *lacks, rank(finding.severity), -finding.confidence, _order(finding)

@@ -7,14 +7,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from fanout_mcp import __version__
+from fanout_mcp.engine.budget import Budget
 from fanout_mcp.errors import InvalidInput, why
 from fanout_mcp.review.agreement import rates
 from fanout_mcp.review.finding import SEVERITIES, Finding, Focus, as_json, one_line
 from fanout_mcp.review.gather import Gathered
 from fanout_mcp.review.merge import capped, ranked
+from fanout_mcp.review.reviewers import Answered
 from fanout_mcp.review.sarif import to_sarif
 from fanout_mcp.review.scope import NAMES, identity
 from fanout_mcp.source import receipt as source_receipt
@@ -23,8 +25,8 @@ from fanout_mcp.source.kinds import Kind
 from fanout_mcp.source.receipt import Detail, Receipt
 from fanout_mcp.source.secrets import masked, redact
 from fanout_mcp.state import folder as state_folder
-from fanout_mcp.text import compact, counted
-from fanout_mcp.types import Json, Outcome
+from fanout_mcp.text import clip, compact, counted
+from fanout_mcp.types import Json
 
 # --- pages --------------------------------------------------------------------------------------------------
 # Cut a review to what the client shows: a page of whole findings, or a line each; the rest in a report.
@@ -58,7 +60,8 @@ def size(value: Json) -> int:
 
 
 def few(reasons_by_name: Mapping[str, str]) -> dict[str, Json]:
-    """Count by reason and name the first few; a thousand names help no one."""
+    if not reasons_by_name:
+        return {}
     first = dict(list(reasons_by_name.items())[:5])
     return {
         "count": len(reasons_by_name),
@@ -68,7 +71,6 @@ def few(reasons_by_name: Mapping[str, str]) -> dict[str, Json]:
 
 
 def write(folder: Path, value: Json, ending: str = "json") -> str:
-    """Write a report into the project's state folder; return its path, or why there is none."""
     try:
         text = json.dumps(value, ensure_ascii=False, indent=1)
         return str(state_folder.write_report(folder, "review", ending, text))
@@ -94,13 +96,25 @@ NOTHING_OF_THE_PRODUCT: Final = (
 )
 
 
-class Wanted(NamedTuple):
-    """What of a review its caller wants to see."""
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be reviewed, by whom, and how much of the result is to be shown."""
 
-    focuses: Sequence[Focus]
+    patterns: Sequence[str]
+    focus: Sequence[Focus]
+    include: Sequence[str]
+    base: str | None
+    engine: Literal["model", "static", "plan"]
+    has_analysers: bool
+    reviewers: int
+    models: Sequence[str]
+    """Empty: the backend's own model."""
+    with_findings: Sequence[Json]
+    max_files: int
+    budget: Budget
+    sarif: bool = False
     cursor: int = 0
     detail: Detail = "auto"
-    sarif: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +123,9 @@ class Reviewed:
 
     findings: tuple[Finding, ...]
     dropped: Mapping[str, int]
-    failed: Mapping[str, str]
     not_analysed: Mapping[str, str]
-    outcomes: Sequence[Outcome]
+    answers: Answered
     engine: str
-    known: int
-    """Files, a reviewer each, that a model read before: they cost no call."""
-    problem: str
-    """Why answers are not kept; empty while they are."""
     left_out: Mapping[str, Kind]
     """Path to kind of the files that were not reviewed because they are not the product's own code."""
     coverage: Mapping[str, Mapping[str, int]]
@@ -133,61 +142,48 @@ def is_lost(gathered: Gathered, reviewed: Reviewed) -> bool:
     return reviewed.engine == "model" and 0 < reviewed_count <= len(reviewed.not_analysed)
 
 
-def _shown(finding: Finding) -> str:
-    return (
-        masked(finding.quote)
-        if finding.rule == "hardcoded-secret"
-        else redact(finding.quote, finding.path)[0]
-    )
+def quote_of(finding: Finding) -> str:
+    """Return the quote as it may leave: a key in it stays in its file."""
+    is_key = finding.rule == "hardcoded-secret"
+    return masked(finding.quote) if is_key else redact(finding.quote, finding.path)[0]
 
 
 def render(
-    state: Path, wanted: Wanted, gathered: Gathered, reviewed: Reviewed, receipt: Receipt
+    state: Path, request: Request, gathered: Gathered, reviewed: Reviewed, receipt: Receipt
 ) -> dict[str, Json]:
-    # A quote may hold a key; it stays in the file and out of every result.
     findings = [
-        replace(one, quote=_shown(one), identity=identity(one))
+        replace(one, quote=quote_of(one), identity=identity(one))
         for one in ranked(reviewed.findings, gathered.changed or frozenset())
     ]
-    if wanted.cursor and wanted.cursor >= len(findings):
-        raise InvalidInput(f"`cursor` is {wanted.cursor}, beyond the findings: {len(findings)} in all.")
-    listed, over = capped(findings, max(PER_RULE[focus] for focus in wanted.focuses))
+    start = request.cursor
+    if start and start >= len(findings):
+        raise InvalidInput(f"`cursor` is {start}, beyond the findings: {len(findings)} in all.")
+    listed, over = capped(findings, max(PER_RULE[focus] for focus in request.focus))
     first = set(listed)
     findings = [*listed, *(finding for finding in findings if finding not in first)]
-    end = len(listed) if wanted.cursor < len(listed) else len(findings)
-    items, following = page(findings, wanted.cursor, end, wanted.detail)
+    end = len(listed) if start < len(listed) else len(findings)
+    items, following = page(findings, start, end, request.detail)
+    unread = {**reviewed.not_analysed, **gathered.skipped}
     data: dict[str, Json] = {
         "headline": _headline(findings, gathered, reviewed),
         "findings": items,
         "counts": dict(Counter(f.severity for f in findings)),
+        "left_out": dict(Counter(NAMES[kind] for kind in reviewed.left_out.values()).most_common()),
+        "passed_over": reviewed.passed_over,
+        "coverage": reviewed.coverage,
+        "measured_on": rates().data if any(finding.probability for finding in findings) else "",
+        "dropped": dict(reviewed.dropped),
+        "not_analysed": few(reviewed.not_analysed),
+        "failed_reviews": few(reviewed.answers.failed),
+        "more_of_a_rule": over if end == len(listed) else {},
+        "next_cursor": following,
+        "report": write(state, _report(findings, reviewed)) if following is not None and not start else "",
+        "sarif": write(state, to_sarif(findings, __version__, unread), "sarif") if request.sarif else "",
+        "note": _note(gathered, reviewed),
+        "receipt": _receipt(gathered, reviewed, receipt, items),
     }
-    if reviewed.left_out:
-        kinds = Counter(NAMES[kind] for kind in reviewed.left_out.values())
-        data["left_out"] = dict(kinds.most_common())
-    if reviewed.passed_over:
-        data["passed_over"] = reviewed.passed_over
-    if reviewed.coverage:
-        data["coverage"] = reviewed.coverage
-    if any(finding.probability for finding in findings):
-        data["measured_on"] = rates().data
-    data["dropped"] = dict(reviewed.dropped)
-    if reviewed.not_analysed:
-        data["not_analysed"] = few(reviewed.not_analysed)
-    if reviewed.failed:
-        data["failed_reviews"] = few(reviewed.failed)
-    if over and end == len(listed):
-        data["more_of_a_rule"] = over
-    if following is not None:
-        data["next_cursor"] = following
-    if following is not None and not wanted.cursor:
-        data["report"] = write(state, _report(findings, reviewed))
-    if wanted.sarif:
-        log = to_sarif(findings, __version__, {**reviewed.not_analysed, **gathered.skipped})
-        data["sarif"] = write(state, log, "sarif")
-    if note := _note(gathered, reviewed):
-        data["note"] = note
-    data["receipt"] = _receipt(gathered, reviewed, receipt, items)
-    return data
+    always = {"headline", "findings", "counts", "dropped"}
+    return {name: value for name, value in data.items() if value or name in always}
 
 
 def _headline(findings: Sequence[Finding], gathered: Gathered, reviewed: Reviewed) -> str:
@@ -220,16 +216,16 @@ def _report(findings: Sequence[Finding], reviewed: Reviewed) -> dict[str, Json]:
     return {
         "findings": [as_json(finding) for finding in findings],
         "dropped": dict(reviewed.dropped),
-        "failed_reviews": dict(reviewed.failed),
+        "failed_reviews": dict(reviewed.answers.failed),
         "not_analysed": dict(reviewed.not_analysed),
     }
 
 
 def _receipt(gathered: Gathered, reviewed: Reviewed, receipt: Receipt, items: Json) -> dict[str, Json]:
-    for outcome in reviewed.outcomes:
+    for outcome in reviewed.answers.outcomes:
         receipt.count(outcome)
-    receipt.cached += reviewed.known
-    receipt.cache = reviewed.problem
+    receipt.cached += reviewed.answers.known
+    receipt.cache = reviewed.answers.problem
     raw = sum(source_receipt.count(source.text) for source in gathered.files)
     base: dict[str, Json] = {} if gathered.base is None else {"base": gathered.base}
     return {"engine": reviewed.engine, **receipt.as_json(items, raw), **base}
@@ -265,9 +261,7 @@ def _item(finding: Finding) -> str:
     place = f"{finding.path}:{finding.line}" if finding.line else finding.path
     head = f"- **{finding.severity}**" + (f" `{_code(place)}`" if place else "")
     who = f" ({finding.change})" if finding.change else ""
-    text = _plain(finding.text)
-    text = text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
-    lines = [f"{head}{who} {text}"]
+    lines = [f"{head}{who} {clip(_plain(finding.text), MAX_TEXT)}"]
     facts = [f"`{_code(finding.rule)}`"] if finding.rule else []
     facts += [f"CWE-{finding.cwe}"] if finding.cwe else []
     facts += [f"named by {_plain(', '.join(finding.reviewers))}"] if finding.reviewers else []

@@ -8,77 +8,34 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, NamedTuple
 
 from anyio.to_thread import run_sync as in_thread
 
-from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.plan import agent_call
-from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.journal import Journal, Question
+from fanout_mcp.review import reviewers
 from fanout_mcp.review.answers import verify_in_tree
-from fanout_mcp.review.finding import ID_LENGTH, Finding, Focus, touches
+from fanout_mcp.review.finding import ID_LENGTH, Finding, touches
 from fanout_mcp.review.foreign import read_values
 from fanout_mcp.review.gather import Gathered, gather
 from fanout_mcp.review.merge import merge, rated
-from fanout_mcp.review.result import Reviewed, Wanted, is_lost, render
-from fanout_mcp.review.reviewers import (
-    ANSWER_TOKENS,
-    Answered,
-    Review,
-    agent_prompts,
-    ask,
-    collect,
-    is_good,
-    keys,
-    plan,
-    recall,
-    remember,
-    seats,
-)
+from fanout_mcp.review.result import Request, Reviewed, is_lost, render
 from fanout_mcp.review.scope import accepted, check_include, identity, left_out, only_new, unmarked
 from fanout_mcp.review.static.analyse import Analysed, coverage, read_own, review_all
 from fanout_mcp.source import secrets
 from fanout_mcp.source.kinds import Kind
-from fanout_mcp.source.receipt import Detail, Receipt
+from fanout_mcp.source.receipt import Receipt
 from fanout_mcp.source.workers import Failure, Workers, in_own_thread
 from fanout_mcp.state.settings import Settings
-from fanout_mcp.types import Json, Outcome, Progress
+from fanout_mcp.types import Backend, Json, Progress
 
 DEADLINE_S = 600.0
 
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is to be reviewed, by whom, and how much of the result is to be shown."""
-
-    patterns: Sequence[str]
-    focus: Sequence[Focus]
-    include: Sequence[str]
-    base: str | None
-    engine: Literal["model", "static", "plan"]
-    has_analysers: bool
-    reviewers: int
-    models: Sequence[str]
-    """Empty: the backend's own model."""
-    with_findings: Sequence[Json]
-    max_files: int
-    budget: Budget
-    sarif: bool = False
-    cursor: int = 0
-    detail: Detail = "auto"
-
-
-class Calls(NamedTuple):
-    """Calls of one model, the tokens of source that go into all of them, and the most that each answers."""
-
-    model: str | None
-    calls: int
-    tokens: int
-    answer_tokens: int
+Calls = tuple[str | None, int, int, int]
+"""A model, its calls, the tokens of source that go into all of them, and the most that each answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +53,6 @@ class Means:
     journal: Callable[[], AbstractAsyncContextManager[Journal]]
 
 
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """What the model's reviewers answered, and what it took."""
-
-    found: Answered = field(default_factory=lambda: Answered((), {}, {}, {}, {}))
-    outcomes: Sequence[Outcome] = ()
-    known: int = 0
-    problem: str = ""
-
-
 async def review(means: Means, request: Request, receipt: Receipt) -> tuple[Json, bool]:
     """Return the result, and whether no one reviewed anything. Raises InvalidInput, BudgetExceeded."""
     check_include(request.include)
@@ -118,7 +65,7 @@ async def review(means: Means, request: Request, receipt: Receipt) -> tuple[Json
     others = await in_thread(left_out, gathered.files, request.patterns, request.include)
     texts = {source.path: source.text for source in gathered.files if source.path not in others}
     if request.engine == "plan":
-        prompts = await in_thread(agent_prompts, list(texts), request.focus)
+        prompts = await in_thread(reviewers.agent_prompts, list(texts), request.focus)
         return means.planned([agent_call(*prompt) for prompt in prompts], receipt), False
     receipt.read = len(gathered.files)
 
@@ -127,26 +74,25 @@ async def review(means: Means, request: Request, receipt: Receipt) -> tuple[Json
     if request.has_analysers:
         analysed = await _analyse(means, request, gathered, others, texts, own=own)
         counts = await in_thread(coverage, texts, request.focus, own)
-    answers = await _ask(means, request, gathered, texts) if request.engine == "model" else Answers()
+    answers = reviewers.Answered()
+    if request.engine == "model":
+        answers = await _ask(means, request, gathered, texts)
 
-    found = [*_near(answers.found.findings, gathered), *analysed.findings, *handed]
-    united = await in_thread(_united, found)
+    # Of a model what is at or beside a change; all of it where there is no base.
+    found = [one for one in answers.findings if gathered.changed is None or touches(one, gathered.near)]
+    united = await in_thread(_united, [*found, *analysed.findings, *handed])
     kept, passed = await in_thread(_without, united, gathered, taken)
     reviewed = Reviewed(
         findings=kept,
-        dropped=Counter(answers.found.dropped) + Counter(disproved),
-        failed=answers.found.failed,
+        dropped=Counter(answers.dropped) + Counter(disproved),
         not_analysed=_by_no_one(request, analysed, answers),
-        outcomes=answers.outcomes,
+        answers=answers,
         engine="both" if request.engine == "model" and request.has_analysers else request.engine,
-        known=answers.known,
-        problem=answers.problem,
         left_out=others,
         coverage=counts,
         passed_over=passed,
     )
-    shown = Wanted(request.focus, request.cursor, request.detail, request.sarif)
-    data = await in_thread(render, means.settings.state, shown, gathered, reviewed, receipt)
+    data = await in_thread(render, means.settings.state, request, gathered, reviewed, receipt)
     return data, is_lost(gathered, reviewed)
 
 
@@ -170,15 +116,11 @@ async def _analyse(
 ) -> Analysed:
     """Run the analysers; with a base over what changed as it was too, so that only new findings are left."""
     keys_in = {source.path: source.text for source in gathered.files if source.path in others}
-    total = len(texts)
-    analysed = await review_all(
-        texts,
-        request.focus,
-        means.workers,
-        lambda done: means.progress(done, total, "files analysed"),
-        keys_in,
-        own=own,
-    )
+
+    def on_done(done: int) -> None:
+        means.progress(done, len(texts), "files analysed")
+
+    analysed = await review_all(texts, request.focus, means.workers, on_done, keys_in, own=own)
     if gathered.changed is None:
         return analysed
     before = await review_all(gathered.old, request.focus, means.workers, keys_in=gathered.old, own=own)
@@ -186,27 +128,30 @@ async def _analyse(
     return Analysed(tuple(new), analysed.not_analysed)
 
 
-async def _ask(means: Means, request: Request, gathered: Gathered, texts: Mapping[str, str]) -> Answers:
+async def _ask(
+    means: Means, request: Request, gathered: Gathered, texts: Mapping[str, str]
+) -> reviewers.Answered:
     """Ask what was not answered of the same content before; what comes back is kept for the next time."""
     backend, focus = means.backend, request.focus
     clean, unread = await _scrubbed(means.workers, texts)
     own = {path: diff for path, diff in gathered.diffs.items() if path in clean}
     diffs, _ = await _scrubbed(means.workers, own)
-    batch = seats(focus, request.reviewers, request.models or [backend.default_model("review")])
+    batch = reviewers.seats(focus, request.reviewers, request.models or [backend.default_model("review")])
     async with means.journal() as journal:
-        places = await in_thread(keys, journal.cache, clean, focus, batch, backend, diffs)
-        known = await in_thread(recall, journal.cache, places)
-        reviews = await in_thread(plan, clean, batch, known, diffs)
+        places = await in_thread(reviewers.keys, journal.cache, clean, focus, batch, backend, diffs)
+        known = await in_thread(reviewers.recall, journal.cache, places)
+        reviews = await in_thread(reviewers.plan, clean, batch, known, diffs)
         await means.check_price(await in_thread(_calls, reviews))
         digests = {source.path: source.digest for source in gathered.files}
-        asked = await in_thread(ask, reviews, focus, digests)
+        asked = await in_thread(reviewers.ask, reviews, focus, digests)
         journal.tally.total = len(asked)
         questions = [Question(one.job, one.fence) for one in asked]
-        outcomes = await journal.ask(questions, Plan(DEADLINE_S, budget=request.budget), is_good)
-        answered = await in_thread(collect, asked, outcomes, known)
-        await in_thread(remember, journal.cache, places, answered.by_file)
-        answered = replace(answered, not_analysed={**answered.not_analysed, **unread})
-        return Answers(answered, outcomes, len(known), journal.problem)
+        outcomes = await journal.ask(questions, Plan(DEADLINE_S, budget=request.budget), reviewers.is_good)
+        answered = await in_thread(reviewers.collect, asked, outcomes, known)
+        await in_thread(reviewers.remember, journal.cache, places, answered.by_file)
+        lost = {**answered.not_analysed, **unread}
+        told = replace(answered, not_analysed=lost, problem=journal.problem)
+        return replace(told, outcomes=outcomes, known=len(known))
 
 
 async def _scrubbed(workers: Workers, texts: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
@@ -217,18 +162,13 @@ async def _scrubbed(workers: Workers, texts: Mapping[str, str]) -> tuple[dict[st
     return {path: one[0] for path, one in pairs if not isinstance(one, Failure)}, unread
 
 
-def _calls(reviews: Sequence[Review]) -> list[Calls]:
+def _calls(reviews: Sequence[reviewers.Review]) -> list[Calls]:
     """Count what is to be asked of each model: its price comes before a word of it is made."""
     calls = Counter(review.seat.model for review in reviews)
     tokens: Counter[str | None] = Counter()
     for one in reviews:
         tokens[one.seat.model] += one.tokens
-    return [Calls(model, count, tokens[model], ANSWER_TOKENS) for model, count in calls.items()]
-
-
-def _near(findings: Sequence[Finding], gathered: Gathered) -> list[Finding]:
-    """Keep what a model found at or beside a change; all of it where there is no base."""
-    return [one for one in findings if gathered.changed is None or touches(one, gathered.near)]
+    return [(model, count, tokens[model], reviewers.ANSWER_TOKENS) for model, count in calls.items()]
 
 
 def _united(findings: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -237,14 +177,14 @@ def _united(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     return tuple(rated(findings) if len(models) > 1 else merge(findings))
 
 
-def _by_no_one(request: Request, analysed: Analysed, answers: Answers) -> Mapping[str, str]:
+def _by_no_one(request: Request, analysed: Analysed, answers: reviewers.Answered) -> Mapping[str, str]:
     """Return path -> reason of the files that neither analysers nor a model reviewed."""
     if request.engine == "static":
         return analysed.not_analysed
-    silent = answers.found.not_analysed
-    if not request.has_analysers:
-        return silent
-    return {path: reason for path, reason in silent.items() if path in analysed.not_analysed}
+    silent = answers.not_analysed.items()
+    return {
+        path: reason for path, reason in silent if path in analysed.not_analysed or not request.has_analysers
+    }
 
 
 def _without(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
+from importlib.resources import files
 from itertools import groupby
 from pathlib import PurePosixPath
 from typing import Final, NamedTuple
 
-from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.plan import portions
 from fanout_mcp.review.answers import SCHEMA, parse, verify
 from fanout_mcp.review.finding import Finding, Focus, from_json
@@ -20,7 +21,7 @@ from fanout_mcp.source import pack
 from fanout_mcp.source.pack import Text
 from fanout_mcp.source.receipt import MARGIN, count
 from fanout_mcp.state.cache import Cache
-from fanout_mcp.types import Answer, Job, Outcome, Prompt
+from fanout_mcp.types import Answer, Backend, Job, Outcome, Prompt
 
 # --- Pack files into as few reviews as fit a token budget, neighbours in one review. ------------------------
 # Files of a folder belong together, so they are packed in path order, folder by folder; what is left over
@@ -118,45 +119,8 @@ class Reviewer(NamedTuple):
     stance: str
 
 
-REVIEWERS: Final[dict[Focus, tuple[Reviewer, ...]]] = {
-    "security": (
-        Reviewer("security", "You find what an attacker can use: follow every input to where it does harm."),
-        Reviewer(
-            "skeptic", "You distrust every check: who may call this, with what, in which order, how often?"
-        ),
-        Reviewer("cryptographer", "You look at secrets, tokens, sessions, hashes, randomness and transport."),
-        Reviewer("operator", "You look at files, processes, permissions, resources and what errors reveal."),
-    ),
-    "bugs": (
-        Reviewer("critic", "You find code that does something else than its names and comments promise."),
-        Reviewer(
-            "tester", "You think of the inputs no one tried: empty, huge, twice, late, in another order."
-        ),
-        Reviewer("concurrency", "You look for races, lost updates, leaks and waits without an end."),
-        Reviewer(
-            "skeptic", "You look at what happens after a failure: errors swallowed, state half changed."
-        ),
-    ),
-    "performance": (
-        Reviewer(
-            "performance", "You find work that grows faster than its input, or is done again and again."
-        ),
-        Reviewer(
-            "database", "You look at queries in loops, missing limits, and what is loaded and not used."
-        ),
-    ),
-    "style": (
-        Reviewer("reader", "You find names that mislead and code that a newcomer reads twice."),
-        Reviewer("editor", "You find what can be written once, in less, or not at all."),
-    ),
-    "architecture": (
-        Reviewer(
-            "architect", "You find parts that know too much of each other and rules that live in two places."
-        ),
-        Reviewer("maintainer", "You find what the next change will break, and what can't be tested alone."),
-    ),
-}
-"""Mixed models matter more than mixed stances; these differ in where they look."""
+_TABLES: Final = tomllib.loads(files("fanout_mcp.review").joinpath("reviewers.toml").read_text("utf-8"))
+REVIEWERS: Final = {focus: [Reviewer(*one) for one in rows.items()] for focus, rows in _TABLES.items()}
 
 CHANGE: Final = """
 
@@ -187,10 +151,7 @@ def prompt(
     *,
     digests: Mapping[str, str] | None = None,
 ) -> Prompt:
-    """Put a group of files before a reviewer; lines are numbered as in their files.
-
-    With `diffs` (path to unified diff) it is asked what the change breaks. `digests`: of the files, by path.
-    """
+    """Put a group of files before a reviewer, and what changed (`diffs`, by path); `digests`: of files."""
     files: list[str] = []
     for part in group.parts:
         files.append(pack.fenced(part.path, part.text, fence, part.first_line))
@@ -303,22 +264,26 @@ AnswersByFile = Mapping[tuple[str, str], FileAnswer]
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    findings: tuple[Finding, ...]
-    dropped: Mapping[str, int]
+    """What the reviewers answered, and what it took."""
+
+    findings: tuple[Finding, ...] = ()
+    dropped: Mapping[str, int] = field(default_factory=dict)
     """Claims that were thrown away, by reason."""
-    failed: Mapping[str, str]
+    failed: Mapping[str, str] = field(default_factory=dict)
     """Reviews that were lost, by job: their files count as not analysed by that reviewer."""
-    not_analysed: Mapping[str, str]
+    not_analysed: Mapping[str, str] = field(default_factory=dict)
     """Files that no reviewer answered for."""
-    by_file: AnswersByFile
+    by_file: AnswersByFile = field(default_factory=dict)
     """By whole file; only reviewers who answered in full for it."""
+    outcomes: Sequence[Outcome] = ()
+    known: int = 0
+    """Files, a reviewer each, that a model read before: they cost no call."""
+    problem: str = ""
+    """Why answers are not kept; empty while they are."""
 
 
 def seats(focuses: Sequence[Focus], reviewers: int, models: Sequence[str | None]) -> list[Seat]:
-    """Return as many as reviewers were asked for, or models named if those are more.
-
-    A second model finds more than a second stance.
-    """
+    """Return as many as reviewers, or models if those are more: a second model finds more than a stance."""
     stances = reviewers_for(focuses, reviewers)
     chosen = []
     for number in range(max(len(stances), len(models))):
@@ -352,7 +317,6 @@ def ask(
     focuses: Sequence[Focus],
     digests: Mapping[str, str] | None = None,
 ) -> list[Asked]:
-    """Put reviews into words. `digests`: SHA-256 of the files, by path."""
     asked = []
     for review in reviews:
         fence = pack.new_fence()
@@ -425,21 +389,16 @@ def _read_outcome(
 
 
 def _checked(findings: Sequence[Finding], group: Group) -> tuple[list[Finding], list[tuple[str, str]]]:
-    """Check each finding against the parts shown; a file may be there in several."""
     parts: dict[str, list[Text]] = {}
     for part in group.parts:
         parts.setdefault(part.path, []).append(Text(part.text, part.first_line))
     kept: list[Finding] = []
     dropped: list[tuple[str, str]] = []
     for finding in findings:
-        results = [verify([finding], {finding.path: text}) for text in parts.get(finding.path, [])]
-        results = results or [verify([finding], {})]
-        good = sorted((r.kept[0] for r in results if r.kept), key=lambda f: f.verified)
-        if good and (good[0].verified == "exact" or len(good) == 1):
-            kept.append(good[0])
-        else:
-            reason = "quote stands in several other places" if good else next(iter(results[0].dropped))
-            dropped.append((finding.path if finding.path in parts else group.paths[0], reason))
+        checked = verify([finding], parts)
+        path = finding.path if finding.path in parts else group.paths[0]
+        kept += checked.kept
+        dropped += [(path, reason) for reason in checked.dropped]
     return kept, dropped
 
 

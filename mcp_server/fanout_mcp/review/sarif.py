@@ -18,16 +18,12 @@ _LEVEL = {"critical": "error", "high": "error", "medium": "warning", "low": "not
 _SCORE = {"critical": "9.5", "high": "8.0", "medium": "5.5", "low": "3.0", "info": "0.5"}
 """`security-severity`, by which code hosts sort: the middle of each CVSS band."""
 
-
 MAX_RESULTS: Final = 25_000
 """GitHub refuses a run with more; it shows the 5,000 most severe."""
 
 
 def to_sarif(findings: Sequence[Finding], version: str, not_analysed: Mapping[str, str]) -> dict[str, Json]:
-    """Return the log as a JSON value.
-
-    `not_analysed`: path to reason; reported as notifications, not as clean.
-    """
+    """Return the log; what is `not_analysed` (path to reason) is a notification in it, and not clean."""
     left = len(findings) - MAX_RESULTS
     if left > 0:
         kept = {id(one) for one in sorted(findings, key=lambda one: rank(one.severity))[:MAX_RESULTS]}

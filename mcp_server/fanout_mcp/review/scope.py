@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from fanout_mcp.errors import InvalidInput, why
-from fanout_mcp.review.finding import Finding
+from fanout_mcp.review.finding import ID_LENGTH, Finding
 from fanout_mcp.source.discover import is_glob
 from fanout_mcp.source.kinds import HEAD, Kind, kind_of
 from fanout_mcp.source.read import Skipped, Source, read_bytes
@@ -115,9 +115,8 @@ def _is_marked(finding: Finding, lines: Sequence[str]) -> bool:
     if any(_passes(lines[number - 1], finding, is_above=False) for number in range(finding.line, last + 1)):
         return True
     above = finding.line - 2
-    return (0 <= above < len(lines) and _passes(lines[above], finding, is_above=True)) or _is_disabled(
-        finding, lines
-    )
+    is_marked = 0 <= above < len(lines) and _passes(lines[above], finding, is_above=True)
+    return is_marked or _is_disabled(finding, lines)
 
 
 def _passes(line: str, finding: Finding, *, is_above: bool) -> bool:
@@ -149,9 +148,8 @@ def _speaks_of(word: str, rest: str, finding: Finding) -> bool:
     if finding.rule in names or any(finding.why.startswith(f"{name}:") for name in names):
         return True
     pattern = _SECURITY_NAME if finding.cwe else _BUG_NAME
-    return (word != "noqa" and any(pattern.match(name) for name in names)) or any(
-        finding.cwe is not None and re.match(r"S\d{3}$", name) for name in names
-    )
+    is_bandit_s = finding.cwe is not None and any(re.match(r"S\d{3}$", name) for name in names)
+    return is_bandit_s or (word != "noqa" and any(pattern.match(name) for name in names))
 
 
 def _is_disabled(finding: Finding, lines: Sequence[str]) -> bool:
@@ -182,13 +180,12 @@ def accepted(root: Path) -> dict[str, Json]:
         ) from None
 
 
-def accept(root: Path, findings: Iterable[Mapping[str, Json]]) -> None:
-    """Add findings (their JSON, with `id`) to the project's file, in a stable order."""
+def accept(root: Path, findings: Iterable[Finding]) -> None:
+    """Add findings to the project's file, in a stable order."""
     known = accepted(root)  # says what is wrong with it, rather than overwriting it
-    for finding in findings:
-        known[finding["id"]] = {
-            name: finding.get(name, "") for name in ("id", "rule", "path", "title", "quote")
-        }
+    for one in findings:
+        name = one.identity[:ID_LENGTH]
+        known[name] = {"id": name, "rule": one.rule, "path": one.path, "title": one.title, "quote": one.quote}
     rows = sorted(known.values(), key=lambda row: (str(row.get("path")), str(row.get("rule")), row["id"]))
     target = root / ACCEPTED
     try:
@@ -203,10 +200,7 @@ def accept(root: Path, findings: Iterable[Mapping[str, Json]]) -> None:
 
 
 def only_new(findings: Iterable[Finding], old: Iterable[Finding]) -> list[Finding]:
-    """Return an analyser's findings that were not there before, by rule and words; lines may differ.
-
-    Two where there was one are one new finding: the later one.
-    """
+    """Return an analyser's findings that are new, by rule and words; of two where there was one the later."""
     known = Counter(_content(finding) for finding in old)
     new: list[Finding] = []
     for finding in sorted(findings, key=lambda one: (one.path, one.line, one.rule)):

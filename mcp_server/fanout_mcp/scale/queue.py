@@ -112,6 +112,13 @@ def connect(url: str) -> Redis:
         raise unusable(url) from None
 
 
+def outages(*more: type[Exception]) -> tuple[type[Exception], ...]:
+    """Return what a Redis raises that is away, full or closed to us; a socket may break while it is read."""
+    from redis.exceptions import RedisError
+
+    return RedisError, OSError, *more
+
+
 def reason(error: Exception) -> str:
     return why(error).rstrip(".") or "no answer in time"
 
@@ -346,7 +353,7 @@ local function found(ref)
     end
     redis.call('HDEL', held, 'at')
   end
-  return {batch, name, payload, times, dead}
+  return {batch, name, payload, times, dead, redis.call('HGET', held, 'usd') or '0'}
 end
 local ref = redis.call('HGET', held, 'ref')
 local shard = ref and found(ref)
@@ -437,11 +444,14 @@ class Counts(NamedTuple):
 class Taken(NamedTuple):
     """A shard in a worker's hands."""
 
+    ticket: str
     shard: Shard
     times: int
     """How often it was taken, this time included: each time before, its worker died."""
     dead: frozenset[str]
     """Keys of the questions that are given up: DEATHS workers died while they were asked, alone."""
+    usd: float
+    """What the workers that died had spent on it, and no one has counted."""
 
 
 class Unknown(FanoutError):
@@ -505,12 +515,10 @@ class Queue:
     @asynccontextmanager
     async def used(self) -> AsyncIterator[None]:
         """Be open for a command, which ends where Redis fails. Raises SettingsError."""
-        from redis.exceptions import RedisError
-
         try:
             await self.open()
             yield
-        except (RedisError, OSError) as error:
+        except outages() as error:
             raise SettingsError(f"{shown(self.url)} can't be used: {reason(error)}.") from None
         finally:
             await self.close()
@@ -631,19 +639,20 @@ class Queue:
         )
         if found is None:
             return None
-        batch, name, payload, times, dead = found
+        batch, name, payload, times, dead, usd = found
         batch, name = batch.decode(), name.decode()
         try:
             given = self.seal.open(f"{batch} {name}", payload)
         except Forged:
             await self.redis.hdel(self._places(batch)[1], name)
             raise
-        return Taken(unpacked_shard(batch, name, given), times, frozenset(dead.decode().split()))
+        shard = unpacked_shard(batch, name, given)
+        return Taken(ticket, shard, times, frozenset(dead.decode().split()), float(usd))
 
-    async def mark(self, ticket: str, key: str) -> None:
-        """Remember which question is asked alone."""
+    async def note(self, ticket: str, **so_far: str | float) -> None:
+        """Remember what the next worker is to know if this one dies: `usd`, and `at`, what is asked alone."""
         async with self.redis.pipeline() as steps:
-            steps.hset(self._held(ticket), "at", key)
+            steps.hset(self._held(ticket), items=[one for pair in so_far.items() for one in pair])
             steps.expire(self._held(ticket), KEPT_S)
             await steps.execute()
 
@@ -680,12 +689,10 @@ async def through_outages(work: Callable[[], Awaitable[T]], until: float = float
 
     Each of its errors is an outage, a lost permission or a full disk too: the work is not to be lost.
     """
-    from redis.exceptions import RedisError
-
     while True:
         try:
             return await work()
-        except (RedisError, OSError):  # the latter: a socket that breaks while it is read
+        except outages():
             if anyio.current_time() >= until:
                 raise
             await anyio.sleep(LAST_LOOK_S)
@@ -729,9 +736,10 @@ class Call:
             return None
         await self._show()
         missing = {job.key: job for job in portion.missing}
-        origin = audit.hand_over(portion.missing)
+        origin = await audit.hand_over(portion.missing)
         names: dict[str, list[Job]] = {}
-        for keys in _chunks(list(portion.keys), SHARD):
+        every = list(portion.keys)
+        for keys in (every[at : at + SHARD] for at in range(0, len(every), SHARD)):
             # Named by all its questions: what is known by now must not make another shard of it.
             name = _digest(portion.keys[key] for key in keys)
             if jobs := [missing[key] for key in keys if key in missing]:
@@ -746,12 +754,10 @@ class Call:
 
     async def _puts(self, shard: Shard) -> bool:
         """Say whether the shard is in the queue; the first one doesn't wait for Redis, others have to."""
-        from redis.exceptions import RedisError
-
         put = partial(self.queue.put, shard)
         try:
             is_own = await (self._lasting(put) if self._has_put else put())
-        except (RedisError, OSError) as error:
+        except outages() as error:
             self.is_on, self.problem = False, f"asked from this process: {_unusable(error)}"
             return False
         self._has_put = True
@@ -764,8 +770,6 @@ class Call:
         if self.queue.link is not None and self.queue.link.is_away:
             self.problem = f"asked from this process: {self.queue.link.problem}"
             return False
-        from redis.exceptions import RedisError
-
         try:
             await self.queue.open()
             if not await self.queue.has_workers():
@@ -774,7 +778,7 @@ class Call:
                 )
                 return False
             self.batch = await self.queue.join(audit.caller(), self._questions, self.name)
-        except (RedisError, OSError, SettingsError) as error:
+        except outages(SettingsError) as error:
             self.problem = f"asked from this process: {_unusable(error)}"
             return False
         self._shown = anyio.current_time()
@@ -782,11 +786,9 @@ class Call:
         return True
 
     async def _lasting(self, work: Callable[[], Awaitable[T]]) -> T:
-        from redis.exceptions import RedisError
-
         try:
             return await through_outages(work, self.until)
-        except (RedisError, OSError) as error:
+        except outages() as error:
             raise StillRunning(f"Redis does not answer: {reason(error)}. {self._how()}") from None
 
     async def _show(self) -> None:
@@ -845,10 +847,8 @@ class Call:
         )
 
     async def leave(self, *, is_wanted: bool) -> None:
-        from redis.exceptions import RedisError
-
         if self.batch:
-            with suppress(RedisError, OSError):
+            with suppress(*outages()):
                 await self.queue.leave(self.batch, self.name, is_wanted=is_wanted)
 
 
@@ -873,10 +873,6 @@ def _can_travel(portion: Portion) -> bool:
     return all(job.workspace is None for job in portion.missing) and not any(
         portion.provider_of(model) in CLIENTS for model in models
     )
-
-
-def _chunks(keys: Sequence[str], size: int) -> Iterable[Sequence[str]]:
-    return (keys[at : at + size] for at in range(0, len(keys), size))
 
 
 def _digest(keys: Iterable[str]) -> str:

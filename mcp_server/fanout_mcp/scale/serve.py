@@ -37,7 +37,7 @@ import tempfile
 import time
 import tomllib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -50,7 +50,6 @@ from fanout_mcp.types import Json
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from fanout_mcp.backends.base import Backend
     from fanout_mcp.edge.server import Context, Seams
     from fanout_mcp.engine.limits import Limits
     from fanout_mcp.scale.issuer import Issuer
@@ -58,6 +57,7 @@ if TYPE_CHECKING:
     from fanout_mcp.scale.telemetry import Figures
     from fanout_mcp.state.audit import Call, Spent
     from fanout_mcp.tools.services import Services, ToolResult
+    from fanout_mcp.types import Backend
 
 SCOPES: Final[Mapping[str, frozenset[str]]] = {
     "read": frozenset({"paths", "patterns", "modules"}),
@@ -353,10 +353,10 @@ class Service:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": json.dumps(error).encode()})
 
-    @contextlib.contextmanager
-    def admitted(
+    @contextlib.asynccontextmanager
+    async def admitted(
         self, ctx: Context, services: Services, given: BaseModel, record: Call
-    ) -> Iterator[Services]:
+    ) -> AsyncIterator[Services]:
         """Decide on one tool call; count it and what it spent. Raises InvalidInput or BudgetExceeded."""
         from fanout_mcp.scale.telemetry import CAPTURE, Observed, joined
         from fanout_mcp.state import audit
@@ -368,7 +368,7 @@ class Service:
         is_free = getattr(given, "engine", "") in FREE or getattr(given, "dry_run", False)
         aside, cap = 0.0 if is_free else record.most_usd, user.max_usd_per_day
         record.max_usd_per_day = cap
-        if cap is not None and (over := self.dollars.take({day: cap}, aside)):
+        if cap is not None and (over := await self.dollars.take({day: cap}, aside)):
             raise BudgetExceeded(
                 f"${cap:g} a day are allowed to {user.name}, ${max(cap - over[1], 0):.4g} are left, "
                 f"and this call may cost ${aside:g}. Lower max_cost_usd, or ask again tomorrow."

@@ -372,8 +372,7 @@ class SharedMeter:
 class Dollars:
     """Sums by name, such as a user's of a day; of this process alone where there is no link.
 
-    `add` never waits: the link's keeper reports it. `take` decides, so it asks Redis itself, also where its
-    callers block the event loop: for CONNECT_S + REPLY_S at most, and once an outage.
+    `add` never waits: the link's keeper reports it. `take` decides, so it asks Redis itself.
     """
 
     def __init__(self, link: Link | None = None) -> None:
@@ -386,14 +385,18 @@ class Dollars:
         if link is not None:
             link.on_beat.append(self._report)
 
-    def take(self, caps: Mapping[str, float], usd: float) -> tuple[str, float] | None:
+    async def take(self, caps: Mapping[str, float], usd: float) -> tuple[str, float] | None:
         """Set dollars aside under each name; where that would pass a cap, return its name and its sum."""
+        if self._link is None or self._link.is_away:
+            return self._take_alone(caps, usd, "")
+        return await anyio.to_thread.run_sync(self._take_together, caps, usd)
+
+    def _take_together(self, caps: Mapping[str, float], usd: float) -> tuple[str, float] | None:
         change = ""
-        if self._link is not None and not self._link.is_away:
-            with contextlib.suppress(Away):
-                self._report()
-                change = secrets.token_hex(8)
-                return self._change(change, dict.fromkeys(caps, usd), caps)
+        with contextlib.suppress(Away):
+            self._report()
+            change = secrets.token_hex(8)
+            return self._change(change, dict.fromkeys(caps, usd), caps)
         return self._take_alone(caps, usd, change)
 
     def add(self, names: Iterable[str], usd: float) -> None:

@@ -23,11 +23,10 @@ from typing import Any, Final
 from opentelemetry import metrics, trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
-from fanout_mcp.backends.base import Backend
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.errors import BackendError, SettingsError
 from fanout_mcp.source.secrets import redact
-from fanout_mcp.types import Answer, Job
+from fanout_mcp.types import Answer, Backend, Job
 
 # --- figures -----------------------------------------------------------------------------------------------
 

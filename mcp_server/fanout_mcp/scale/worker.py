@@ -4,6 +4,10 @@ Theory of operation. Docket hands out tickets, at most as many at once as keep o
 for one shard (queue.py). Its questions are asked as the local journal asks them: through the engine with its
 limits, retries and fallbacks, claimed and kept in the cache.
 
+What a shard has cost so far is noted at its ticket, twice a second: if the worker dies, the next one has its
+answers in the cache, and counts these dollars with its own. Those of the last half second, and of the calls
+in flight, whose bills no one has seen, are in no sum.
+
 A question that kills its worker comes again, with all that were at work beside it. So from the third time on
 a shard's questions are asked one by one, one such shard a worker, and each is marked before: the one that
 was marked when DEATHS workers died has failed, by name, and is not asked again.
@@ -27,7 +31,6 @@ from typing import Final
 import anyio
 
 from fanout_hooks.crash import explain_alike
-from fanout_mcp.backends.base import Backend
 from fanout_mcp.commands.flags import OK
 from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.limits import Limits
@@ -40,25 +43,24 @@ from fanout_mcp.scale.queue import (
     LEASE_S,
     SHARD,
     TICKET,
-    Counts,
     Forged,
     Queue,
-    Shard,
     Taken,
     Unit,
+    outages,
     packed_outcome,
     through_outages,
 )
 from fanout_mcp.scale.shared import shown
 from fanout_mcp.state import audit, settings
 from fanout_mcp.state.cache import Cache
-from fanout_mcp.types import Outcome
+from fanout_mcp.types import Backend, Outcome
 from fanout_mcp.usage import Usage
 
 SHARD_S: Final = 1_800.0
 """How long a shard's questions may take, with all waits: whatever time its caller has left."""
 CHECK_S: Final = 0.5
-"""How often a shard at work looks whether its batch was cancelled."""
+"""How often a shard at work looks whether its batch was cancelled, and notes what it has cost."""
 ALONE_FROM: Final = 3
 """Deliveries of a shard from which on its questions are asked one by one."""
 RECONNECT_S: Final = 1.0
@@ -158,7 +160,8 @@ class Worker:
         record: audit.Call | None = None
         try:
             with audit.call("batch", spent=self.spent, origin=taken.shard.origin) as record:
-                outcomes = await self._outcomes(ticket, taken, record)
+                record.usd = taken.usd
+                outcomes = await self._outcomes(taken, record)
                 record.verdict = "cancelled" if outcomes is None else "done"
         except FanoutError as error:  # such as a provider that is not enabled here
             outcomes = _failed(taken.shard.units, str(error))
@@ -177,9 +180,7 @@ class Worker:
             except Forged as error:
                 sys.stderr.write(f"fanout worker: {error}\n")
 
-    async def _outcomes(
-        self, ticket: str, taken: Taken, record: audit.Call
-    ) -> list[tuple[Outcome, bool]] | None:
+    async def _outcomes(self, taken: Taken, record: audit.Call) -> list[tuple[Outcome, bool]] | None:
         """Return the outcomes, and of each whether the cache has its answer; None for a cancelled batch."""
         shard = taken.shard
         for unit in shard.units:
@@ -187,33 +188,35 @@ class Worker:
             if own != unit.provider:
                 return _failed(shard.units, f"this worker asks {own}, the question is for {unit.provider}")
         if taken.times < ALONE_FROM:
-            return await self._asked(shard, shard.units, record)
+            return await self._asked(taken, shard.units, record)
         async with self.alone:
             outcomes: list[tuple[Outcome, bool]] = []
             for unit in shard.units:
                 if unit.key in taken.dead:
                     outcomes += _failed([unit], f"given up: it ended its worker {DEATHS} times")
                     continue
-                await through_outages(partial(self.queue.mark, ticket, unit.key))
-                found = await self._asked(shard, [unit], record)
+                await through_outages(partial(self.queue.note, taken.ticket, at=unit.key, usd=record.usd))
+                found = await self._asked(taken, [unit], record)
                 if found is None:
                     return None
                 outcomes += found
             return outcomes
 
     async def _asked(
-        self, shard: Shard, units: Sequence[Unit], record: audit.Call
+        self, taken: Taken, units: Sequence[Unit], record: audit.Call
     ) -> list[tuple[Outcome, bool]] | None:
+        shard = taken.shard
         counts = await through_outages(lambda: self.queue.counts(shard.batch))
         if counts is None or counts.state == "cancelled":
             return None
         record.earlier_usd = counts.usd
-        if why := shard.budget.spent(Usage(counts.tokens, 0, counts.usd)):
+        spent = Usage(counts.tokens, 0, counts.usd + record.usd)
+        if why := shard.budget.spent(spent):
             return [
                 (Outcome(unit.job, "cut", reason=f"not started: {why}", cause="budget"), False)
                 for unit in units
             ]
-        plan = Plan(SHARD_S, budget=_left(shard.budget, counts), is_paced=False)
+        plan = Plan(SHARD_S, budget=_left(shard.budget, spent), is_paced=False)
         keys = {unit.job.key: unit.key for unit in units}
         asking = Asking(
             self.limits.paced(self.backend.ask), self.cache, keys, named_judge(shard.judge), self.in_turn
@@ -227,7 +230,7 @@ class Worker:
                     with anyio.move_on_after(CHECK_S):
                         found = [asking.settled(one) for one in await started.result()]
                         return [(one, one.key in asking.kept) for one in found]
-                    if await self._is_cancelled(shard.batch):
+                    if await self._is_cancelled(taken, record.usd):
                         for one in beside:  # at once, else the places of one go to the next
                             one.cancel()
             finally:
@@ -235,11 +238,11 @@ class Worker:
                 if not beside:
                     self.at_work.pop(shard.batch, None)
 
-    async def _is_cancelled(self, batch: str) -> bool:
-        from redis.exceptions import RedisError
-
-        with suppress(RedisError, OSError):
-            counts = await self.queue.counts(batch)
+    async def _is_cancelled(self, taken: Taken, usd: float) -> bool:
+        """Note what was spent so far; return whether the batch was cancelled meanwhile."""
+        with suppress(*outages()):
+            await self.queue.note(taken.ticket, usd=usd)
+            counts = await self.queue.counts(taken.shard.batch)
             return counts is None or counts.state == "cancelled"
         return False
 
@@ -253,10 +256,10 @@ def named_judge(name: str) -> IsGood:
     return found
 
 
-def _left(allowed: Budget, counts: Counts) -> Budget:
+def _left(allowed: Budget, spent: Usage) -> Budget:
     return Budget(
-        None if allowed.max_cost_usd is None else allowed.max_cost_usd - counts.usd,
-        None if allowed.max_tokens is None else allowed.max_tokens - counts.tokens,
+        None if allowed.max_cost_usd is None else allowed.max_cost_usd - (spent.cost_usd or 0.0),
+        None if allowed.max_tokens is None else allowed.max_tokens - spent.total_tokens,
     )
 
 

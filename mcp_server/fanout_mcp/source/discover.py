@@ -52,6 +52,8 @@ MAX_MEANINGS: Final = 64
 _SPECIAL: Final = re.compile(r"[*?\[{]")
 _CLASS: Final = r"\[[!^]?\]?[^\]/]{0,200}\]"
 _TOKEN: Final = re.compile(rf"{_CLASS}|.", re.DOTALL)
+_BRACES: Final = re.compile(rf"{_CLASS}|\{{((?:{_CLASS}|[^{{}}])*+)\}}")
+"""The first braces that enclose no others; what is in a class is no brace."""
 _IN_CLASS: Final = re.compile(r"([\\\[&~|])")
 
 
@@ -86,35 +88,20 @@ def _meanings(pattern: str) -> list[str]:
 
 
 def _spelled(pattern: str) -> list[str]:
-    braces = _first_braces(pattern)
+    braces = next((found for found in _BRACES.finditer(pattern) if found[1] is not None), None)
     if braces:
-        start, *commas, end = braces
-        return [
-            pattern[:start] + pattern[one + 1 : other] + pattern[end + 1 :]
-            for one, other in pairwise([start, *commas, end])
-        ]
+        before, after = pattern[: braces.start()], pattern[braces.end() :]
+        commas = [found.start() for found in _TOKEN.finditer(braces[1]) if found[0] == ","]
+        cuts = pairwise([-1, *commas, len(braces[1])])
+        return [f"{before}{braces[1][one + 1 : other]}{after}" for one, other in cuts]
+    if "{" in _TOKEN.findall(pattern):
+        raise re.error("a brace is not closed")
     names = pattern.split("/")
     for place, name in enumerate(names):
         if "**" in name and name != "**":
             before, _, after = name.partition("**")
             meant = ([f"{before}*{after}"], [f"{before}*", "**", f"*{after}"])
             return ["/".join([*names[:place], *one, *names[place + 1 :]]) for one in meant]
-    return []
-
-
-def _first_braces(pattern: str) -> list[int]:
-    """Return where the first braces that nothing encloses open, part and close; empty without any."""
-    places: list[int] = []
-    depth = 0
-    for piece in _TOKEN.finditer(pattern):
-        depth += piece[0] == "{"
-        if depth == 1 and piece[0] in "{,}":
-            places.append(piece.start())
-        depth -= piece[0] == "}" and depth > 0
-        if places and not depth:
-            return places
-    if places:
-        raise re.error("a brace is not closed")
     return []
 
 
@@ -362,7 +349,7 @@ def _by_git(root: Path, below: str, depth: int, problems: dict[str, str]) -> lis
         return None
     paths: list[str] = []
     for name in names(listed.output)[:MAX_FILES]:
-        if _leaves(name):
+        if not {"", ".", ".."}.isdisjoint(name.rstrip("/").split("/")):
             continue  # an index can be crafted; git itself never writes such a name
         if name.endswith("/") or (not posixpath.splitext(name)[1] and _kind(root, name) == "folder"):
             # A submodule, or a repository inside this one: it has its own list.
@@ -445,11 +432,6 @@ def tree_name(root: Path) -> str:
         return ""
     branch = git(root, "rev-parse", "--abbrev-ref", "HEAD").output.decode("utf-8", "replace").strip()
     return f"{root} (branch {branch})" if branch and branch != "HEAD" else str(root)
-
-
-def _leaves(name: str) -> bool:
-    parts = name.rstrip("/").split("/")
-    return any(part in {"", ".", ".."} for part in parts)
 
 
 def _walk(root: Path) -> Iterator[str]:

@@ -183,44 +183,43 @@ def names(output: bytes) -> list[str]:
     return [os.fsdecode(name) for name in output.split(b"\0") if name]
 
 
-class History(NamedTuple):
-    """How often each path changed; `problem`: why the count is not complete."""
-
-    commits: dict[str, int]
-    problem: str = ""
-
-
-def churn(root: Path, commits: int = MAX_COMMITS) -> History:
-    """Count in how many of the last commits each path below `root` changed; none without history."""
-    log = git(root, "log", "-n", str(commits), "--no-renames", "--name-only", "--relative", "-z", "--format=")
-    counts: dict[str, int] = {}
-    for name in names(log.output):
-        path = name.lstrip("\n")
-        counts[path] = counts.get(path, 0) + 1
-    if log.problem and not git(root, "rev-parse", "--verify", "--quiet", "HEAD").output:
-        return History({})  # no repository, or one without a commit: there is no history to lack
-    return History(counts, log.problem)
-
-
 MAX_SUBJECTS: Final = 1_000
+"""How far back the words of a question are looked for in what commits were called."""
+
 MAX_CHANGED: Final = 20
 """Files that a commit may change and still say something of each."""
 
 
-def subjects(root: Path) -> dict[str, list[str]]:
-    """Return what the last commits that changed a path below `root` were called; {} without history."""
+class History(NamedTuple):
+    """What the last commits changed below a folder, by path; empty without history."""
+
+    commits: dict[str, int]
+    """In how many of the last MAX_COMMITS."""
+    subjects: dict[str, list[str]]
+    """What those were called that changed at most MAX_CHANGED files."""
+    problem: str = ""
+    """Why that is not complete."""
+
+
+def history(root: Path, commits: int = MAX_COMMITS) -> History:
     form = ("--no-merges", "--no-renames", "--name-only", "--relative", "-z", "--format=%x01%s")
-    log = git(root, "log", "-n", str(MAX_SUBJECTS), *form)
-    found: dict[str, list[str]] = {}
-    subject, paths = "", list[str]()
-    for name in [*names(log.output), "\1"]:
-        path = name.lstrip("\n")
-        if not path.startswith("\1"):
-            paths.append(path)
-            continue
-        for changed in paths if len(paths) <= MAX_CHANGED else ():
-            found.setdefault(changed, []).append(subject)
-        subject, paths = path[1:], []
+    log = git(root, "log", "-n", str(commits), *form)
+    if log.problem and not git(root, "rev-parse", "--verify", "--quiet", "HEAD").output:
+        return History({}, {})  # no repository, or one without a commit: there is no history to lack
+    found = History({}, {}, log.problem)
+    changes: list[tuple[str, list[str]]] = []
+    for entry in names(log.output):
+        name = entry.lstrip("\n")
+        if name.startswith("\1"):
+            changes.append((name[1:], []))
+        elif changes:
+            changes[-1][1].append(name)
+    for number, (subject, paths) in enumerate(changes):
+        for path in paths:
+            if number < MAX_COMMITS:
+                found.commits[path] = found.commits.get(path, 0) + 1
+            if len(paths) <= MAX_CHANGED:
+                found.subjects.setdefault(path, []).append(subject)
     return found
 
 
@@ -299,21 +298,20 @@ def _is_safe(top: Path) -> bool:
 
 def _own_configs(top: Path) -> Iterator[Config]:
     """Read the user's own git configuration; a project can't pass its file off as that."""
-    base = os.environ.get("XDG_CONFIG_HOME", "")
     home = Path("~").expanduser()
-    for path in (
-        (Path(base) if base.startswith("/") else home / ".config") / "git" / "config",
-        home / ".gitconfig",
-    ):
+    for path in (_own_folder() / "config", home / ".gitconfig"):
         if Path(os.path.realpath(home)) == top or not Path(os.path.realpath(path)).is_relative_to(top):
             yield _config(path, top)
 
 
+def _own_folder() -> Path:
+    base = os.environ.get("XDG_CONFIG_HOME", "")
+    return Path(base if base.startswith("/") else "~/.config").expanduser() / "git"
+
+
 def _ignore_file(top: Path) -> str:
     """Return the user's own file of patterns that git ignores in every repository."""
-    base = os.environ.get("XDG_CONFIG_HOME", "")
-    home = Path("~").expanduser()
-    chosen = str((Path(base) if base.startswith("/") else home / ".config") / "git" / "ignore")
+    chosen = str(_own_folder() / "ignore")
     for config in _own_configs(top):
         chosen = config.get("core.excludesfile", (chosen,))[-1]
     path = Path(chosen).expanduser()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import secrets
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from fanout_mcp.source import read as source_read
-from fanout_mcp.source.read import Skipped, lines_of, read
+from fanout_mcp.source.read import Skipped, lines_of, read_to_parse
 from fanout_mcp.source.receipt import count
 from fanout_mcp.source.secrets import redact
+from fanout_mcp.source.workers import Failure, Workers
 from fanout_mcp.types import Json
 
 FILE_BUDGET: Final = 6_000
@@ -44,21 +44,24 @@ def new_fence() -> str:
 def pack_file(item: Json) -> Json:
     """Pack `[root, path, budget]`; the function that workers are asked for."""
     root, path, budget = item
-    packed = pack(Path(root), path, budget)
-    return [getattr(packed, name) for name in packed.__slots__]
+    file = pack(Path(root), path, budget)
+    return [getattr(file, name) for name in file.__slots__]
 
 
-def unpacked(fields: Json) -> Packed:
-    return Packed(*fields)
+async def packed(
+    workers: Workers, root: Path, paths: Iterable[str], budget: int = FILE_BUDGET
+) -> list[Packed]:
+    """Pack files in worker processes; what can't be read is left out."""
+    items = [[str(root), path, budget] for path in paths]
+    results = await workers.map("fanout_mcp.source.pack:pack_file", items)
+    files = [Packed(*fields) for _, fields in results if not isinstance(fields, Failure)]
+    return [file for file in files if not file.skipped]
 
 
 def pack(root: Path, path: str, budget: int = FILE_BUDGET) -> Packed:
-    source = read(root, path)
+    source = read_to_parse(root, path)
     if isinstance(source, Skipped):
         return Packed(path, skipped=source.reason)
-    problem = source_read.problem(source.text.encode("utf-8", "replace"))
-    if problem:
-        return Packed(path, skipped=problem)
     text, _ = redact(source.text, path)
     tokens, kept = count(text), text
     if tokens > budget:
@@ -77,9 +80,9 @@ def _head(text: str, budget: int) -> str:
     return "".join(lines[: max(1, low)])
 
 
-def numbered(packed: Packed, fence: str) -> str:
+def numbered(file: Packed, fence: str) -> str:
     """Return the file with line numbers between fences; numbers are what citations refer to."""
-    return fenced(packed.path, packed.text, fence, note=" (cut: only its first lines)" if packed.cut else "")
+    return fenced(file.path, file.text, fence, note=" (cut: only its first lines)" if file.cut else "")
 
 
 def fenced(path: str, text: str, fence: str, first_line: int = 1, note: str = "") -> str:
@@ -124,16 +127,14 @@ class Place:
 class Text:
     """A file's text, its white space evened out, with the way back from a position to its line."""
 
-    __slots__ = ("_flat", "_lines", "_numbers", "_starts")
+    __slots__ = ("_flat", "_numbers", "_starts")
 
     def __init__(self, text: str, first_line: int = 1) -> None:
-        self._lines: dict[int, str] = {}
         self._starts: list[int] = []
         self._numbers: list[int] = []
         pieces: list[str] = []
         position = 0
         for number, raw in enumerate(lines_of(text), first_line):
-            self._lines[number] = raw
             flat = " ".join(raw.split())
             if flat:
                 self._starts.append(position)
@@ -153,9 +154,6 @@ class Text:
                 found.append((self._line_at(position), self._line_at(end - 1)))
             position = self._flat.find(wanted, position + 1)
         return found
-
-    def verbatim(self, line: int, end_line: int) -> str:
-        return "\n".join(self._lines.get(number, "") for number in range(line, end_line + 1))
 
     def _splits_word(self, position: int) -> bool:
         around = self._flat[max(0, position - 1) : position + 1] if position else ""

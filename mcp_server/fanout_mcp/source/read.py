@@ -28,7 +28,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
-from fanout_hooks.portable import flags
+from fanout_hooks.client.files import flags
 from fanout_mcp.errors import why
 from fanout_mcp.source.secrets import is_secret_path
 from fanout_mcp.state import policy
@@ -91,7 +91,7 @@ def read(root: Path, path: str, *, at_most: int = MAX_BYTES) -> Source | Skipped
     data = read_bytes(root, path, at_most=max(at_most, MAX_NOTEBOOK_BYTES) if is_notebook else at_most)
     if isinstance(data, Skipped):
         return data
-    if is_binary(data):
+    if b"\0" in data[:8192] and not data.startswith(tuple(mark for mark, _ in _MARKS)):
         return Skipped(path, "binary")
     text, encoding = decode(data)
     if is_notebook:
@@ -99,8 +99,16 @@ def read(root: Path, path: str, *, at_most: int = MAX_BYTES) -> Source | Skipped
     return Source(path, text, len(data), hashlib.sha256(data).hexdigest(), encoding)
 
 
+def read_to_parse(root: Path, path: str) -> Source | Skipped:
+    """The same, without what a parser should not be given."""
+    source = read(root, path)
+    if isinstance(source, Source) and (why_not := problem(source.text.encode("utf-8", "replace"))):
+        return Skipped(path, why_not)
+    return source
+
+
 def read_bytes(root: Path, path: str, *, at_most: int = MAX_BYTES) -> bytes | Skipped:
-    """The same without the questions of secrets and text."""
+    """Read a file as it is, whatever it holds."""
     parts = path.split("/")
     if not path or "\0" in path or any(part in {"", ".", ".."} for part in parts):
         return Skipped(path, "not a path below the root")
@@ -143,10 +151,6 @@ def _all(descriptor: int, limit: int) -> bytes:
         chunks.append(chunk)
         limit -= len(chunk)
     return b"".join(chunks)
-
-
-def is_binary(data: bytes) -> bool:
-    return b"\0" in data[:8192] and not data.startswith(tuple(mark for mark, _ in _MARKS))
 
 
 def decode(data: bytes) -> tuple[str, str]:
@@ -234,9 +238,10 @@ def cells(text: str) -> str:
     """
     try:
         notebook = json.loads(text)
-        found = [(cell["cell_type"], _cell_lines(cell["source"])) for cell in notebook["cells"]]
+        wholes = [(cell["cell_type"], "".join(cell["source"])) for cell in notebook["cells"]]
     except (ValueError, KeyError, TypeError, RecursionError):
         return text
+    found = [(kind, whole.split("\n")) for kind, whole in wholes if whole]
     rows = text.split("\n")
     if len(rows) < sum(len(lines) for _, lines in found):
         return "\n".join(_shown_cell(kind, line) for kind, lines in found for line in lines) + "\n"
@@ -269,8 +274,3 @@ def _first(rows: Sequence[int], at: int) -> Sequence[int]:
 def _shown_cell(kind: str, line: str) -> str:
     """Mark prose, and commands of the notebook's own, as comments of the code."""
     return line if kind == "code" and not line.lstrip().startswith(("%", "!")) else f"#| {line}".rstrip()
-
-
-def _cell_lines(source: object) -> list[str]:
-    whole = "".join(source) if isinstance(source, list) else str(source)
-    return whole.split("\n") if whole else []

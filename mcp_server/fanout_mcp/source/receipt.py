@@ -5,16 +5,17 @@ from __future__ import annotations
 import posixpath
 import re
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import ascii_letters, digits
-from typing import IO, Final, Literal, TypeVar
+from typing import IO, Final, Literal
 
 from fanout_mcp.errors import InvalidInput, NoVerdict, why
 from fanout_mcp.state import folder
-from fanout_mcp.text import compact
+from fanout_mcp.text import by_count, clip, compact
 from fanout_mcp.types import Json, Outcome
 from fanout_mcp.usage import Usage
 
@@ -81,8 +82,6 @@ def saving(raw: int, returned: int) -> float:
 # that can't be shown. Each item goes to the report as one line of JSON as soon as it is known that the answer
 # will not hold them all.
 
-T = TypeVar("T")
-
 Detail = Literal["auto", "full", "line"]
 
 LIMIT: Final = 44_000
@@ -91,6 +90,36 @@ LIMIT: Final = 44_000
 SHORTEST_LINE: Final = 60
 LONG_LINE: Final = 200
 """Where fewer items are shown rather than short ones."""
+
+
+@dataclass(slots=True)
+class _Taken:
+    """The first of the items that came, as many as there is room for."""
+
+    room: int
+    items: list[Json] = field(default_factory=list)
+    size: int = 0
+    raw: int = 0
+    """Tokens of what they were made from."""
+    is_full: bool = False
+
+    def take(self, item: Json, raw: int = 0) -> None:
+        if self.is_full:
+            return
+        size = len(compact(item)) + 1
+        self.is_full = bool(self.items) and self.size + size > self.room + 1
+        if not self.is_full:
+            self.items.append(item)
+            self.size += size
+            self.raw += raw
+
+
+def fitting(items: Iterable[Json], room: int) -> list[Json]:
+    """Return the first of the items that have room in so many characters, one at least."""
+    taken = _Taken(room)
+    for item in items:
+        taken.take(item)
+    return taken.items
 
 
 @dataclass(slots=True)
@@ -105,62 +134,41 @@ class Bounded:
     detail: Detail = "auto"
     limit: int = LIMIT
     """Characters of the items; `full` may take LIMIT whatever this says."""
-    raw_full: int = 0
-    raw_lines: int = 0
     path: Path | None = None
     _seen: int = 0
-    _full: list[Json] = field(default_factory=list)
-    _lines: list[Json] = field(default_factory=list)
-    _full_size: int = 0
-    _line_size: int = 0
-    _full_ends: bool = False
-    _lines_end: bool = False
+    _full: _Taken = field(init=False)
+    _lines: _Taken = field(init=False)
     _held: list[str] = field(default_factory=list)
     _file: IO[str] | None = None
     _why_none: str = ""
 
+    def __post_init__(self) -> None:
+        self._full = _Taken(LIMIT if self.detail == "full" else self.limit)
+        self._lines = _Taken(self.limit)
+
     def add(self, item: Json, raw_tokens: int) -> None:
         """Take the next item; `raw_tokens`: what reading its sources would have cost."""
         number, self._seen = self._seen, self._seen + 1
-        text = compact(item)
-        self._report(text)
+        self._report(compact(item))
         if number < self.cursor:
             return
-        if not self._full_ends:
-            self._full_ends = bool(self._full) and self._full_size + len(text) > self._room()
-        if not self._full_ends:
-            self._full.append(item)
-            self._full_size += len(text) + 1
-            self.raw_full += raw_tokens
-        if self._lines_end:
-            return
-        room = max(
-            SHORTEST_LINE if self.limit == LIMIT else LONG_LINE,
-            self.limit // max(1, self.total - self.cursor) - 8,
-        )
-        short = self._line(item, room)
-        size = len(compact(short)) + 1
-        self._lines_end = self._line_size + size > self.limit
-        if not self._lines_end:
-            self._lines.append(short)
-            self._line_size += size
-            self.raw_lines += raw_tokens
-
-    def _room(self) -> int:
-        return LIMIT if self.detail == "full" else self.limit
+        self._full.take(item, raw_tokens)
+        if not self._lines.is_full:
+            shortest = SHORTEST_LINE if self.limit == LIMIT else LONG_LINE
+            room = max(shortest, self.limit // max(1, self.total - self.cursor) - 8)
+            self._lines.take(self._line(item, room), raw_tokens)
 
     def _line(self, item: Json, room: int) -> str:
         """Return the short form: the whole name, and as much of the purpose as `room` leaves."""
         head = f"{item[self.key]}: "
-        left, text = room - len(head), str(item["purpose"])
-        return head + (text if len(text) <= left else text[: max(0, left - 1)] + "…")
+        return head + clip(str(item["purpose"]), max(1, room - len(head)))
 
     def result(self, name: str) -> tuple[dict[str, Json], int]:
         """Return the items under `name`, cursor and report where they are not all, and their raw tokens."""
-        wants_full = self.detail == "full" or (self.detail == "auto" and not self._full_ends)
-        shown, raw = (self._full, self.raw_full) if wants_full else (self._lines, self.raw_lines)
-        if not wants_full and self.detail == "auto" and self.limit < LIMIT:
-            shown = self._mixed()
+        wants_full = self.detail == "full" or (self.detail == "auto" and not self._full.is_full)
+        taken = self._full if wants_full else self._lines
+        is_mixed = not wants_full and self.detail == "auto" and self.limit < LIMIT
+        shown, raw = self._mixed() if is_mixed else taken.items, taken.raw
         data: dict[str, Json] = {name: shown}
         after = self.cursor + len(shown)
         self._close()
@@ -178,9 +186,9 @@ class Bounded:
 
     def _mixed(self) -> list[Json]:
         """Return the lines with the first items in full, as many as the lines leave room for."""
-        shown = list(self._lines)
-        spare = self.limit - self._line_size
-        for at, (item, line) in enumerate(zip(self._full, self._lines, strict=False)):
+        shown = list(self._lines.items)
+        spare = self.limit - self._lines.size
+        for at, (item, line) in enumerate(zip(self._full.items, self._lines.items, strict=False)):
             spare -= len(compact(item)) - len(compact(line))
             if spare < 0:
                 break
@@ -190,7 +198,7 @@ class Bounded:
     def _report(self, text: str) -> None:
         if (
             self._file is None
-            and sum(map(len, self._held)) + len(text) <= self._room()
+            and sum(map(len, self._held)) + len(text) <= self._full.room
             and self.detail != "line"
         ):
             self._held.append(text)
@@ -229,13 +237,11 @@ class Bounded:
                 path.unlink()
 
 
-def page(items: Sequence[T], cursor: int) -> tuple[Sequence[T], int | None]:
+def page(items: Sequence[Json], cursor: int) -> tuple[list[Json], int | None]:
     """Return the items from `cursor` on that fit one answer, and where the rest begins, None at the end."""
-    size, end = 0, cursor
-    while end < len(items) and (end == cursor or size + len(compact(items[end])) <= LIMIT):
-        size += len(compact(items[end])) + 1
-        end += 1
-    return items[cursor:end], end if end < len(items) else None
+    shown = fitting(items[cursor:], LIMIT)
+    end = cursor + len(shown)
+    return shown, end if end < len(items) else None
 
 
 def tokens_of(data: Json) -> int:
@@ -273,7 +279,7 @@ class Receipt:
     tree: str = ""
     """Which worktree was read, where the repository has several."""
     usage: Usage = field(default_factory=Usage)
-    _by_name: dict[str, int] = field(default_factory=dict)
+    _by_name: Counter[str] = field(default_factory=Counter)
     _skipped: dict[str, list[str]] = field(default_factory=dict)
     _failed: dict[str, list[str]] = field(default_factory=dict)
 
@@ -285,7 +291,7 @@ class Receipt:
         for path in paths:
             name = path.rpartition("/")[2]
             ending = posixpath.splitext(name)[1] or name[:MAX_NAME]
-            self._by_name[ending] = self._by_name.get(ending, 0) + 1
+            self._by_name[ending] += 1
 
     def skip_all(self, skipped: Mapping[str, str]) -> None:
         for path, reason in skipped.items():
@@ -311,7 +317,7 @@ class Receipt:
 
     def insist(self) -> None:
         """Raise NoVerdict when something was asked and nothing of use came: somebody wanted a model."""
-        if self.asked and self.asked == sum(map(len, self._failed.values())):
+        if self.asked and self.asked == self.failing:
             why, _ = _by_reason(self._failed)[0]
             raise NoVerdict(
                 f"The model answered none of {self.asked:,} questions: {why[:MAX_REASON]} "
@@ -334,30 +340,25 @@ class Receipt:
             **(self.usage if self.calls else Usage(cost_usd=0.0)).fields(),
             "elapsed_s": round(time.monotonic() - self.started, 3),
         }
-        if self.tree:
-            fields["tree"] = self.tree
-        if self._failed:
-            fields["failed"] = _counted(self._failed)
-        if self.dropped:
-            fields["dropped"] = self.dropped
-        if self.cache:
-            fields["cache"] = self.cache
-        return fields
+        seldom = {
+            "tree": self.tree,
+            "failed": _counted(self._failed),
+            "dropped": self.dropped,
+            "cache": self.cache,
+        }
+        return fields | {name: value for name, value in seldom.items() if value}
 
 
 def _endings(counts: Mapping[str, int]) -> dict[str, int]:
     """Most frequent first; the rest together."""
-    most = sorted(counts, key=lambda ending: (-counts[ending], ending))
-    rest = sum(counts[ending] for ending in most[REASONS:])
-    return {**{ending: counts[ending] for ending in most[:REASONS]}, **({"other": rest} if rest else {})}
+    ordered = by_count(counts)
+    rest = sum(counts[ending] for ending in ordered[REASONS:])
+    return {ending: counts[ending] for ending in ordered[:REASONS]} | ({"other": rest} if rest else {})
 
 
 def _counted(found: Mapping[str, list[str]]) -> dict[str, Json]:
     return {
-        reason[:MAX_REASON]: {
-            "count": len(names),
-            "paths": [name[:MAX_NAME] for name in names[:NAMED]],
-        }
+        reason[:MAX_REASON]: {"count": len(names), "paths": [name[:MAX_NAME] for name in names[:NAMED]]}
         for reason, names in _by_reason(found)
     }
 

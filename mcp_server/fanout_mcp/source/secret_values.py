@@ -19,99 +19,33 @@ from typing import Final, Literal, NamedTuple
 MAX_NAME: Final = 100
 MAX_VALUE: Final = 600
 
-Kind = Literal["password", "secret", "key"]
-"""How the value is judged: chosen by people, by either, by a machine."""
+Kind = Literal["password", "secret", "key", "id"]
+"""How the value is judged: chosen by people, by either, by a machine; hexadecimal (ids that are keys)."""
 
 _PASSWORDS: Final = frozenset(
-    [
-        "password",
-        "passwd",
-        "passwort",
-        "passphrase",
-        "passcode",
-        "pass",
-        "pwd",
-        "pw",
-        "psk",
-        "userpassword",
-        "dbpassword",
-        "rootpassword",
-    ]
+    """
+    password passwd passwort passphrase passcode pass passe pwd pw psk assword kennwort senha mdp heslo haslo
+    wachtwoord parola
+    """.split()
 )
-_SECRETS: Final = frozenset(["secret", "secrets", "credential", "credentials", "pepper", "masterauth"])
+_SECRETS: Final = frozenset("secret secrets credential credentials cred creds pepper masterauth".split())
 _KEYS: Final = frozenset(
-    "token key auth authorization apikey session sessionid sid cookie bearer salt login".split()  # noqa: SIM905 - shorter
+    "token key auth authorization apikey session sessionid sid cookie bearer salt login".split()
 )
 _NOT_KEYS: Final = frozenset(
-    [
-        "public",
-        "primary",
-        "foreign",
-        "cache",
-        "sort",
-        "partition",
-        "index",
-        "object",
-        "bucket",
-        "hash",
-        "range",
-        "map",
-        "dict",
-        "config",
-        "registry",
-        "hot",
-        "short",
-        "arrow",
-        "query",
-        "route",
-        "message",
-        "i18n",
-        "translation",
-        "lookup",
-        "group",
-        "unique",
-        "row",
-        "column",
-        "idempotency",
-        "pub",
-    ]
+    """
+    public primary foreign cache sort partition index object bucket hash range map dict config registry
+    hot short arrow query route message i18n translation lookup group unique row column idempotency pub
+    """.split()
 )
 """Before `key`: names of places, not of secrets."""
 
-_NOT_PASS: Final = frozenset(
-    ["compass", "bypass", "trespass", "surpass", "encompass", "overpass", "underpass", "subpass"]
-)
+_NOT_PASS: Final = frozenset("compass bypass trespass surpass encompass overpass underpass subpass".split())
 _AFTER: Final = frozenset(
-    [
-        "base",
-        "data",
-        "value",
-        "string",
-        "default",
-        "b64",
-        "base64",
-        "test",
-        "live",
-        "prod",
-        "production",
-        "dev",
-        "staging",
-        "local",
-        "old",
-        "new",
-        "current",
-        "plain",
-        "raw",
-        "text",
-        "encrypted",
-        "id",
-        "key",
-        "token",
-        "hash",
-        "str",
-        "env",
-        "literal",
-    ]
+    """
+    base data value string default b64 base64 test live prod production dev staging local old new
+    current plain raw text encrypted id key token hash str env literal ident
+    """.split()
 )
 """What may follow the word for a secret: `client-key-data`, `SECRET_KEY_BASE`, `password_hash`."""
 
@@ -133,11 +67,13 @@ def _kind(words: list[str]) -> Kind | None:
     last = words[-1] if words else ""
     if last in _PASSWORDS or last.endswith(("password", "passwd", "passphrase")):
         return "password"
-    if last.endswith("pass") and last not in _NOT_PASS:
+    if last.endswith(("pass", "pw", "pwd")) and last not in _NOT_PASS:
         return "password"
     if last in _SECRETS or last.endswith("secret"):
         return "secret"
     before = words[-2] if len(words) > 1 else ""
+    if last in {"appid", "accounts"} or (before, last) == ("app", "id"):
+        return "id"
     if last.endswith("key"):
         return None if before in _NOT_KEYS or last.removesuffix("key") in _NOT_KEYS else "key"
     if "public" in words[-3:-1]:  # .NET's PublicKeyToken
@@ -148,16 +84,21 @@ def _kind(words: list[str]) -> Kind | None:
 _PLACEHOLDER: Final = re.compile(
     r"(?i)example|placeholder|change.?me|change.?this|replace|your|xxxx|\*\*\*|redacted|dummy|\.\.\.|todo|insert"
     r"|fill.?in|not.?set|undefined|<[^>]{0,80}>|[$#%]\{|\{\{|\}\}|%[sd](?![a-z0-9])|%\("
+    r"|QWxhZGRpbjpvcGVu"
 )
 _REFERENCE: Final = re.compile(
     r"(?i)[$@&!%*]?[\w.]{0,80}\(|-?[<{\[(^|&*@$]|[\w.-]{1,60}:/|\[?[a-z]{1,40}!?\]?!?\)[:,]?\Z|~?/|\.{1,2}/|%\w+%|\\|\w+://|data:"
     r"|(?:arn|env|file|ref|vault|aws|gcp|sops|sha\d+|secret|op|ssm):|![A-Za-z:/.]+\Z|enc[\[(]|required\b|\d{4}-\d\d-\d\d"
+    r"|(?-i:(?:Get|New|Read|Import|Convert(?:To|From)|Invoke|Select)-[A-Z])"
 )
-"""Beginnings of calls, templates, paths, addresses, variables, tags, schemes of stores and dates; types."""
+"""Beginnings of calls, templates, paths, addresses, variables, tags, schemes of stores, dates, cmdlets."""
 
 _TEMPLATE: Final = re.compile(
     r"-?(?:\{\{[\w\W]{1,600}\}\}|\$\{[^{}]{1,600}\}|\$\([\w\W]{1,600}\)|\$\{\{[\w\W]{1,600}\}\})"
 )
+_CODED: Final = re.compile(r"\A\{(?i:noop|plain|cleartext)\}")
+"""Says that a password is stored as it is."""
+
 _ADDRESS: Final = re.compile(r"0x[0-9A-Fa-f]{40}")
 """Of a contract or an account on a chain: known to all."""
 
@@ -169,8 +110,10 @@ _ALGORITHM: Final = re.compile(
     r"(?i)(?:[a-z]{2,12}[_-]){0,3}(?:sha|md|aes|rsa|hmac|scram|ed|ecdsa|[hrep]s|argon|bcrypt|pbkdf|chacha)[_-]?\d{1,5}"
     r"[a-z]{0,2}(?:[_-][a-z]{2,12}\d{0,4}){0,3}"
 )
-_STORED: Final = re.compile(r"[A-Za-z][a-z_-]{1,30}\d{0,2}(?:/[A-Za-z]?[a-z_-]{1,30}\d{0,2}){1,8}")
-"""The path of a secret in a store: `shop/prod/db`."""
+_STORED: Final = re.compile(
+    r"(?:[A-Za-z][a-z_-]{1,30}\d{0,2}|kv)(?:/(?:[A-Za-z]?[a-z_-]{1,30}\d{0,2}|\$?[A-Z_]{2,40})){1,8}(?::[\w-]{1,40})?"
+)
+"""The path of a secret in a store: `shop/prod/db`, `kv/data/db:password`."""
 
 _PLAIN: Final = re.compile(
     r"[A-Za-z]?[a-z]*(?:[ ._:,-]{1,2}[A-Za-z]?[a-z]*)*[.!?:]?|[A-Z_]+|[A-Z]{1,6}-?\d{1,4}|[\d.,:_%-]+\w?"
@@ -179,67 +122,54 @@ _PLAIN: Final = re.compile(
 
 _BARE_WORD: Final = re.compile(r"[A-Za-z]{1,40}(?:[_-][A-Za-z]{1,40})?")
 _PHRASE: Final = re.compile(r"[a-z]{3,20}(?:-[a-z]{3,20}){2,8}")
+_DOTTED: Final = re.compile(r"[a-z]{3,20}(?:\.[a-z]{3,20}){2,3}")
+"""A phrase, too, unless a word of it says that it is the name of a member, a message or a machine."""
 _APP_PASSWORD: Final = re.compile(r"(?:[a-z]{4} ){3}[a-z]{4}")
 """As mail providers draw them for programs."""
 
 _SENTENCE: Final = re.compile(r"[a-z]{2,20}(?: [a-z]{2,20}){2,8}")
+_NUMBERED: Final = re.compile(r"(?:[a-z]{3,20} ){2,7}(?:[a-z]{3,20} )?[0-9]{1,8}!?")
+"""A made-up phrase with a number: `purple monkey dishwasher 88`."""
 _PHRASE_SAYS: Final = frozenset(
-    [
-        "secret",
-        "secrets",
-        "password",
-        "passwords",
-        "passwd",
-        "pass",
-        "token",
-        "tokens",
-        "key",
-        "keys",
-        "auth",
-        "api",
-        "client",
-        "access",
-        "login",
-        "user",
-        "username",
-        "test",
-        "my",
-        "the",
-        "a",
-        "not",
-        "no",
-        "your",
-        "is",
-        "in",
-        "of",
-        "to",
-        "for",
-        "and",
-        "or",
-        "by",
-        "with",
-        "reset",
-        "change",
-        "forgot",
-        "confirm",
-        "current",
-        "new",
-    ]
+    """
+    secret secrets password passwords passwd pass token tokens key keys auth api client access login
+    user username test my the a not no your is in of to for and or by with reset change forgot confirm
+    current new must be at least characters minimum enter valid invalid expired
+    """.split()
 )
 """Words of names and sentences, which are not made-up phrases."""
-_FILE: Final = re.compile(r"(?i)[\w./ -]{1,200}\.(?:[a-z]{2,4}|json|html)")
+_FILE: Final = re.compile(
+    r"(?i)[\w./ -]{1,200}\.(?:te?xt|json|ya?ml|html?|xml|toml|ini|cfg|conf|env|pem|key|crt|cer|p12|pfx|jks"
+    r"|gpg|asc|kdbx|sql|log|csv|dat|bin|md|sh|bash|py|rb|php|java|kts?|go|rs|cs?|h|cpp|[jt]sx?|vue|svelte|css|png"
+    r"|jpe?g|svg|gif|tf|j2|tmpl|tpl|properties|local|com|org|net|io|dev)"
+)
 _RULES: Final = re.compile(r"[a-z_]{2,20}(?::[\w,.]{1,40})?(?:\|[a-z_]{2,20}(?::[\w,.]{1,40})?){1,20}")
 """`required|min:8`: how PHP frameworks check an input."""
 
 _MEMBER: Final = re.compile(r"[A-Za-z_$]\w{0,80}(?:(?:\.|->|::|\?\.)[A-Za-z_$]\w{0,80}){1,8}[!?]?")
+_MEMBERS: Final = frozenset(
+    """
+    account aes app args base cfg common conf config const constants context crypto ctx data database db
+    env error errors field fields form forms hash input label lib md message messages oauth options opts
+    page params process props req request res response screen self server service settings sha state
+    step text this title utils value values
+    """.split()
+)
+_DOMAINS: Final = frozenset(
+    "com org net edu gov example local internal lan test java javax spring app www".split()
+)
 _RANDOM: Final = re.compile(r"[A-Za-z0-9+/=_.~:-]{8,600}")
+_ESCAPED: Final = re.compile(r"%[0-9A-F]{2}")
 _STRUCTURED: Final = re.compile(r"(?:[A-Za-z]{2,}\d{0,4}|\d{1,4}|v\d{1,3}|[A-Z]|[a-z])")
 _PIECE: Final = re.compile(r"[^A-Za-z0-9]{1,9}")
 _TURN: Final = re.compile(r"[0-9](?=[A-Za-z])|[A-Za-z](?=[0-9])")
 _RUN: Final = re.compile(r"[a-z]{1,600}|[A-Z]{1,600}|[0-9]{1,600}|[^A-Za-z0-9]{1,600}")
 _DIGIT: Final = re.compile(r"[0-9]")
+_LETTER: Final = re.compile(r"[A-Za-z]")
 _LETTERS: Final = re.compile(r"[A-Za-z]{1,600}")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/]{6,600}={1,2}")
+_HEXES: Final = re.compile(r"[0-9a-fA-F-]{1,64}")
+_HEX: Final = re.compile(r"[0-9a-f]{32}|(?:0x)?[0-9a-fA-F]{64}")
 _HASH: Final = re.compile(r"\$(?:2[abxy]|5|6|1|y|argon2\w{0,2})\$[./A-Za-z0-9$=,+]{20,}")
 
 
@@ -248,16 +178,21 @@ def is_secret(name: str, value: str, *, is_bare: bool = False) -> bool:
     kind = kind_of(name)
     if kind is None or _TEMPLATE.fullmatch(value) or _ADDRESS.fullmatch(value):
         return False
+    value = _CODED.sub("", value)
     if _KEY_ID.fullmatch(value) and _SIGNER.fullmatch(name):
         return False
     if is_bare:
         return is_random(value) and len(value) >= 20 and not _is_member(value)
     if _HASH.match(value) or (kind == "password" and _APP_PASSWORD.fullmatch(value)):
         return True
+    if kind == "id":
+        return _HEX.fullmatch(value) is not None
     if kind == "key":
         return is_random(value) or _is_salt(value)
     if _BASE64.fullmatch(value) and len(value) % 4 == 0:
         return True
+    if _NUMBERED.fullmatch(value):
+        return _PHRASE_SAYS.isdisjoint(value.split())
     return is_chosen(value, name) or is_random(value) or _is_salt(value)
 
 
@@ -267,12 +202,135 @@ def is_given(name: str, value: str) -> bool:
         return is_secret(name, value)
     if _SENTENCE.fullmatch(value):
         return _PHRASE_SAYS.isdisjoint(value.split())
-    return _DIGIT.search(value) is not None and is_secret(name, value.replace(" ", ""))
+    if _DIGIT.search(value) is None or not _PHRASE_SAYS.isdisjoint(value.lower().split()):
+        return False
+    return is_secret(name, value.replace(" ", ""))
 
 
-def is_drawn(name: str, value: str) -> bool:
-    """Tell what a machine drew, where all kinds of words stand: in the arguments of a call."""
-    return len(value) >= 16 and is_random(value) and is_secret(name, value)
+def is_passed(name: str, value: str) -> bool:
+    """Tell a secret given to a function of its name from the name of one: `getSecret("dbPassword")`."""
+    return is_secret(name, value) and not (_BARE_WORD.fullmatch(value) and kind_of(value))
+
+
+def is_placeholder(value: str) -> bool:
+    """Tell what only shows where a key belongs, and the keys of manuals, which say so."""
+    return _PLACEHOLDER.search(value) is not None
+
+
+_SIGNED: Final = re.compile(
+    r"(?=[^0-9]{0,64}[0-9])(?:\w{1,30}:)?[\w.-]{0,40}[A-Za-z0-9](?:[!*^]|&(?![a-z]{1,8};)|\$(?!\d\Z)|%(?![0-9A-Fa-f]{2}|\d{0,3}[dsxf])"
+    r"|[#+@~](?![\d.]{1,40}\Z|L\d|[\w-]{1,40}\.[a-z]))[!-~]{0,64}"
+)
+"""A number and a sign among letters: `Holz#Wurm3`, `Fr0stig&Mild`."""
+
+_AMID: Final = re.compile(r"(?<=[A-Za-z])[0-9]{1,2}(?=[a-z])")
+"""A digit for a letter: `n3tw0rk`."""
+
+_TERM: Final = re.compile(
+    r"(?i)(?<![A-Za-z])(?:utf|base|oauth|md|sha|mp|ipv?|web|vec|u?int|float|http|log|ec|es|py|win|node|sql|tls|ssl|arm"
+    r"|amd)[0-9]{1,4}(?:[a-z]{1,8}(?![a-z0-9])|mb[0-9])|(?<![A-Za-z])[a-z][0-9]{1,4}[a-z]{1,3}(?![a-z0-9])"
+)
+"""`utf8mb4`, `k8s`, `base64url`, `x509v3`: digits that belong there."""
+
+_COMPOSED: Final = re.compile(r"[A-Z][a-z0-9]{2,20}(?:[_.-][A-Za-z0-9]{2,20}){0,3}")
+
+
+def is_striking(value: str) -> bool:
+    """Tell a made-up password by its looks alone: signs and digits where no name or term has any."""
+    if not 7 <= len(value) <= 64 or not value.isascii() or len(_LETTER.findall(value)) < 4:
+        return False
+    if not set(value).isdisjoint("/=<>{}()[]\"'`|;, \\") or not is_chosen(value):
+        return False
+    if _SIGNED.fullmatch(value):
+        return True
+    if len(value) > 24 or ":" in value or _HEXES.fullmatch(value):
+        return False
+    digits = len(_AMID.findall(_TERM.sub("", value)))
+    return digits >= 2 or (
+        digits == 1 and not (value.islower() or value.isupper()) and len(_RUN.findall(value)) <= 7
+    )
+
+
+def is_near(name: str, value: str) -> bool:
+    """Tell a secret that only stands near its name, where all kinds of words stand."""
+    if kind_of(name) in {"password", "secret"} and is_striking(value):
+        return True
+    return is_token(value) and is_secret(name, value)
+
+
+def is_announced(name: str, value: str) -> bool:
+    """Tell a secret in the place of one, in text where a common word can stand there as well."""
+    if is_near(name, value):
+        return True
+    if kind_of(name) not in {"password", "secret"}:
+        return is_striking(value)
+    return (
+        bool(_COMPOSED.fullmatch(value) and _DIGIT.search(value))
+        and len(value) >= 8
+        and is_chosen(value, name)
+    )
+
+
+def is_token(value: str) -> bool:
+    """Tell what a machine drew, long enough to be nothing else."""
+    return len(value) >= 20 and is_random(value) and not value.startswith(("AAAA", "MII"))
+
+
+def is_loose(value: str, before: str) -> bool:
+    """Tell a secret by its looks alone, unless a word before it says that all may know it."""
+    words = {word.lower() for word in _WORD.findall(before)}
+    is_mixed = words and is_token(value) and _is_mixed(value) and len(_TURN.findall(value)) >= 4
+    return bool(is_mixed or (_LOUD.search(value) and is_striking(value))) and _PUBLIC.isdisjoint(words)
+
+
+_LOUD: Final = re.compile(r"[!&^%]")
+
+
+def is_account(value: str) -> bool:
+    """Tell hosts, mailboxes and names in directories, beside which a password stands."""
+    return _HOST.fullmatch(value) is not None or "=" in value
+
+
+def is_password_of(value: str, *, is_sure: bool, is_open: bool) -> bool:
+    """Tell a password among an account's other arguments: hosts, users, addresses.
+
+    `is_sure`: plain words count; `is_open`: anything may be among them.
+    """
+    if is_account(value):
+        return False
+    if is_sure:
+        return len(value) >= 3 and is_argument(value, is_sure=True)
+    return is_striking(value) or (not (is_open or _NAMES.fullmatch(value)) and is_argument(value))
+
+
+_NAMES: Final = re.compile(r"[A-Za-z_]{1,128}")
+_HOST: Final = re.compile(
+    r"localhost|(?:[\w.+-]{1,64}@)?[a-z0-9-]{1,60}(?:\.[a-z0-9-]{1,60}){0,6}(?::\d{1,5})|(?:[\w.+-]{1,64}@)?[a-z0-9-]{1,60}(?:\.[a-z0-9-]{1,60}){1,6}"
+)
+_PUBLIC: Final = frozenset(
+    """
+    256 addr address alphabet analytics assert atob attestation b64 base base64 block body build cache
+    cert certificate challenge chars charset checksum class commit content csp css cursor data decode
+    digest encode encoded equal equals etag expect expected file fingerprint fixture font from handle
+    hash hashes href html id ids image img integrity jkt mappings md5 modulus nonce order page path
+    pattern payload pins prime pub public put ref regex rev revision sample selector sha sha1 sha256 sig
+    signature site snapshot span src sri state sub sum svg test thumb thumbprint tx txid uri url
+    userhandle username uuid vector verification version want x5t
+    """.split()
+)
+
+
+def is_seed(words: list[str]) -> bool:
+    """Tell the words of 3 to 8 letters that a wallet is made from: not in order, none that sentences need."""
+    return len(words) in {12, 15, 18, 21, 24, 25} and words != sorted(words) and _SENTENCES.isdisjoint(words)
+
+
+_SENTENCES: Final = frozenset(
+    """
+    and are but can each for from has have into its lorem must not that the them then there these they
+    this was were when which will with you your
+    """.split()
+)
 
 
 def is_byte_string(name: str, value: str) -> bool:
@@ -305,8 +363,12 @@ def is_chosen(value: str, name: str = "password") -> bool:
     if not 5 <= len(value) <= 128 or _PLACEHOLDER.search(value) or _REFERENCE.match(value) or " " in value:
         return False
     lower = value.lower()
+    if not value.isascii() and value.strip(".:!?").isalpha():
+        return False  # a word of another language, as ASCII's are by _PLAIN
     if _PHRASE.fullmatch(value):
         return _PHRASE_SAYS.isdisjoint(value.split("-"))
+    if _DOTTED.fullmatch(value):
+        return (_PHRASE_SAYS | _MEMBERS | _DOMAINS).isdisjoint(value.split("."))
     if value.isdigit():
         return len(value) >= 6 and kind_of(name) == "password"
     if any(what.fullmatch(value) for what in (_PLAIN, _FILE, _RULES, _ALGORITHM, _STORED)):
@@ -315,14 +377,19 @@ def is_chosen(value: str, name: str = "password") -> bool:
 
 
 def _is_member(value: str) -> bool:
-    """Tell `config.db.password` from `dastS.b1REj4`: a name has two turns of letter and digit at most."""
-    return _MEMBER.fullmatch(value) is not None and all(
-        len(_TURN.findall(piece)) <= 2 for piece in _PIECE.split(value)
-    )
+    """Tell `config.db.password` from `dastS.b1REj4` and `Kiwi.Pa1ette`.
+
+    A name has two turns of letter and digit at most, and where it has a digit, a word that members have.
+    """
+    if _MEMBER.fullmatch(value) is None or any(len(_TURN.findall(one)) > 2 for one in _PIECE.split(value)):
+        return False
+    words = {word.lower() for word in _WORD.findall(value)}
+    return not (_DIGIT.search(value) and _PHRASE_SAYS.isdisjoint(words) and _MEMBERS.isdisjoint(words))
 
 
 def is_random(value: str) -> bool:
     """Tell what a machine drew (hexadecimal, base64, UUID) from words, versions and dotted names."""
+    value = _ESCAPED.sub("+", value)
     has_digit = _DIGIT.search(value)
     if not has_digit and (value.islower() or value.isupper() or len(value) < 16):
         return False
@@ -367,6 +434,7 @@ def is_argument(value: str, *, is_sure: bool = False) -> bool:
     """
     return (
         is_chosen(value)
+        or (" " in value and is_given("password", value))
         or (is_sure and not (_PLACEHOLDER.search(value) or _REFERENCE.match(value) or kind_of(value)))
         or is_random(value)
         or (
@@ -398,6 +466,13 @@ class Shape(NamedTuple):
 
 
 SHAPES: Final = (
+    Shape("xml-key", ("<RSAKeyValue>",), r"D>[A-Za-z0-9+/=\s]{16,}</D"),
+    Shape(
+        "chain",
+        ("xprv", "nsec1", "edsk"),
+        r"\b(?:[xyz]prv[1-9A-HJ-NP-Za-km-z]{100,}|nsec1[a-z0-9]{50,}|edsk[1-9A-HJ-NP-Za-km-z]{50,})",
+    ),
+    Shape("discord-bot", (), r"\b[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,}"),
     Shape("age", ("AGE-SECRET-KEY-1",), r"\bAGE-SECRET-KEY-1[0-9A-Z]{50,}"),
     Shape(
         "aws",
@@ -424,16 +499,8 @@ SHAPES: Final = (
     ),
     Shape("anthropic", ("sk-ant-",), r"\bsk-ant-[A-Za-z0-9_-]{16,}"),
     Shape("openai", ("sk-",), r"\bsk-(?:proj-|or-v1-|svcacct-)?[A-Za-z0-9_-]{20,}"),
-    Shape(
-        "google",
-        ("AIza", "ya29", "GOCSPX"),
-        r"\bAIza[0-9A-Za-z_-]{30,}|\bya29\.[0-9A-Za-z_-]{20,}|\bGOCSPX-[0-9A-Za-z_-]{20,}",
-    ),
-    Shape(
-        "stripe",
-        ("_live_", "_test_", "whsec"),
-        r"\b(?:sk|rk|pk)_(?:live|test)_[0-9A-Za-z]{16,}|\bwhsec_[0-9A-Za-z]{16,}",
-    ),
+    Shape("google", ("AIza", "ya29", "GOCSPX"), r"\bAIza[\w-]{30,}|\bya29\.[\w-]{20,}|\bGOCSPX-[\w-]{20,}"),
+    Shape("stripe", ("_live_", "_test_", "whsec"), r"\b(?:[srp]k_(?:live|test)|whsec)_[0-9A-Za-z]{16,}"),
     Shape("razorpay", ("rzp_",), r"\brzp_(?:live|test)_[A-Za-z0-9]{14,}"),
     Shape("square", ("sq0",), r"\bsq0[a-z]{3}-[A-Za-z0-9_-]{22,}"),
     Shape("npm", ("npm_",), r"\bnpm_[A-Za-z0-9]{30,}"),
@@ -452,14 +519,10 @@ SHAPES: Final = (
     Shape("vault", ("hvs.", "hvb.", "hvr."), r"\bhv[sbr]\.[A-Za-z0-9_-]{20,}"),
     Shape("terraform", (".atlasv1.",), r"\b[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_-]{40,}"),
     Shape("linear", ("lin_api_", "lin_oauth_"), r"\blin_(?:api|oauth)_[A-Za-z0-9]{30,}"),
-    Shape(
-        "grafana",
-        ("glsa_", "glc_"),
-        r"\bglsa_[A-Za-z0-9]{24,}(?:_[a-f0-9]{8})?|\bglc_[A-Za-z0-9+/]{32,}={0,2}",
-    ),
+    Shape("grafana", ("glsa_", "glc_"), r"\bglsa_[A-Za-z0-9_]{24,}|\bglc_[A-Za-z0-9+/]{32,}={0,2}"),
     Shape("databricks", ("dapi",), r"\bdapi[a-f0-9]{32}(?:-\d)?\b"),
     Shape("discord", ("/api/webhooks/",), r"/api/webhooks/\d{15,}/[A-Za-z0-9_-]{40,}"),
-    Shape("telegram", (":AA",), r"\b\d{8,10}:AA[A-Za-z0-9_-]{32,}"),
+    Shape("telegram", (":AA",), r"\b(?:bot)?\d{8,10}:AA[A-Za-z0-9_-]{32,}"),
     Shape("newrelic", ("NRAK-",), r"\bNRAK-[A-Z0-9]{20,}"),
     Shape("postman", ("PMAK-",), r"\bPMAK-[a-f0-9]{20,}-[a-f0-9]{30,}"),
     Shape("notion", ("ntn_",), r"\bntn_[A-Za-z0-9]{40,}"),
@@ -484,11 +547,7 @@ SHAPES: Final = (
     Shape("openshift", ("sha256~",), r"\bsha256~[A-Za-z0-9_-]{40,}"),
     Shape("artifactory", ("AKCp",), r"\bAKCp[A-Za-z0-9]{60,}"),
     Shape("onepassword", ("ops_eyJ",), r"\bops_eyJ[A-Za-z0-9+/=_-]{100,}"),
-    Shape(
-        "signed-url",
-        ("sig=", "ignature="),
-        r"[?&](?i:sig|signature|x-amz-signature|x-goog-signature)=[A-Za-z0-9%+/_~.=-]{20,}",
-    ),
+    Shape("signed-url", ("sig=", "ignature="), r"[?&](?i:sig|(?:x-\w{3,4}-)?signature)=[\w%+/~.=-]{20,}"),
     Shape("jwt", ("eyJ",), r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),
 )
 """What was named first is not named again."""

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import translate
+from itertools import islice
 from typing import Final
 
 from fanout_mcp.linear import Linear, Match
@@ -23,89 +24,43 @@ from fanout_mcp.source.secret_values import (
     MAX_VALUE,
     SHAPES,
     SHORTEST,
+    is_account,
+    is_announced,
     is_argument,
     is_byte_string,
-    is_drawn,
     is_given,
+    is_loose,
+    is_near,
+    is_passed,
+    is_password_of,
+    is_placeholder,
     is_random,
     is_secret,
+    is_seed,
+    is_striking,
+    is_token,
     is_word,
     kind_of,
 )
 from fanout_mcp.source.workers import Failure, Workers
 from fanout_mcp.types import Json
 
-SECRET_NAMES: Final = (
-    ".env",
-    ".env.*",
-    "*.env",
-    ".envrc",
-    "*.pem",
-    "*.key",
-    "*.p8",
-    "*.p12",
-    "*.pfx",
-    "*.jks",
-    "*.keystore",
-    "*.kdbx",
-    "*.ppk",
-    "id_rsa*",
-    "id_dsa*",
-    "id_ecdsa*",
-    "id_ed25519*",
-    ".netrc",
-    "_netrc",
-    ".npmrc",
-    ".pypirc",
-    ".pgpass",
-    ".htpasswd",
-    ".git-credentials",
-    ".dockercfg",
-    "*.tfstate",
-    "*.tfstate.*",
-    "*.tfvars",
-    "service-account*.json",
-    "service_account*.json",
-    "credentials",
-    "credentials.json",
-    "client_secret*.json",
-    "secrets.*",
-    ".secrets*",
-    "*.ovpn",
-    "*.asc",
-    "*.gpg",
-    "*.kubeconfig",
-    "kubeconfig",
-    "*.keytab",
-    ".*_history",
-    ".lesshst",
-    ".my.cnf",
-    ".mylogin.cnf",
-    ".s3cfg",
-    ".boto",
-    ".terraformrc",
-    ".vault-token",
-    ".vault_pass*",
-    ".vault-pass*",
-    "vault_pass*",
-    "vault-pass*",
-    ".passwd*",
-    ".smbcredentials",
-    "*.htpasswd",
-    "master.key",
-    "shadow",
+SECRET_NAMES: Final = tuple(
+    """
+    .env .env.* *.env .envrc *.pem *.key *.p8 *.p12 *.pfx *.jks *.keystore *.kdbx *.ppk id_rsa* id_dsa*
+    id_ecdsa* id_ed25519* .netrc _netrc .npmrc .pypirc .pgpass .htpasswd .git-credentials .dockercfg
+    *.tfstate *.tfstate.* *.tfvars service-account*.json service_account*.json credentials
+    credentials.json client_secret*.json secrets.* .secrets* *.ovpn *.asc *.gpg *.kubeconfig kubeconfig
+    *.keytab .*_history .lesshst .my.cnf .mylogin.cnf .s3cfg .boto .terraformrc .vault-token
+    .vault_pass* .vault-pass* vault_pass* vault-pass* .passwd* .smbcredentials *.htpasswd master.key
+    shadow
+    """.split()
 )
-NOT_SECRET: Final = (
-    "*.example",
-    "*.sample",
-    "*.template",
-    "*.dist",
-    "*.pub",
-    "secrets.py",
-    "secrets.go",
-    "secrets.rs",
-    "vault_pass*.py",
-    "vault-pass*.sh",
+NOT_SECRET: Final = tuple(
+    """
+    *.example *.sample *.template *.dist *.pub secrets.py secrets.go secrets.rs vault_pass*.py
+    vault-pass*.sh
+    """.split()
 )
 """Templates say which variables exist; modules that are named secrets are code, and are scrubbed as such."""
 
@@ -118,43 +73,48 @@ _NO_SECRET_NAME: Final = re.compile("|".join(map(translate, NOT_SECRET)))
 
 _PEM: Final = Linear(
     r"-----BEGIN ((?:[\w ]|-\w)*\b(?i:key)\b[\w ]*)-----"
+    r"(?:\\{1,2}[nrt]|[\s\"'`+,.&|>#*\\]){0,200}(?:[A-Z][\w-]{2,20}: |[A-Za-z0-9+/=]{16}|\z)"
     r"(?:[^-]|-{1,4}[^-])*(?:-----END (?:[\w ]|-\w)*\b(?i:key)\b[\w ]*-----|-{0,5}\z)"
 )
 _PEM_REST: Final = Linear(
     r"(?m)(?:^[ \t\"'>#+]{0,16}[A-Za-z0-9+/=]{16,120}[\"'\\n,+ \t]{0,8}\r?\n)+[ \t\"'>#+]{0,16}"
-    r"-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----"
+    r"-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|Private-Lines: \d+\s{1,4}(?:[A-Za-z0-9+/=]{4,80}\r?\n?)+"
 )
-"""A key whose beginning was cut off."""
+"""A key whose beginning was cut off, and PuTTY's."""
 
 _SHAPED: Final = tuple(
-    (name, tuple(word.encode() for word in words), Linear(pattern)) for name, words, pattern in SHAPES
+    (name, frozenset(word.encode() for word in words), Linear(pattern)) for name, words, pattern in SHAPES
 )
+_SHAPE_WORDS: Final = Linear("|".join(re.escape(word) for shape in SHAPES for word in shape.words))
 _PGPASS: Final = Linear(r"(?m)^([\w.*-]{1,100}:(?:\d{4,5}|\*):[^\s:]{1,60}:[^\s:]{1,60}:)([^\s:]{8,128})$")
 """PostgreSQL's own file of passwords: host, port, database, user, password."""
-_AZURE: Final = Linear(r"(?i:AccountKey|SharedAccessKey)=[A-Za-z0-9+/]{32,}={0,2}")
 _HEADERS: Final = Linear(
     r"(?i)(\b(?:proxy-)?authorization\b(?:[\"'\])]{0,3}\s{0,4}[:=,]\s{0,4}[\"'`]?|[ \t]{1,4}[\"'])"
     r"(?:(?:bearer|basic|token|apikey|digest|negotiate) (?:token=)?)?)"
-    r"([A-Za-z0-9+/_.~-]{16,}={0,2}|[A-Za-z0-9+/]{8,15}={1,2})"
+    r"((?:[A-Za-z0-9+/_.~-]|%[0-9A-F]{2}){16,}={0,2}|[A-Za-z0-9+/]{8,15}={1,2})"
 )
 _SCHEMES: Final = (b"bearer", b"basic", b"token", b"token=", b"apikey", b"digest", b"negotiate")
 _COOKIES: Final = Linear(
     r"(?i)\bcookie2?[\"']?\s?[:,]\s{0,20}(?:[\"']value[\"']\s?:\s?)?[\"']?([^\s=;:,\"']{1,80}=[^\n\"']{8,900})"
 )
 _COOKIE: Final = Linear(r"([^\s=;]{1,80}=)([^\s=;]{16,600}={0,2})")
-_BEARER: Final = Linear(r"(?i)(\bbearer )([A-Za-z0-9+/_.~-]{20,}={0,2})")
 _URL: Final = Linear(
     r"(://[^\s:/@\"'<>{}$%]{0,100}:)(?:([^\s/@\"'<>{}$]{3,200})@|([^\s@\"'<>{}$?#]{3,200})@[\w.\[-])"
+    r"|://([\w-]{20,200})@[\w.\[-]"
 )
-"""A password in an address; with a slash in it only before a host."""
+"""A password in an address, with a slash in it only before a host; a token for a user."""
 
 _PORT: Final = re.compile(rb"(?:\d{1,5}|port)(?:/|\Z)")
 _URL_PLACE: Final = frozenset(b"password pass pwd passwd secret token pw user guest".split())
 _DSN: Final = Linear(r"(\b[\w.-]{1,60}:)([^\s:@/\"'`<>{}$]{4,100})@(?:tcp|unix|udp)\(")
+_ACCOUNT: Final = Linear(r"(?m):([^\s:@/\"'`<>{}$]{7,64})(?:[@\"']|$)")
+_USER: Final = re.compile(rb"(?:^|[\s\"'])(?:- )?[\w.-]{1,60}(?:@[\w-]{1,60}\.[\w.-]{1,60})?\Z")
+"""`user:password` where no scheme says what it is, and what stands before it."""
 
 _NAME: Final = Linear(
-    r"(?i)[\w.-]*(?:pass|pwd|secret|token|key|cred|auth|pepper|psk|pw|session|cookie|salt|login"
-    r"|sessid|connect\.sid|identified by)[\w.-]*"
+    r"(?i)[\w.-]*(?:pass|pwd|secret|token|key|cred|auth|pepper|psk|pw|session|cookie|bearer|salt|login|assword|kennwort"
+    r"|senha|heslo|haslo|wachtwoord|parola|mdp|app_?id|accounts|sessid|connect\.sid|identified by"
+    r"|contrase\xc3\xb1a|l\xc3\xb6senord|has\xc5\x82o|\xd0\xbf\xd0\xb0\xd1\x80\xd0\xbe\xd0\xbb\xd1\x8c|\xe5\xaf\x86\xe7\xa0\x81)[\w.-]*"
 )
 """A name that may be a secret's; secret_values.py reads it word by word."""
 
@@ -165,6 +125,8 @@ _BETWEEN: Final = (
 )
 _WRAP: Final = (
     r"(?:[brufL@$]{1,2}|&?'?static str|\[\]byte\(|[bB]uffer\.from\("
+    r"|(?:Some|Just|Ok|Right|Sensitive|Optional\.of|(?i:lit|str(?:ing)?|literal|plain(?:text)?|secret(?:str(?:ing)?)?)(?:\.from|::new)?"
+    r"|(?:\w{1,20}\.)?(?i:md5|sha\d{1,3}|\w{0,8}crypt|hash\w{0,4}|\w{0,9}password(?:_hash)?|encode))\("
     r"|(?:[\w.]{1,40}(?:\.|::))?(?i:get_?env|env(?:iron)?)(?:\.\w{1,40})?(?:[(\[]\s?[\"'][^\"'\n]{1,60}[\"']\s?[)\]]?)?\s?"
     r"(?:\|\||\?\?|\?:|or|,)\s?|\(\s?\"[^\"\n]{1,40}\"\s?,\s?"
     r"|(?:(?:new\s)?[\w.:<>]{1,60}\(\s?){0,3}[\w.:]{0,40}(?:[gG]et_?[bB]ytes|SecretStr|[fF]rom_?[hH]ex|b64decode|unhexlify|atob)\()?"
@@ -172,8 +134,6 @@ _WRAP: Final = (
 _BYTE: Final = r"(?:0[xX][0-9A-Fa-f]{1,2}|\d{1,3})(?:u8)?"
 _FOLLOWS: Final = (
     # (is quoted, what decides about the value, what stands between a name and it and the value)
-    # "key": "value", …
-    (True, is_secret, Linear(r"[\"']\s?:\s?[\"']value[\"']\s{0,4},\s{0,20}[\"']value[\"']\s?:\s?" + _Q)),
     # env.SECRET || 'x'
     (True, is_given, Linear(r"(?:\\?[\"'`])?[\])]{0,2}\s{0,20}(?:\|\|=?|\?\?=?|\?:|or\s)\s{0,20}" + _Q)),
     (
@@ -199,30 +159,32 @@ _FOLLOWS: Final = (
             + r"\s?;?\s{0,20}\}"
         ),
     ),
-    # {"name": …, "value": …}
-    (True, is_secret, Linear(r"[\"']?\s?,?\s{1,30}[\"']?value[\"']?\s?[:=]\s?" + _Q)),
-    (True, is_secret, Linear(r"[\"']\s{0,4},\s{0,20}(?:b|\[\]byte\()?" + _Q)),  # ('API_KEY', 'x')
-    (True, is_secret, Linear(r"\s?[({]\s?" + _Q)),  # setPassword("x"), token{"x"}
+    # {"name": …, "value": …}, <add key=… value=…>
+    (True, is_secret, Linear(r"[\"']?\s?,?\s{1,30}[\"']?(?:value|content)[\"']?\s?[:=]\s?" + _Q)),
+    # ('API_KEY', 'x')
+    (
+        True,
+        is_secret,
+        Linear(r"[\"']\s{0,4},\s{0,20}(?:b|\[\]byte\(|[\"'](?:\\)?)?" + _Q + r"(?:\s{0,4}[^\s:]|\s{0,4}\z)"),
+    ),
+    (True, is_passed, Linear(r"\s?[({]\s?" + _Q)),  # setPassword("x"), token{"x"}
     (True, is_given, Linear(r"[ \t]{1,8}" + _Q + r"[ \t]{0,4}(?:\r?\n|\z)")),  # password "a b c"
     # ENV SECRET_KEY "x", IDENTIFIED BY 'x', --token "x"
     (True, is_secret, Linear(r"\s{1,8}(?:is |was |to )?" + _Q)),
-    # <add key= value=>
-    (True, is_secret, Linear(r"(?:\[\w{0,40}\])?[\"']\s{1,20}(?:value|content)\s?=\s?" + _Q)),
-    # variable "x" { default = … }
-    (True, is_secret, Linear(r"[\"']\s?\{[^}]{0,200}?default\s{0,8}=\s?" + _Q)),
+    # variable "x" { default = … }, "x": {"type": "string", "defaultValue": …}
+    (
+        True,
+        is_secret,
+        Linear(r"[\"']?\s?:?\s?\{[^{}]{0,200}?\b(?:default(?:Value)?|value)[\"']?\s{0,8}[:=]\s?" + _Q),
+    ),
+    (False, is_secret, Linear(r"\s?[:=][ \t]{0,8}()()()()((?:[a-z]{4} ){3}[a-z]{4})[ \t]*(?:\r?\n|\z)")),
     # <password>x</
-    (False, is_secret, Linear(r"[\"']?(?:\s[^<>\n]{0,60})?>\s{0,4}()()()()([^<>\s]+)\s{0,4}</")),
-    (False, is_secret, Linear(r"</key>\s{0,20}<string>()()()()([^<>\n]+)</string>")),  # property lists
     (
         False,
-        is_drawn,
-        Linear(  # key = new SymmetricSecurityKey(Encoding.UTF8.GetBytes("x"))
-            _BETWEEN
-            + r"\s{0,8}(?:=>|:=|[:=(])\s{0,30}(?:await\s)?(?:(?:new\s)?[\w.:<>]{1,60}\(\s{0,20}){1,4}"
-            + _Q
-            + r"(?:\.\w{1,20}\([^()\n\"']{0,40}\))?\s{0,4}\)"
-        ),
+        is_secret,
+        Linear(r"[\"']?(?:\s[^<>\n]{0,60})?>\s{0,40}(?:<\w{1,20}>\s{0,20})?()()()()([^<>\s]+)\s{0,4}</"),
     ),
+    (False, is_secret, Linear(r"</key>\s{0,20}<string>()()()()([^<>\n]+)</string>")),  # property lists
     (
         False,
         is_byte_string,
@@ -232,6 +194,27 @@ _FOLLOWS: Final = (
         ),
     ),
 )
+
+
+def _any_of(patterns: Iterable[Linear]) -> Linear:
+    """Return what tells whether one of many fits, which most often none does, at the price of one."""
+    return Linear("|".join(f"(?:{one.pattern})" for one in patterns))
+
+
+_ANY_FOLLOWS: Final = _any_of(follows for _, _, follows in _FOLLOWS)
+
+_NEAR: Final = Linear(
+    r"(?:[^\n\"'`;{}]{1,80}|[\w\]:?)*]{0,10}[\"'`](?:[\])]{1,3}[\"'`])?[^\"'`;{}]{1,40})[\"'`]([^\s\"'`]{7,600})[\"'`\\]"
+)
+"""The next quoted text after a name, whatever is between."""
+
+_COPULAS: Final = frozenset(b"is are was = : -> lautet ist est es e to with plaintext 0 5 7 8".split())
+"""Words after which what is announced stands, in some languages."""
+
+_SPACE: Final = re.compile(rb"[ \t:=>|*`(]{1,6}")
+_TOKEN: Final = re.compile(rb"[^\s\"'`<>]{1,128}")
+MAX_WORDS: Final = 7
+
 _MORE: Final = Linear(
     r"[\"'`]\s{0,8}(?:(?:[+.&]|\.\.|<>)\s{0,4}\\?\s{0,60}[bruf]?|\\?\r?\n\s{1,60}[bruf]?)"
     r"(?:\"([^\"\n]+)\"|'([^'\n]+)')(?:\s{0,20}[^\s:=]|\s{0,20}\z)"
@@ -249,68 +232,98 @@ _SET: Final = (
     # The same without quotes: settings, shells, notes. What ends a value there is a space or a separator.
     Linear(r"[\"']?\s?(?:=>|:=|\?=|[:=])[ \t]{0,8}([^\s\"'`<>&;,]+)"),
     Linear(r"[ \t]{1,8}=?[ \t]{0,8}([^\s\"'`<>&;,]+)"),
-    Linear(r"\s?\n\s{1,40}value:[ \t]{1,4}([^\s\"'`]+)"),
+    Linear(
+        r":?\s?\n(?:\s{1,40}\w{1,20}:[^\n]{0,80}\n){0,3}?\s{1,40}(?:value|[dD]efault):[ \t]{1,4}"
+        r"[\"']?([^\s\"'`]+)"
+    ),
 )
-_IS_COMMAND: Final = Linear(
-    r"(?i)(?:^|[\s\"'\[;&|(])(?:mysql|sshpass|curl|wget|http|docker|podman|helm|oras|vault|redis|az |aws "
-    r"|gcloud|"
-    r"sudo|chpasswd|openssl|htpasswd|snmp|ldap|smb|sqlcmd|osql|bcp|net |useradd|usermod|plink|psql|mongo|"
-    r"convertto|sftp|lftp|ftp|oc |kinit|7z|zip|gpg|keytool|jarsigner|svn|rabbitmqctl|runas|psexec|cifs|mount|"
-    r"stats\s+auth)|\s--?u(?:ser)?[ =]"
+_BEGINS: Final = tuple(
+    frozenset(bytes((byte,)) for byte in some) for some in (b"\"' \t\n=:?", b" \t", b" \t\r\n:")
 )
 _ARG: Final = r"(?:\"([^\"\n]{3,200})\"|'([^'\n]{3,200})'|([^\s\"'`|;&<>)-][^\s\"'`|;&<>)]{2,199}))"
 _AFTER_USER: Final = r"()()([^\s\"'`|;&]{3,200})"
-_COMMANDS: Final = tuple(
-    Linear(pattern.replace("USER", _AFTER_USER).replace("ARG", _ARG).replace("~", r"[^\n|;&]{0,200}?"))
-    for pattern in (
-        r"\b(?:mysql|mariadb)\w{0,12}\b~\s-p ?ARG",
-        r"\b(?:sshpass|plink|unzip|zip|7z|oc|docker|podman|helm|oras|az)\b~\s(?:-p|-P|-pw) ?ARG",
-        r"\b(?:mongo\w{0,8}|sqlcmd|osql|bcp|svn)\b~\s(?:-p|-P) ?ARG",
-        r"\b(?:curl|wget|https?)\b~\s(?:-u|--user|--proxy-user|-a|-U) ?=?[\"']?[\w.@+-]{1,80}:USER",
-        r"\bvault\s+login\s+(?:-\S{1,40}\s+)*ARG",
-        r"\b(?:redis-cli|iredis)\b~\s-a ARG",
-        r"\becho\s+(?:-\w\s+)?ARG\s*\|\s*(?:sudo\s+-\w*S|docker\s+login|passwd|kinit|gpg)\b",
-        r"\becho\s+(?:-\w\s+)?[\"']?[\w.-]{1,60}:()()([^\s\"'|]{3,200})[\"']?\s*\|\s*(?:sudo\s+)?chpasswd",
-        r"\bopenssl\b~\s-(?:k|K) ARG",
-        r"\b(?:passin|passout|pass|storepass|keypass)[ :=](?:pass:)?()()([^\s\"'`|;&<>]{3,200})",
-        r"\bhtpasswd\s+-\w*b\w*\s+[^\s-]\S*\s+\S+\s+ARG",
-        r"\bsnmp\w{0,12}\b~\s-A ARG",
-        r"\bsnmp\w{0,12}\b~\s-X ARG",
-        r"\bldap\w{0,12}\b~\s-w ARG",
-        r"\b(?:smbclient|rpcclient|net)\b~\s-U ?[\"']?[\w.\\/-]{1,80}%()()([^\s\"'|;&]{3,200})",
-        r"(?i)\bnet\s+user\s+\S{1,80}\s+ARG\s*/",
-        r"(?i)\bConvertTo-SecureString\s+(?:-String\s+)?ARG",
-        r"\b(?:useradd|usermod)\b~\s-p ARG",
-        r"\bstats\s+auth\s+[^\s:]{1,60}:USER",
-        r"\s(?:-u|--user)[ =][\"']?[\w.@+-]{1,80}:USER",
+_COMMANDS: Final = (
+    # (what decides about the value, a command up to it); "~": any of its options
+    (is_argument, r"\b(?:mysql|mariadb)\w{0,12}\b~\s-p ?ARG"),
+    (is_argument, r"\b(?:sshpass|plink|unzip|zip|7z|oc|docker|podman|helm|oras|az)\b~\s(?:-p|-P|-pw) ?ARG"),
+    (
+        is_argument,
+        r"\b(?:curl|wget|https?|lftp)\s~(?:-u|--user|--proxy-user|-a|-U) ?=?[\"']?[\w.@+-]{1,80}[:,]AFTER",
+    ),
+    (is_argument, r"\b(?:redis-cli|iredis)\b~\s-a ARG"),
+    (
+        is_argument,
+        r"\becho\s~ARG\s*\|\s*(?:sudo\s+-\w*S|docker\s+login|(?:smb)?passwd|kinit|gpg|su|cryptsetup)\b",
+    ),
+    (is_argument, r"\b(?:sudo\s+-\w*S|(?:smb)?passwd|kinit|gpg|su|cryptsetup)\b~<<<\s?ARG"),
+    (is_argument, r"\becho\s~[\w.-]{1,60}:AFTER[\"']?\s*\|\s*(?:sudo\s+)?chpasswd"),
+    (is_argument, r"\bopenssl\b~\s-(?:k|K) ARG"),
+    (is_argument, r"\s(?:--?|/)(?:passin|passout|pass|storepass|keypass)[ :=](?:pass:)?AFTER"),
+    (is_argument, r"\bhtpasswd\s+-\w*b\w*\s+[^\s-]\S*\s+\S+\s+ARG"),
+    (is_argument, r"\bsnmp\w{0,12}\b~\s-A ARG"),
+    (is_argument, r"\bsnmp\w{0,12}\b~\s-X ARG"),
+    (is_argument, r"\bldap\w{0,12}\b~\s-w ARG"),
+    (is_argument, r"\b(?:smbclient|rpcclient|net)\b~\s-U ?[\"']?[\w.\\/-]{1,80}%AFTER"),
+    (is_argument, r"\b[nN][eE][tT]\s+(?:user|User)\s+\S{1,80}\s+ARG\s*/"),
+    (is_argument, r"\b[cC]onvert[tT]o-[sS]ecure[sS]tring\s(?:~\s)?ARG"),
+    (is_argument, r"\bstats\s+auth\s+[^\s:]{1,60}:AFTER"),
+    (is_argument, r"\s(?:-u|--user)[ =][\"']?[\w.@+-]{1,80}:AFTER"),
+    (is_argument, r"\b(?:sqlplus|rman|expdp|impdp|thin)\b~[ :]\w{1,30}/()()([^\s:@/\"'`<>{}$]{3,64})@"),
+    (is_argument, r"\s(?:-[uU]|--user\w{0,5})[ =]~\s(?:-p|-P|-w|-pw) ?ARG"),
+    (is_argument, r"\s/[rR]?[uU][: ]~\s/[rR]?[pP][: ]ARG"),
+    (is_argument, r"\s/(?:u|U|user):\S{1,80}\s+ARG"),
+    (is_argument, r"\b(?:snmp-server\s+community|r[ow]community6?|rootpw(?:\s--\w+)?)\s+ARG"),
+    (is_striking, r"\b(?:add_?user|user_?add|create_?user|change_?password)\s+\S{1,60}\s+ARG"),
+    (
+        is_argument,
+        r"(?:\bload|\bstore|\binit|get(?:Key|Entry)|Key(?:Entry|Spec)|Password\w{0,20})\(~\"()()([^\"\n]{3,99})\"\.toCharArray",
+    ),
+    (is_token, r"\s-[tkaTK]\s+ARG"),
+    (is_token, r"\s(?:auth|login|authtoken|setapikey)\s+ARG"),
+    (
+        lambda value: is_word("password", value) or is_argument(value),
+        r"\b[A-Z0-9_]{0,30}(?:PASSWORD|PASSWD|PWD|PASS|PW)=()()([\w-]{4,64})[ \t]+[a-z./]",
+    ),
+)
+_READ: Final = tuple(
+    (
+        judge,
+        Linear(pattern.replace("AFTER", _AFTER_USER).replace("ARG", _ARG).replace("~", r"[^\n|;&]{0,200}?")),
     )
+    for judge, pattern in _COMMANDS
 )
-_CALLED: Final = Linear(
-    r"SetBasicAuth|[cC]onnect(?:ion)?\(|PDO\(|mysqli|BasicAuth|basic_auth|\.(?:sign|verify|encode|decode|login)\("
-    r"|\bauth\s{0,2}=|\.toCharArray\("
+_HEAD: Final = _any_of(
+    Linear(re.split(r"(?:\(\?:)?~|ARG|AFTER|=\(|\\S", pattern)[-1 if "echo" in pattern else 0])
+    for _, pattern in _COMMANDS
 )
-_CALLS: Final = tuple(
-    Linear(pattern.replace("STRING", r"(?:\"([^\"\n]{3,200})\"|'([^'\n]{3,200})')"))
-    for pattern in (
-        r"\b(?:SetBasicAuth|HTTPBasicAuth|BasicAuth|basic_auth|auth\s?=\s?)\(\s*[^,()\n]{1,80},\s*STRING",
-        (
-            r"\b(?:createConnection|connect)\("
-            r"[^()\n]{1,200}?,\s*(?:\"[^\"\n]{0,60}\"|'[^'\n]{0,60}'|[\w$.>-]{1,60})\s*,\s*STRING"
-        ),
-        r"\.login\([^()\n]{1,200}?,\s*STRING\s*\)",
-        (
-            r"(?:\bload|\bstore|\binit|getKey|getEntry|KeyEntry|KeySpec|Password\w{0,20})\("
-            r"[^()\n]{0,200}?STRING\.toCharArray\("
-        ),
-        r"\b(?:jwt|JWT|jsonwebtoken|jws|jose)\.(?:sign|verify|encode|decode)\([^()\n]{1,200}?,\s*STRING",
-    )
+"""What a line has that is read for commands: their beginnings, and what `echo` is piped into."""
+
+_CALL: Final = Linear(
+    r"(?i)(?:(getconnection|dbi->connect|\bpdo|mysqli|mysqli?_p?connect|(?:pymysql|mysqldb|psycopg2?|pymssql|mariadb)\.connect)"
+    r"|(login|log_?on|auth|authenticate|auth_?password|passwordtoken|credentials?(?:provider)?|bind|createconnection|epgsql:connect"
+    r"|ftp(?:\.open)?|smtp|imap|(?:jwt|jsonwebtoken|jws|jose)\.(?:sign|verify|encode|decode))"
+    r"|(connect|open|dial|session|transport|database|unlock|unprotect|encrypt|decrypt|aes|ssh|ldap)"
+    r"|(client|provider|fernet|twilio|pusher|algolia(?:search)?|oauth2?|strategy|signer|hmac|cipher|crypt(?:o|er|or)?|sdk|api"
+    r"|gateway|wallet|[th]?otp|account|bot|run|key(?:pair|spec)|init(?:ialize)?|configure|setup|forroot))"
+    r"(?:(?:::|\.|->|_)(?:new|of|create|s3|db)\w{0,12})?(?:\s?=?\s?\(|\s:\w{1,40},|[ \t][\"'])"
 )
-_CONNECT: Final = Linear(
-    r"\b(?:getConnection|new\s\\?PDO|new\smysqli|mysqli?_p?connect|(?:pymysql|MySQLdb|psycopg2?|pymssql|mariadb)\.connect)\("
-    r"[^()]{1,300}?,\s*(?:\"[^\"\n]{0,60}\"|'[^'\n]{0,60}'|[\w$.>-]{1,60})\s*,\s*"
-    r"(?:\"([^\"\n]{3,200})\"|'([^'\n]{3,200})')\s*[,)]"
+"""What is given an account's secrets without a name: connections (the password is the third), logins (not the
+first), what may be one, and what is made of keys."""
+
+_LITERAL: Final = re.compile(rb"\"([^\"\n]{0,300})\"|'([^'\n]{0,300})'|`([^`\n]{0,300})`|[(),]")
+_SIGNS: Final = frozenset((b"(", b")", b","))
+_PASSED: Final = re.compile(rb"[(,\[][\s@$bru\\]{0,20}\Z")
+"""What stands before a literal that is an argument itself, rather than a part of one."""
+
+MAX_CALL: Final = 400
+MAX_DEPTH: Final = 4
+MAX_PARTS: Final = 30
+_LOOSE: Final = Linear(
+    r"[\"'`](?:-p)?([A-Za-z0-9+/_-]{20,128}={0,2}|[A-Za-z0-9][\w.-]{1,40}[!&^%][\w!&^%.-]{0,40})[\"'`]"
 )
-"""A host, a user, and what can only be a password."""
+_SEED: Final = Linear(
+    r"(?m)(?:^|[\"'`:=>])[ \t]{0,8}((?:[a-z]{3,8} ){11,24}[a-z]{3,8})[ \t\r]{0,2}(?:[\"'`<;,.]|$)"
+)
 
 _INSERT: Final = Linear(
     r"(?i)\b(?:insert|replace)\s+(?:ignore\s+)?into\s+[^\s(]{1,100}\s*\(([^()]{1,900})\)\s*values\s*"
@@ -319,6 +332,12 @@ _CELL: Final = Linear(
     r"(?:\s*,?\s*\()?\s*(?:[NEB]?'((?:[^'\\]|\\.|'')*)'|[^',()\s]+(?:\([^()']*\))?|)\s*(,|\))"
 )
 """One value of a row, and what ends it."""
+
+_COLUMN: Final = Linear(
+    r"(?im)(?:^|([|,;\t]))[\"` *]{0,3}[\w .-]{0,30}(?:pass\w{0,8}|pwd|pw|secret|token|key|kennwort)"
+    r"[\"` *]{0,40}(?:([|,;\t])|\r?$)"
+)
+"""The head of a column whose cells are secrets."""
 
 _HEADING: Final = Linear(r"(?i)\b(?:recovery|backup|scratch)[ _-]codes?\b[^\n]{0,200}\r?\n")
 _LINE: Final = Linear(r"([^\n]{0,200})(?:\n|\z)")
@@ -340,6 +359,7 @@ _SPACED: Final = re.compile(
 )
 """What a line has up to a name whose value follows after a space alone."""
 
+MADE_CHARS: Final = 24
 MAX_INNER: Final = 4
 """Names that are looked at inside one value."""
 
@@ -373,16 +393,15 @@ def redact(text: str, path: str = "") -> tuple[str, int]:
 
     if b"-----BEGIN" in data:
         data = _PEM.sub(counted(lambda m: m.group() if b"PUBLIC" in m[1] else _shaped("pem")(m)), data)
-    if b"PRIVATE KEY" in data and b"-----END" in data:
+    if (b"PRIVATE KEY" in data and b"-----END" in data) or b"Private-Lines" in data:
         data = _PEM_REST.sub(counted(_shaped("pem")), data)
     # Most of a text is in words too short for any key: a hundred searches cost a quarter in what is left.
     long = b" ".join([word for word in data.split() if len(word) >= SHORTEST])
-    for name, words, shape in _SHAPED if long else ():
-        if any(word in long for word in words):
+    found = {word.group() for word in _SHAPE_WORDS.finditer(long)}
+    for name, words, shape in _SHAPED:
+        if not found.isdisjoint(words) if words else shape.search(long):
             data = shape.sub(counted(_shaped(name)), data)
     lower = data.lower()
-    if b"accountkey=" in lower or b"sharedaccesskey=" in lower:
-        data = _AZURE.sub(counted(_shaped("azure")), data)
     if b"://" in data and b"@" in data:
         data = _URL.sub(counted(_address), data)
     if b"@tcp(" in data or b"@unix(" in data:
@@ -393,10 +412,8 @@ def redact(text: str, path: str = "") -> tuple[str, int]:
         data = _HEADERS.sub(counted(_header), data)
     if b"cookie" in lower:
         data = _COOKIES.sub(counted(_cookies), data)
-    if b"bearer " in lower:
-        data = _BEARER.sub(counted(_bearer), data)
     is_program = _PROGRAMS.search(path[-12:]) is not None if path else None
-    for find in (_named, _in_commands, _in_rows, _in_lists):
+    for find in (_named, _in_commands, _in_rows, _in_tables, _in_lists):
         spans = list(find(data, is_program))
         count += len(spans)
         data = _without(data, spans)
@@ -424,21 +441,25 @@ def _without(data: bytes, spans: list[Span]) -> bytes:
 
 def _shaped(name: str) -> Callable[[Match], bytes]:
     # A key over several lines leaves as many line ends behind.
-    return lambda match: f"<redacted:{name}>".encode() + b"\n" * match.group().count(b"\n")
+    def shaped(match: Match) -> bytes:
+        whole = match.group()
+        if name != "pem" and is_placeholder(_text(whole)):
+            return whole
+        return f"<redacted:{name}>".encode() + b"\n" * whole.count(b"\n")
+
+    return shaped
 
 
 def _header(match: Match) -> bytes:
     """After a scheme all is a credential; without one `request.headers.get` stands there as well."""
-    is_one = match[1].lower().rstrip().endswith(_SCHEMES) or is_random(_text(match[2]))
+    value = _text(match[2])
+    has_scheme = match[1].lower().rstrip().endswith(_SCHEMES)
+    is_one = is_random(value) or (has_scheme and not is_placeholder(value))
     return match[1] + b"<redacted:header>" if is_one else match.group()
 
 
 def _line(match: Match) -> bytes:
     return match[1] + b"<redacted:value>" if is_argument(_text(match[2])) else match.group()
-
-
-def _bearer(match: Match) -> bytes:
-    return match[1] + b"<redacted:header>" if is_random(_text(match[2])) else match.group()
 
 
 def _cookies(match: Match) -> bytes:
@@ -449,8 +470,10 @@ def _cookies(match: Match) -> bytes:
 
 
 def _address(match: Match) -> bytes:
-    group = 2 if _has(match, 2) else 3
+    group = next(n for n in (2, 3, 4) if _has(match, n))
     value = match[group]
+    if group == 4 and not is_random(_text(value)):
+        return match.group()
     if value.lower() in _URL_PLACE or (group == 3 and _PORT.match(value)):
         return match.group()
     start, end = (at - match.start() for at in match.span(group))
@@ -471,9 +494,9 @@ def _named(data: bytes, is_program: IsProgram) -> Iterator[Span]:
             if inner > MAX_INNER:
                 continue
         name = _text(found.group())
-        if name.lower().endswith("identified by"):
+        if name.lower().endswith("identified by") or not name.isascii():
             name = "password"
-        if kind_of(name) is None:
+        if kind_of(name) is None or data[start - 2 : start] == b"</":
             continue
         if data[start - 1 : start] == b":" and b"arn:" in data[max(0, start - 120) : start].split()[-1]:
             continue
@@ -491,8 +514,9 @@ def _value(data: bytes, at: Span, name: str, is_program: IsProgram) -> tuple[lis
     limit, seen = min(len(data), end + MAX_VALUE), [(end, end)]
     if _NOTHING.match(data, end, limit):
         return seen, False
-    word = _WORD.match(data, end, limit)
-    for is_quoted, judge, follows in _FOLLOWS if word is None or word[1].lower() in _LEADING else ():
+    word = None if data[start - 1 : start] == b"<" else _WORD.match(data, end, limit)
+    can_follow = (word is None or word[1].lower() in _LEADING) and _ANY_FOLLOWS.match(data, end, limit)
+    for is_quoted, judge, follows in _FOLLOWS if can_follow else ():
         match = follows.match(data, end, limit)
         if match is None:
             continue
@@ -500,20 +524,46 @@ def _value(data: bytes, at: Span, name: str, is_program: IsProgram) -> tuple[lis
         seen = [match.span(group)]
         while is_quoted and (more := _MORE.match(data, seen[-1][1], limit)):
             seen.append(more.span(1 if _has(more, 1) else 2))
-        is_one = judge(name, "".join(_text(data[slice(*span)]) for span in seen))
+        is_one = judge(name, "".join(_text(data[slice(*span)]) for span in seen).strip("\\\"'"))
         if is_quoted or is_one:
             return seen, is_one
     for number, setting in enumerate(_SET):
-        match = setting.match(data, end, limit)
+        match = setting.match(data, end, limit) if data[end : end + 1] in _BEGINS[number] else None
         if match is None or (number == 1 and not _takes_a_space(data, start, end)):
             continue
+        if b"{{" in data[max(0, start - 40) : start]:
+            break
         value = match[1] if number == 1 else match[1].rstrip(b").]}")
         seen = [(match.start(1), match.start(1) + len(value))]
         # Of a text from who knows where, `password = x` with spaces is taken for a program's.
         is_code = data[end : end + 2] == b" =" if is_program is None else is_program
-        if is_secret(name, _text(value), is_bare=is_code and not _is_inside(data, start)):
+        is_name = number == 1 and not is_passed(name, _text(value))  # `Type name`
+        if is_secret(name, _text(value), is_bare=is_code and not _is_inside(data, start)) and not is_name:
             return seen, True
-    return seen, False
+    near = _near(data, at, name, is_program)
+    return ([near], True) if near else (seen, False)
+
+
+def _near(data: bytes, at: Span, name: str, is_program: IsProgram) -> Span | None:
+    """Return where a secret is that stands in the words or quotes after its name, and looks like one."""
+    start, end = at
+    match = _NEAR.match(data, end, min(len(data), end + MAX_VALUE))
+    value = match[1].partition(b"\\")[0] if match else b""
+    if match and is_near(name, _text(value)):
+        return match.start(1), match.start(1) + len(value)
+    space = _SPACE.match(data, end)
+    if space is None or (is_program and not _is_inside(data, start)):
+        return None
+    stop = data.find(b"\n", end, end + 160)
+    is_next = True
+    for number, word in enumerate(_TOKEN.finditer(data, space.end(), stop if stop >= 0 else end + 160)):
+        value = word.group().rstrip(b".,;:!?)|")
+        if (is_announced if is_next else is_near)(name, _text(value)):
+            return word.start(), word.start() + len(value)
+        if number == MAX_WORDS or word.group()[-1:] in b";.|)":
+            break
+        is_next = word.group().lower() in _COPULAS
+    return None
 
 
 def _has(match: Match, group: int) -> bool:
@@ -536,23 +586,71 @@ def _is_inside(data: bytes, start: int) -> bool:
     return any(line.count(quote) % 2 for quote in (b'"', b"'", b"`"))
 
 
+def _line_end(data: bytes, start: int) -> int:
+    end = data.find(b"\n", start)
+    return len(data) if end < 0 else end
+
+
 def _in_commands(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
     """Yield where passwords are that commands and calls take without a name, in order."""
     spans: list[Span] = []
-    rules = (
-        *(_COMMANDS if _IS_COMMAND.search(data) else ()),
-        *((*_CALLS, _CONNECT) if _CALLED.search(data) else ()),
-    )
-    for rule in rules:
-        for match in rule.finditer(data):
-            group = next((n for n in (1, 2, 3) if _has(match, n)), 0)
-            if group and is_argument(_text(match[group]), is_sure=rule is _CONNECT):
-                spans.append(match.span(group))
+    done = 0
+    for head in _HEAD.finditer(data):
+        if head.start() >= done:
+            start = data.rfind(b"\n", 0, head.start()) + 1
+            done = _line_end(data, head.end())
+            spans += _in_command(data[start:done], start)
+    for call in _CALL.finditer(data):
+        spans += _in_call(data, call)
+    for account in _ACCOUNT.finditer(data):
+        at = account.start()
+        if is_striking(_text(account[1])) and _USER.search(data, max(0, at - 150), at):
+            spans.append(account.span(1))
+    for loose in _LOOSE.finditer(data):
+        before = data[max(0, loose.start() - 80) : loose.start()].rpartition(b"\n")[2]
+        if is_loose(_text(loose[1]), _text(before)):
+            spans.append(loose.span(1))
+    spans += [seed.span(1) for seed in _SEED.finditer(data) if is_seed(_text(seed[1]).split())]
     done = 0
     for start, end in sorted(spans):
         if start >= done:
             yield start, end
             done = end
+
+
+def _in_command(line: bytes, offset: int) -> Iterator[Span]:
+    for judge, command in _READ:
+        for match in command.finditer(line):
+            group = next((n for n in (1, 2, 3) if _has(match, n)), 0)
+            if group and judge(_text(match[group])):
+                yield match.start(group) + offset, match.end(group) + offset
+
+
+def _in_call(data: bytes, call: Match) -> list[Span]:
+    """Return where the secrets are among the literal arguments of a call: the striking ones, if any are."""
+    kind = next(n for n in (1, 2, 3, 4) if _has(call, n))
+    start, end = call.end(), min(len(data), call.end() + MAX_CALL)
+    if call.group()[-1:] in {b'"', b"'"}:  # without parentheses, as in Ruby and Basic
+        start, end = start - 1, min(end, _line_end(data, start))
+    depth, commas, has_account = 1, int(call.group()[-1:] == b","), False
+    found: list[Span] = []
+    for part in islice(_LITERAL.finditer(data, start, end), MAX_PARTS):
+        sign = part.group()
+        commas += sign == b"," and depth == 1
+        depth += (sign == b"(") - (sign == b")")
+        if not 0 < depth <= MAX_DEPTH:
+            break
+        is_passed_on = part.start() == start or _PASSED.search(data, part.start() - 20, part.start())
+        if sign in _SIGNS or not is_passed_on:
+            continue
+        value = _text(sign[1:-1]).rstrip("\\")
+        is_open = kind == 3 and not has_account
+        has_account = has_account or is_account(value)
+        is_sure = kind == 1 and commas == 2
+        is_one = kind < 4 and (commas or is_open) and is_password_of(value, is_sure=is_sure, is_open=is_open)
+        if is_one or (len(value) >= MADE_CHARS and is_token(value)):
+            found.append((part.start() + 1, part.start() + 1 + len(value)))
+    return [span for span in found if is_striking(_text(data[slice(*span)]))] or found
 
 
 def _in_rows(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
@@ -569,6 +667,31 @@ def _in_rows(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
             if kind_of(name) is not None and (is_secret(name, value) or is_word(name, value)):
                 yield cell.span(1)
             at, number = cell.end(), number + 1 if cell[2] == b"," else 0
+
+
+def _in_tables(data: bytes, is_program: IsProgram) -> Iterator[Span]:
+    """Yield the cells below a column that is named as a secret's, in Markdown and separated values."""
+    done = 0
+    for head in _COLUMN.finditer(data) if not is_program else ():
+        mark, at = head[1] or head[2], _line_end(data, head.end() - 1) + 1
+        if not mark or head.start() < done:
+            continue
+        columns = data[data.rfind(b"\n", max(0, head.start() - 2_000), head.start()) + 1 : at].split(mark)
+        # In separated values no blank follows a comma; in prose one does.
+        heads = ((n, _text(name)) for n, name in enumerate(columns) if mark == b"|" or name[:1] != b" ")
+        names = {n: name for n, name in heads if kind_of(name) and len(name.split()) <= 3}
+        done = at
+        while names and sum(map(bool, map(bytes.strip, columns))) > 1 and at < len(data):
+            line, start = data[at : _line_end(data, at) + 1], at
+            cells = line.split(mark)
+            if len(cells) != len(columns):
+                break
+            for n, cell in enumerate(cells):
+                value = cell.strip(b" \r\n\"'`*")
+                if n in names and is_secret(names[n], _text(value)):
+                    yield start + cell.find(value), start + cell.find(value) + len(value)
+                start += len(cell) + 1
+            at = done = at + len(line)
 
 
 def _in_lists(data: bytes, _is_program: IsProgram) -> Iterator[Span]:

@@ -43,20 +43,13 @@ from fanout_mcp.types import Json
 @dataclass(slots=True, eq=False)
 class Worker:
     process: subprocess.Popen[bytes]
+    input: int
+    output: int
+    """Descriptors of its pipes."""
     pending: deque[int] = field(default_factory=deque)
     buffer: bytes = b""
     outgoing: bytes = b""
     last_answer: float = 0.0
-
-    @property
-    def output(self) -> int:
-        assert self.process.stdout is not None  # noqa: S101 - opened with a pipe; tells mypy so
-        return self.process.stdout.fileno()
-
-    @property
-    def input(self) -> int:
-        assert self.process.stdin is not None  # noqa: S101 - as above
-        return self.process.stdin.fileno()
 
     def write_some(self) -> None:
         """Write what the pipe takes; a worker that is gone is noticed at its output."""
@@ -94,10 +87,11 @@ def start() -> Worker:
         cwd="/",
         bufsize=0,
     )
-    worker = Worker(process)
+    assert process.stdin is not None  # noqa: S101 - opened with pipes; tells mypy so
+    assert process.stdout is not None  # noqa: S101 - as above
     # Both pipes may be full at once when items and results are large: neither side may block on the other.
-    os.set_blocking(worker.input, False)
-    return worker
+    os.set_blocking(process.stdin.fileno(), False)
+    return Worker(process, process.stdin.fileno(), process.stdout.fileno())
 
 
 def ending(code: int) -> str:
@@ -131,11 +125,6 @@ class Failure:
     reason: str
 
 
-def default_size() -> int:
-    """A core each: they give way to the hooks and the loop (`nice`). Three workers are about 120 MB."""
-    return min(3, os.cpu_count() or 1)
-
-
 T = TypeVar("T")
 
 
@@ -158,7 +147,8 @@ class Workers:
     """The pool of a server process or shell command; empty until it is first used."""
 
     def __init__(self, size: int | None = None) -> None:
-        self._size = size or default_size()
+        # A core each: they give way to the hooks and the loop (`nice`). Three workers are about 120 MB.
+        self._size = size or min(3, os.cpu_count() or 1)
         self._idle: list[Worker] = []
         self._out = 0
         self._queue: deque[object] = deque()
@@ -189,7 +179,7 @@ class Workers:
     ) -> list[tuple[Json, Json | Failure]]:
         """The same for a thread that may wait; `stop` ends it early, with Failures for the rest."""
         stop = stop or threading.Event()
-        return _Call(self, function, items, timeout_s=timeout_s, on_done=on_done, stop=stop).run()
+        return _Call(self, function, items, timeout_s, on_done, stop).run()
 
     def lease(self, held: int, stop: threading.Event) -> Worker | None:
         """Hand out a worker; None when there is none for this call now. A call without any waits its turn."""
@@ -235,11 +225,6 @@ class Workers:
         """Some call has no worker at all."""
         return bool(self._queue)
 
-    @property
-    def is_leased(self) -> bool:
-        """Some call has a worker."""
-        return self._out > 0
-
     def close(self) -> None:
         """End idle workers now and busy ones when their call comes back; safe to call twice."""
         with self._free:
@@ -258,35 +243,27 @@ class Workers:
         self.close()
 
 
+@dataclass(slots=True, eq=False)
 class _Call:
     """One map: its queue, its workers, its results."""
 
-    def __init__(
-        self,
-        pool: Workers,
-        function: str,
-        items: Sequence[Json],
-        *,
-        timeout_s: float,
-        on_done: OnDone | None,
-        stop: threading.Event,
-    ) -> None:
-        self.pool = pool
-        self.function = function
-        self.items = items
-        self.timeout_s = timeout_s
-        self.on_done = on_done
-        self.stop = stop
-        self.results: dict[int, Json | Failure] = {}
-        self.queue: deque[int] = deque(range(len(items)))
-        self.alone: deque[int] = deque()
-        self.tried: set[int] = set()
-        self.workers: list[Worker] = []
-        self.since = 0.0
-        """When this call got the worker that it has had longest."""
-        self.selector = selectors.DefaultSelector()
+    pool: Workers
+    function: str
+    items: Sequence[Json]
+    timeout_s: float
+    on_done: OnDone | None
+    stop: threading.Event
+    results: dict[int, Json | Failure] = field(default_factory=dict)
+    queue: deque[int] = field(default_factory=deque)
+    alone: deque[int] = field(default_factory=deque)
+    tried: set[int] = field(default_factory=set)
+    workers: list[Worker] = field(default_factory=list)
+    since: float = 0.0
+    """When this call got the worker that it has had longest."""
+    selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
 
     def run(self) -> list[tuple[Json, Json | Failure]]:
+        self.queue.extend(range(len(self.items)))
         try:
             while len(self.results) < len(self.items) and not self.stop.is_set():
                 self._staff()
@@ -311,14 +288,14 @@ class _Call:
             else:
                 self._feed(worker)
         while self.queue or self.alone:
-            worker_or_none = self.pool.lease(len(self.workers), self.stop)
-            if worker_or_none is None:
+            leased = self.pool.lease(len(self.workers), self.stop)
+            if leased is None:
                 return
             if not self.workers:
                 self.since = time.monotonic()
-            self.workers.append(worker_or_none)
-            self.selector.register(worker_or_none.output, selectors.EVENT_READ, worker_or_none)
-            self._feed(worker_or_none)
+            self.workers.append(leased)
+            self.selector.register(leased.output, selectors.EVENT_READ, leased)
+            self._feed(leased)
 
     def _feed(self, worker: Worker) -> None:
         numbers = self._next()
@@ -347,19 +324,15 @@ class _Call:
         return [self.alone.popleft()] if self.alone else []
 
     def _question(self, number: int) -> bytes:
-        question = {
-            "n": number,
-            "call": self.function,
-            "item": self.items[number],
-            "timeout_s": self.timeout_s,
-        }
+        item, timeout_s = self.items[number], self.timeout_s
+        question = {"n": number, "call": self.function, "item": item, "timeout_s": timeout_s}
         return json.dumps(question, separators=(",", ":")).encode("ascii") + b"\n"
 
     def _listen(self) -> None:
         for key, events in self.selector.select(timeout=0.1):
             worker: Worker = key.data
             if worker not in self.workers:
-                continue  # buried a moment ago
+                continue  # reaped a moment ago
             if events & selectors.EVENT_WRITE:
                 self._write(worker)
                 continue
@@ -407,8 +380,6 @@ class _Call:
             if descriptor in self.selector.get_map():
                 self.selector.unregister(descriptor)
         self.workers.remove(worker)
-        ended = 0
-        if not keep:
-            ended = worker.end()
+        ended = 0 if keep else worker.end()
         self.pool.give_back(worker if keep else None)
         return ended

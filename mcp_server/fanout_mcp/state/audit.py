@@ -35,7 +35,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
-from fanout_hooks.portable import fcntl
+import anyio
+
+from fanout_hooks.client.files import fcntl
 from fanout_mcp.errors import BackendError, NotAllowed, OverBudget, Rejected, SettingsError, why
 from fanout_mcp.state import policy
 from fanout_mcp.state.folder import APPENDED
@@ -71,7 +73,7 @@ who: ContextVar[str] = ContextVar("who", default="")
 class Spent(Protocol):
     """Sums of dollars that several machines count together."""
 
-    def take(self, caps: Mapping[str, float], usd: float) -> tuple[str, float] | None:
+    async def take(self, caps: Mapping[str, float], usd: float) -> tuple[str, float] | None:
         """Set dollars aside under each name; where that would pass a cap, return its name and its sum."""
 
     def add(self, names: Iterable[str], usd: float) -> None:
@@ -106,6 +108,8 @@ class Call:
     """Spent for it by workers, whose own lines have it."""
     verdict: str = ""
     is_begun: bool = False
+    beginning: anyio.Lock = field(default_factory=lambda: anyio.Lock(fast_acquire=True))
+    """Its first questions leave at once, and one of them sets the dollars aside."""
     max_usd_per_day: float | None = None
     """Of its user, by the service. Where there is one, what a model costs must be known."""
     origin: Origin | None = None
@@ -166,7 +170,7 @@ def charge(usage: Usage) -> None:
         now.elsewhere += usage
 
 
-def hand_over(jobs: Iterable[Job]) -> Origin:
+async def hand_over(jobs: Iterable[Job]) -> Origin:
     """Let questions leave for workers, if the policy does; return what those count by.
 
     Raises Rejected: nothing may leave before the call has its line, and its dollars are set aside.
@@ -178,7 +182,7 @@ def hand_over(jobs: Iterable[Job]) -> Origin:
             now.files.update(dict.fromkeys(job.prompt.sources))
     if now is None:
         return Origin(secrets.token_hex(16))
-    _begin(found, now)
+    await _begin(found, now)
     return Origin(now.trace, now.max_usd_per_day)
 
 
@@ -209,7 +213,7 @@ async def asking(
         raise OverBudget(
             f"not asked: the ${found.max_usd_per_call:g} that the policy allows a call are spent"
         )
-    _begin(found, now)
+    await _begin(found, now)
     now.files.update(dict.fromkeys(job.prompt.sources))
     now.models[f"{provider}:{job.model or 'default'}"] += 1
     most = price.of(job.prompt.tokens, job.max_tokens) if price else 0.0
@@ -242,16 +246,17 @@ def _check_sources(found: Policy, job: Job) -> None:
         raise Rejected(f"Not asked: the policy {policy.PLACE} lets no sources leave; {policy.ASK}.")
 
 
-def _begin(found: Policy, now: Call) -> None:
+async def _begin(found: Policy, now: Call) -> None:
     """Set a call's dollars aside and write its first line, once. Raises Rejected."""
-    if now.is_begun:
-        return
-    try:
-        _set_aside(found, now)
-        _write(found, now, "asking")
-    except SettingsError as error:
-        raise Rejected(str(error)) from None
-    now.is_begun = True
+    async with now.beginning:
+        if now.is_begun:
+            return
+        try:
+            await _set_aside(found, now)
+            _write(found, now, "asking")
+        except SettingsError as error:
+            raise Rejected(str(error)) from None
+        now.is_begun = True
 
 
 # --- writing -----------------------------------------------------------------------------------------------
@@ -374,7 +379,6 @@ def newest(tail: bytes) -> _Last:
 
 
 def _rotated(path: Path) -> list[Path]:
-    """Return the parts that a log was rotated to, oldest first."""
     return sorted(one for one in path.parent.glob(f"{path.stem}.*.jsonl") if _number_of(one).isdecimal())
 
 
@@ -504,7 +508,7 @@ def _used_up(cap: float, span: str, spent: float, wanted: float) -> SettingsErro
     )
 
 
-def _set_aside(found: Policy, now: Call) -> None:
+async def _set_aside(found: Policy, now: Call) -> None:
     """Set a call's dollars aside on all machines at once. Raises SettingsError where they are used up."""
     if now.spent is None or (now.aside and now.origin is None):
         return
@@ -514,7 +518,7 @@ def _set_aside(found: Policy, now: Call) -> None:
     if now.origin is not None:
         limits["user"] = now.max_usd_per_day
     caps = {before + sum_of(span): cap for span, cap in limits.items() if cap is not None}
-    if caps and (over := now.spent.take(caps, now.most_usd)):
+    if caps and (over := await now.spent.take(caps, now.most_usd)):
         span = over[0].removeprefix(SETTLED).partition(":")[0]
         if span == "user":
             raise SettingsError(
@@ -530,10 +534,7 @@ _NOTE: Final = re.compile(r"(?:^|\s)(\d+) (\d+) ([0-9a-f]{64})\s*$")
 
 
 def verify(folder: Path, second: Iterable[str] | None) -> tuple[list[str], list[str]]:
-    """Check every chain in a folder; return what is wrong, and what could not be judged.
-
-    `second`: the lines of the second place, None where there is none.
-    """
+    """Check every chain, and the lines of a `second` place; return what is wrong, and what is unknown."""
     wrong: list[str] = []
     chains = {path.name.partition(".")[0] for path in folder.glob("*.jsonl")}
     seen: dict[str, dict[int, str]] = {name: {} for name in chains}

@@ -83,10 +83,7 @@ class Form(NamedTuple):
 
 
 def opened(path: Path, form: Form, wait_s: float) -> sqlite3.Connection:
-    """Open a file, made when it is not there. Raises OSError and sqlite3.Error.
-
-    `wait_s`: how long another process may hold the file.
-    """
+    """Open or make a file that others may hold for `wait_s` at most. Raises OSError and sqlite3.Error."""
     own_folder(path.parent)
     until = time.monotonic() + wait_s
     while True:
@@ -132,7 +129,6 @@ def own_folder(folder: Path) -> Path:
 
 
 def set_aside(path: Path) -> None:
-    """Rename a file that can't be used, and remove what belongs to it. Raises OSError."""
     path.replace(path.with_suffix(".broken"))
     for end in BESIDE:
         with suppress(FileNotFoundError):
@@ -196,6 +192,8 @@ def _prepare(connection: sqlite3.Connection, path: Path, form: Form) -> None:
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
     connection.execute("PRAGMA mmap_size = 0")
+    # Survives a killed process; a power cut may lose the last rows, never the file.
+    connection.execute(f"PRAGMA synchronous = {form.synchronous}")
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE)
     connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
     if path.stat().st_size > SLACK * form.max_bytes + (1 << 20):
@@ -223,8 +221,6 @@ def _prepare(connection: sqlite3.Connection, path: Path, form: Form) -> None:
             raise NotOurs(f"{path.name} is damaged")
         _checked_file.add(seen)
     connection.execute("PRAGMA journal_mode = WAL")
-    # Survives a killed process; a power cut may lose the last rows, never the file.
-    connection.execute(f"PRAGMA synchronous = {form.synchronous}")
     connection.execute("PRAGMA journal_size_limit = 16777216")
     [(size,)] = connection.execute("PRAGMA page_size")
     connection.execute(f"PRAGMA max_page_count = {SLACK * form.max_bytes // size}")
@@ -274,9 +270,7 @@ ON CONFLICT (key) DO UPDATE SET owner = excluded.owner, until = excluded.until
 WHERE lease.until < :now OR lease.until > :now + 2 * :length
 """
 
-
 _TAKEN: Final = "SELECT 1 FROM lease WHERE key = :key AND until BETWEEN :now AND :now + 2 * :length"
-
 
 Claimed = Answer | Literal["mine", "theirs"]
 """The answer, or who is to ask."""
@@ -312,8 +306,6 @@ class Cache:
         return hmac.new(self._secret, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
     def known(self, keys: Sequence[str]) -> dict[str, Answer]:
-        """Return the answers that are there."""
-
         def look(connection: sqlite3.Connection) -> dict[str, Answer]:
             found: dict[str, Answer] = {}
             for start in range(0, len(keys), 500):
@@ -350,10 +342,7 @@ class Cache:
         return result
 
     def keep(self, key: str, answer: Answer) -> bool:
-        """Store the answer and end the lease: when this returns, a kill no longer loses it.
-
-        Return whether it is where other processes look for it.
-        """
+        """Store the answer, safe from a kill, and end the lease; return whether other processes find it."""
         value = self._sealed(key, answer)
 
         def put(connection: sqlite3.Connection) -> bool:
@@ -453,10 +442,7 @@ OpenCache = Callable[[Path, Path], Cache]
 
 
 def open_cache(folder: Path, config_folder: Path, kind: Callable[..., Cache] = Cache) -> Cache:
-    """Open the cache in the user's folder for a project; one that is off and says why when it can't be had.
-
-    Never raises.
-    """
+    """Open the cache in the user's folder for a project; one that is off and says why if it can't be had."""
     secret = b""
     try:
         secret = own_secret(config_folder)

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from fanout_hooks.portable import flags
+from fanout_hooks.client.files import flags
 
 IGNORED = "reports/\nstate/\ncache/\n.gitignore\n"
 """Itself too, but not the whole folder: an adopted hooks.json beside them is committed."""

@@ -122,7 +122,6 @@ class Policy:
         return f"the policy {PLACE} {only}; {ASK}"
 
     def forbids(self) -> Iterator[str]:
-        """Yield a line for each thing that is limited."""
         kinds: tuple[Kind, ...] = ("providers", "hosts", "models", "command-line clients")
         for kind in kinds:
             if (allowed := self.allowed(kind)) is not None:
@@ -266,10 +265,7 @@ def dollars_of(asked: float, *, is_default: bool) -> float:
 
 
 def kept_in(path: str, links: int = 1) -> str:
-    """Return why a file at an absolute path (without links) must not be read, "" where it may.
-
-    `links`: how many names it has; one of the others may be kept in.
-    """
+    """Return why a file at an absolute path, one of so many `links`, must not be read, "" where it may."""
     patterns = current().never_leave
     if not patterns:
         return ""
@@ -307,6 +303,5 @@ class _Spec(Protocol):
 
 
 def copy_of(policy: Policy, digest: str) -> bytes:
-    """Return the part that hooks read, as JSON."""
     data = {"gate": policy.gate, "governor": dict(policy.governor), "policy": digest}
     return (json.dumps(data, indent=1) + "\n").encode()

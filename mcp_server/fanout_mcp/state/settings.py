@@ -106,7 +106,6 @@ class Settings:
 
     @property
     def state(self) -> Path:
-        """Where this project's reports are."""
         return self.state_dir or self.project / ".claude" / "fanout"
 
     @property

@@ -5,7 +5,7 @@ Rules:
    own name are passed over, and the first paragraph of prose counts.
 2. A comment that touches code belongs to that code, unless the code is what every file begins with (its
    package, imports, shell options): then it is the file's.
-3. Tags (`@param`, `:param`) end the prose; `@notice`, `@dev` and doxygen's `brief` begin it.
+3. Tags (`@param`, `:param`) end the prose; `@notice`, `@dev`, `.SYNOPSIS` and doxygen's `brief` begin it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from itertools import takewhile
 from string import whitespace
 from typing import TYPE_CHECKING, Final
 
-from fanout_mcp.structure.languages import Language, text_of
+from fanout_mcp.structure.languages import Commented, Language, text_of
+from fanout_mcp.text import clip
 
 if TYPE_CHECKING:
     from tree_sitter import Node
+
 
 MAX_LENGTH: Final = 160
 HEAD_LINES: Final = 150
@@ -71,17 +73,19 @@ _MARK: Final = re.compile(r"\s*@\w")
 
 _BRIEF: Final = re.compile(
     r"^\s*[@\\](?:notice|dev|brief|summary|file(?:overview)?|overview|description|desc|title)\b:?\s*|^[|^]\s+|^Description\s*:\s*"
+    r"|^\s*\.(?i:synopsis|description)\b\s*"
 )
 _XML_NAME: Final = re.compile(r"<\w+ \w+=\"(?:\w:)?([^\"]*)\"\s*/>")
 _XML_MARK: Final = re.compile(r"</?(?:summary|para|c|code|b|i|see|seealso|description)\b[^<>]*>")
 """Of .NET's documents: a reference stands for its name, other marks for nothing."""
 
-_ATTRIBUTE: Final = re.compile(rb"^\s*(?:#!?\[|@|export\s*$|template\s*<|\[)")
+_ATTRIBUTE: Final = re.compile(r"\s*(?:#!?\[|@|export\s*$|template\s*<|\[)")
 _FIRST_CODE: Final = re.compile(
     r"\s*(?:package\b|import\b|from\b|use\b|using\b|include\b|module\b|namespace\b|library\b|pragma\b|require|#include|#pragma"
     r"|#ifndef|#define|#if|set\s+-|local\s+\w+\s*=\s*(?:require|\{)|const\s++.*require\("
     r"|['\"]use strict|@file:|@testable|declare\("
-    r"|defmodule\b|exports?\b\s*[{*]|export\s+\*|extern crate|mod\s|pub mod\s|terraform\b|part of\b)"
+    r"|defmodule\b|exports?\b\s*[{*]|export\s+\*|extern crate|mod\s|pub mod\s|terraform\b|part of\b"
+    r"|(?i:syntax|use|set|begin|create\s+extension)\b)"
 )
 _ABBREVIATED: Final = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|vs|cf|resp|approx|a\.k\.a|incl|Dr|Mr|St|No)|\b[A-Z])\.$"
@@ -102,7 +106,7 @@ def first_sentence(text: str) -> str:
         if not _ABBREVIATED.search(words[: end.end()]):
             sentence = words[: end.end()]
             break
-    return sentence if len(sentence) <= MAX_LENGTH else sentence[: MAX_LENGTH - 1] + "…"
+    return clip(sentence, MAX_LENGTH)
 
 
 def plain_text(text: str) -> str:
@@ -167,35 +171,40 @@ def _paragraph(lines: Sequence[str], name: str) -> tuple[str, bool]:
     return sentence, is_title
 
 
-def doc_above(source: list[bytes], row: int, language: Language) -> str:
+def doc_above(lines: Sequence[str], row: int, form: Commented) -> str:
     """Return the first sentence of the comment that ends right above `row` (from 0)."""
-    marks = _marks(language)
-    opens, closes = (mark.encode() for mark in language.block or ("\0", "\0"))
     row -= 1
-    while row >= 0 and _ATTRIBUTE.match(source[row]):
+    while row >= 0 and _ATTRIBUTE.match(lines[row]) and not lines[row].rstrip().endswith(";"):
         row -= 1
-    found: list[bytes] = []
-    in_block = language.block is not None and row >= 0 and source[row].rstrip().endswith(closes)
-    while row >= 0 and len(found) < 300:
-        line = source[row].strip()
-        if not (in_block or line.startswith(marks)):
+    last = lines[row].strip() if row >= 0 else ""
+    block = next((block for block in form.blocks if last.endswith(block[1])), None)
+    found: list[str] = []
+    while row >= 0 and len(found) < MAX_ABOVE:
+        line = lines[row].strip()
+        if block is None and not line.startswith(form.comments):
             break
         found.append(line)
-        if in_block and line.startswith(opens):
-            break
+        # The mark that ends a block may be the one that begins it.
+        if block and line.startswith(block[0]) and (len(found) > 1 or line != block[1]):
+            return spoken(map(unmarked, reversed(found)))
         row -= 1
-    return spoken(_unmarked(line.decode("utf-8", "replace")) for line in reversed(found)) if found else ""
+    return spoken(map(unmarked, reversed(found))) if block is None else ""
 
 
-def _marks(language: Language) -> tuple[bytes, ...]:
-    return (language.comment.encode(), b"//") if language.name == "HCL" else (language.comment.encode(),)
+MAX_ABOVE: Final = 300
+_MARKS_BEFORE: Final = re.compile(
+    r"(?:/\*+!?|\*+/|\*\)|\*|//+!?/?|#+[!=]?|=#|<#|#>|--\[\[|\]\]|-->|--+\|?|<!--|\{-\|?|-\}|\(\*+|'{3}|\"{3}|;+|%+|!+)\s?"
+)
+_MARKS_BEHIND: Final = ("*/", "-}", "]]", "*)", "#>", "=#", "-->", '"""')
 
 
-def _unmarked(line: str) -> str:
-    line = re.sub(r"^(?:/\*+!?|\*+/|\*|///?!?/?|//!|#+!?|--\[\[|\]\]|---?\|?|\{-\|?|-\}|'''|;+)\s?", "", line)
-    if line.endswith(("*/", "-}", "]]")):
-        return line[:-2].rstrip("*" if line.endswith("*/") else "").rstrip()
-    return line
+def unmarked(line: str) -> str:
+    """Return a comment's line without the marks of any language."""
+    line = line.strip()
+    begun = _MARKS_BEFORE.match(line)
+    line = line[begun.end() :] if begun else line
+    end = next((mark for mark in _MARKS_BEHIND if line.endswith(mark)), "")
+    return line.removesuffix(end).rstrip("*").rstrip() if end else line
 
 
 def opening(text: str, root: Node, language: Language, name: str = "") -> str:
@@ -204,53 +213,51 @@ def opening(text: str, root: Node, language: Language, name: str = "") -> str:
         for node in root.named_children[:4]:
             child = first_child(node) if node.type == "expression_statement" else node
             if child is not None and child.type == "string":
-                return _docstring(text_of(child))
+                sentence = first_sentence(text_of(child))
+                return "" if _LEGAL.search(sentence) else sentence
             if node.type != "comment":
                 break
-    for number, (group, code) in enumerate(_groups(text, language)):
-        if language.name == "Python" and code and number:
+    return first_comment(text, language, name)
+
+
+def first_comment(text: str, form: Commented, name: str = "") -> str:
+    """Return what the comments above a file's code say of the file; `name`: its own."""
+    for number, (group, code) in enumerate(groups(text, form)):
+        if form.name == "Python" and code and number:
             break  # from the second on a comment above an import is about that import
-        lines = [_unmarked(line.strip()) for line in group]
         is_own = (
             not code
             or group[0].lstrip().startswith(("//!", "/*!"))
-            or _is_first(code, language)
-            or any(map(_OWN_TAG.match, lines))
+            or _is_first(code, form)
+            or any(_OWN_TAG.match(unmarked(line)) for line in group)
         )
-        sentence = spoken(lines, name) if is_own else ""
+        sentence = spoken(map(unmarked, group), name) if is_own else ""
         if sentence:
             return sentence
     return ""
 
 
-def _docstring(text: str) -> str:
-    sentence = first_sentence(text)
-    return "" if _LEGAL.search(sentence) else sentence
-
-
-def _is_first(code: str, language: Language) -> bool:
-    if language.name == "Bash":
+def _is_first(code: str, form: Commented) -> bool:
+    if form.name == "Bash":
         return not re.match(r"\s*(?:function\s|[\w-]+\s*\(\))", code)
     return _FIRST_CODE.match(code) is not None
 
 
-def _groups(text: str, language: Language) -> Iterator[tuple[list[str], str]]:
+def groups(text: str, form: Commented) -> Iterator[tuple[list[str], str]]:
     """Yield the comments above the first line of code, each with the line of code that it touches, or ""."""
     group: list[str] = []
-    in_block = False
-    opens, closes = language.block or ("\0", "\0")
-    marks = tuple(mark.decode() for mark in _marks(language))
+    closes = ""
     for number, line in enumerate(text[:12_000].split("\n")[:HEAD_LINES]):
         stripped = line.strip()
-        if in_block:
+        block = next((block for block in form.blocks if stripped.startswith(block[0])), None)
+        if block and not closes:
+            closes, stripped = block[1], stripped[len(block[0]) :]
+        if closes:
             group.append(line)
-            in_block = closes not in stripped
-        elif stripped.startswith(opens):
-            group.append(line)
-            in_block = closes not in stripped[len(opens) :]
+            closes = "" if closes in stripped else closes
         elif number == 0 and stripped.startswith("#!"):
             continue
-        elif stripped.startswith(marks):
+        elif stripped.startswith(form.comments):
             group.append(line)
         elif not stripped or stripped.startswith("<?php"):
             if group:
@@ -259,7 +266,9 @@ def _groups(text: str, language: Language) -> Iterator[tuple[list[str], str]]:
         else:
             if group:
                 yield group, line
-            if not _is_first(line, language) or language.name == "Bash" or _BODY.match(line):
+            # Without a grammar what comes after the first code may be anything.
+            is_known = isinstance(form, Language) and form.name != "Bash"
+            if not is_known or not _is_first(line, form) or _BODY.match(line):
                 return
             group = []
     if group:
@@ -273,7 +282,7 @@ _OWN_TAG: Final = re.compile(r"\s*@(?:module|classmod|script|file|fileoverview|p
 """A tag that makes a comment its file's, whatever it touches."""
 
 
-def elixir_doc(node: Node, source: list[bytes], language: Language) -> str:
+def elixir_doc(node: Node, lines: Sequence[str], language: Language) -> str:
     """Return what `@doc` says above a definition, or `@moduledoc` inside a module."""
     body = next((child for child in node.named_children if child.type == "do_block"), None)
     inside = _attribute(body.named_children[:6], "moduledoc") if body is not None else ""
@@ -287,7 +296,7 @@ def elixir_doc(node: Node, source: list[bytes], language: Language) -> str:
     return (
         _attribute(before, "doc")
         or _attribute(before, "typedoc")
-        or doc_above(source, node.start_point[0], language)
+        or doc_above(lines, node.start_point[0], language)
     )
 
 
@@ -307,14 +316,14 @@ def _attribute(nodes: Sequence[Node], name: str) -> str:
     return ""
 
 
-def block_doc(node: Node, source: list[bytes], language: Language) -> str:
+def block_doc(node: Node, lines: Sequence[str], language: Language) -> str:
     """Return the description of a Terraform block, else the comment above it."""
     body = next((child for child in node.named_children if child.type == "body"), None)
     for attribute in body.named_children if body is not None else ():
         match = re.match(r'description\s*=\s*"((?:[^"\\]|\\.)*)"', text_of(attribute))
         if match:
             return first_sentence(match[1])
-    return doc_above(source, node.start_point[0], language)
+    return doc_above(lines, node.start_point[0], language)
 
 
 def first_child(node: Node | None) -> Node | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from fanout_mcp.source.kinds import is_test
 from fanout_mcp.structure.comments import plain_text
 from fanout_mcp.structure.graph import Facts, Graph, Module, more, shortened
 from fanout_mcp.structure.outline import Outline, Symbol
-from fanout_mcp.text import compact, counted
+from fanout_mcp.text import by_count, clip, compact, counted
 from fanout_mcp.types import Json
 
 # --- What a file is for, in one line: its own first sentence, else derived from what it defines. ------------
@@ -42,33 +43,18 @@ _NOISE: Final = ("async def ", "def ", "function ", "func ", "fn ")
 
 def purpose(outline: Outline) -> str:
     """Return one line of at most 160 characters: what its author wrote, else what it defines, labelled."""
-    if outline.skipped:
-        return f"not read: {outline.skipped}"
-    return _line(outline, written(outline))
+    return clip(written(outline)[0] or outline.doc or derived(outline), MAX_LENGTH)
 
 
-def _line(outline: Outline, sentence: str) -> str:
-    return _cut(sentence or outline.doc or derived(outline), MAX_LENGTH)
-
-
-def written(outline: Outline) -> str:
-    """Return the first sentence that a human wrote: of the file, else of its main public definition."""
-    return _written(outline)[0]
-
-
-def _written(outline: Outline) -> tuple[str, int]:
-    """Return the sentence and its line; that of a definition is its definition's."""
+def written(outline: Outline) -> tuple[str, int]:
+    """Return the first sentence that a human wrote, and its line: of the file, else of what it is about."""
     if outline.doc and not outline.doc.startswith("begins: "):  # a text's first words are no description
         return outline.doc, outline.doc_line
     return _main_doc(outline)
 
 
-def main_symbol(outline: Outline) -> Symbol | None:
+def _main_symbol(top: Sequence[Symbol], outline: Outline) -> Symbol | None:
     """Return the public definition that a file is about: the one it is named after, else the longest."""
-    return _main_of(_top(outline), outline)
-
-
-def _main_of(top: Sequence[Symbol], outline: Outline) -> Symbol | None:
     if not top:
         return next((one for one in outline.symbols if one.public and one.kind == "module"), None)
     named = [symbol for symbol in top if _is_named(symbol, outline)]
@@ -84,7 +70,7 @@ def _main_of(top: Sequence[Symbol], outline: Outline) -> Symbol | None:
 
 def _top(outline: Outline) -> list[Symbol]:
     """Return the public definitions that no type holds; what is in a namespace alone is at the top."""
-    own = [symbol for symbol in outline.symbols if symbol.public and not symbol.in_function]
+    own = [symbol for symbol in outline.symbols if symbol.is_offered]
     holders = {symbol.name for symbol in own if symbol.kind in _HOLDERS and not symbol.parent}
     return [
         symbol
@@ -103,7 +89,7 @@ def _main_doc(outline: Outline) -> tuple[str, int]:
     """Return the doc of what a file is about: its name goes first where it alone does not say of what."""
     holder = next((one for one in outline.symbols if one.kind in _HOLDERS and one.doc and one.public), None)
     top = _top(outline)
-    main = _main_of(top, outline)
+    main = _main_symbol(top, outline)
     is_clear = False
     if holder and (main is None or not _is_named(main, outline)):
         main, is_clear = holder, len({one.name for one in outline.symbols if not one.parent}) == 1
@@ -115,8 +101,8 @@ def _main_doc(outline: Outline) -> tuple[str, int]:
         is_clear = main is not None and others <= SEVERAL and main.kind not in _FUNCTIONS | _PLAIN
     if main is None or not main.doc:
         return "", 0
-    is_clear = is_clear or _is_named(main, outline)
-    return (main.doc if is_clear else _named(main)), main.line
+    is_clear = is_clear or _is_named(main, outline) or main.name in main.doc
+    return (main.doc if is_clear else f"{main.name}: {main.doc}"), main.line
 
 
 def _own_words(outline: Outline) -> str:
@@ -125,10 +111,6 @@ def _own_words(outline: Outline) -> str:
         one.doc for one in outline.symbols if one.doc and (_is_named(one, outline) or one.kind == "module")
     )
     return outline.doc or next(own, "")
-
-
-def _named(symbol: Symbol) -> str:
-    return symbol.doc if symbol.name in symbol.doc else f"{symbol.name}: {symbol.doc}"
 
 
 @lru_cache(maxsize=1 << 12)
@@ -156,12 +138,12 @@ def derived(outline: Outline, users: Sequence[str] = ()) -> str:
 
 def _names(outline: Outline) -> list[str]:
     """Name what a file defines: types and modules, then functions; where there are none, its values."""
-    called = {_full(one) if outline.language in _MODULES else one.name: None for one in _defined(outline)}
+    called = {one.full if outline.language in _MODULES else one.name: None for one in _defined(outline)}
     return [name for name in called if name != "default"]
 
 
 def _defined(outline: Outline) -> list[Symbol]:
-    inside = [symbol for symbol in outline.symbols if symbol.public and not symbol.in_function]
+    inside = [symbol for symbol in outline.symbols if symbol.is_offered]
     top = [symbol for symbol in outline.symbols if not symbol.parent]
     shown = [symbol for symbol in top if symbol.public] or top
     shown = [symbol for symbol in shown if symbol.kind not in _HOLDERS] or inside or shown
@@ -180,7 +162,7 @@ def _holding(inside: Sequence[Symbol]) -> list[Symbol]:
     holders = [symbol for symbol in inside if symbol.kind in {"module", "class"}]
     around = {symbol.parent for symbol in holders}
     filled = {symbol.parent for symbol in inside if symbol.kind not in {"module", "class", "constant"}}
-    return [one for one in holders if _full(one) in filled or _full(one) not in around]
+    return [one for one in holders if one.full in filled or one.full not in around]
 
 
 def symbol_rows(outline: Outline, most: int = MAX_FILE_SYMBOLS) -> list[str]:
@@ -188,8 +170,8 @@ def symbol_rows(outline: Outline, most: int = MAX_FILE_SYMBOLS) -> list[str]:
 
     A file with very many gets shorter rows, so that all names still fit an answer.
     """
-    shown = _once([symbol for symbol in outline.symbols if symbol.public and not symbol.in_function])
-    holders = {_full(symbol) for symbol in shown}
+    shown = _once([symbol for symbol in outline.symbols if symbol.is_offered])
+    holders = {symbol.full for symbol in shown}
     shown = [symbol for symbol in shown if not symbol.parent or symbol.parent in holders]
     passed_on = [symbol for symbol in shown if symbol.kind == "export"]
     shown = [symbol for symbol in shown if symbol.kind != "export"]
@@ -235,7 +217,7 @@ def dependencies(outline: Outline, most: int = 20) -> list[str]:
 
 
 def _row(symbol: Symbol) -> str:
-    doc = f" - {_cut(symbol.doc, MAX_DOC)}" if symbol.doc else ""
+    doc = f" - {clip(symbol.doc, MAX_DOC)}" if symbol.doc else ""
     return _signed(symbol) + doc
 
 
@@ -245,28 +227,20 @@ def _signed(symbol: Symbol) -> str:
         text = text.removeprefix(noise)
     if symbol.name.rpartition(".")[2] not in text:
         text = symbol.name
-    return f"{_indent(symbol)}{symbol.line} {_cut(text, MAX_SIGNATURE)}"
+    return f"{_indent(symbol)}{symbol.line} {clip(text, MAX_SIGNATURE)}"
 
 
 def _bare(symbol: Symbol) -> str:
-    return f"{_indent(symbol)}{symbol.line} {_cut(symbol.name, MAX_BARE)}"
+    return f"{_indent(symbol)}{symbol.line} {clip(symbol.name, MAX_BARE)}"
 
 
 def _indent(symbol: Symbol) -> str:
     return " " * (symbol.parent.count(".") + bool(symbol.parent))
 
 
-def _full(symbol: Symbol) -> str:
-    return f"{symbol.parent}.{symbol.name}" if symbol.parent else symbol.name
-
-
 def _some(names: Sequence[str], most: int) -> str:
     rest = len(names) - most
     return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
-
-
-def _cut(text: str, longest: int) -> str:
-    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 # --- describe ------------------------------------------------------------------------------------------
@@ -371,35 +345,12 @@ def module_purpose(module: Module, known: Graph, facts: Facts) -> str:
     own = [known.outlines[path] for path in facts.central]
     if not own:
         return "holds no code"
-    product = [outline for outline in own if outline.kind == "product"] or own
     if len(own) == 1 and module.name == own[0].path:
         return purpose(own[0])
-    folder = "" if module.name == "." else f"{module.name}/"
-    for outline in _package_files(product, folder):
-        if outline.doc:
-            return outline.doc
-    ending = posixpath.splitext(own[0].path)[1]
-    heading = known.outlines.get(f"{module.name}{ending}")  # `plug.ex` beside `plug/`
-    beside = _beside(folder, known) or (_own_words(heading) if heading else "")
-    if beside:
-        return beside
-    name = module.name.rpartition("/")[2].lower()
-    stems = {name, *_ENTRIES}
-    ordered = sorted(
-        product,
-        key=lambda one: (
-            one.path.rpartition("/")[2].partition(".")[0].lower() not in stems,
-            one.path != facts.central[0],
-        ),
-    )
-    for outline in [*ordered[:1], own[0]]:
-        sentence = written(outline)
-        if sentence:
-            return sentence
-    for outline in product:
-        sentence = written(outline)
-        if sentence:
-            return f"{outline.path.rpartition('/')[2]}: {sentence}"
+    product = [outline for outline in own if outline.kind == "product"] or own
+    said = next(filter(None, _said(module, known, own, product)), "")
+    if said:
+        return said
     ends = (user.rpartition("/")[2] for user in facts.imported_by if not user.startswith("and "))
     users = list(dict.fromkeys(ends))
     if len(own) == 1:
@@ -412,18 +363,39 @@ def module_purpose(module: Module, known: Graph, facts: Facts) -> str:
     return f"no description; defines {what} in {counted(len(own), 'file')}{used} (derived)"
 
 
+def _said(module: Module, known: Graph, own: Sequence[Outline], product: Sequence[Outline]) -> Iterator[str]:
+    """Yield what is written of a module, the nearest place first; "" where nothing is."""
+    folder = "" if module.name == "." else f"{module.name}/"
+    yield from (outline.doc for outline in _package_files(product, folder))
+    yield _beside(folder, known)
+    heading = known.outlines.get(f"{module.name}{posixpath.splitext(own[0].path)[1]}")
+    yield _own_words(heading) if heading else ""  # `plug.ex` beside `plug/`
+    stems = {module.name.rpartition("/")[2].lower(), *_ENTRIES}
+    names = {one.path: one.path.rpartition("/")[2] for one in product}
+    central = min(
+        product,
+        key=lambda one: (names[one.path].partition(".")[0].lower() not in stems, one.path != own[0].path),
+    )
+    yield written(central)[0]
+    yield written(own[0])[0]
+    for outline in product:
+        sentence = written(outline)[0]
+        yield sentence and f"{names[outline.path]}: {sentence}"
+
+
 def _package_files(product: Sequence[Outline], folder: str) -> list[Outline]:
     """Return the files whose words are the package's: by their names, and for Go all of the folder."""
+    # A file of Go only by words about the package; of a package of several folders the outermost.
     found = [
-        outline
-        for outline in product
-        if outline.path.rpartition("/")[2] in _PACKAGE_DOCS or (outline.language == "Go" and outline.package)
+        one
+        for one in product
+        if (
+            one.package and one.doc.lower().startswith(("package ", "command "))
+            if one.language == "Go"
+            else one.path.rpartition("/")[2] in _PACKAGE_DOCS
+        )
     ]
-    # Of a package of several folders the outermost; a file of Go only by words about the package.
-    found = [
-        one for one in found if one.language != "Go" or one.doc.lower().startswith(("package ", "command "))
-    ]
-    return sorted(found, key=lambda one: (one.path.count("/"), one.path.startswith(folder) is False))
+    return sorted(found, key=lambda one: (one.path.count("/"), not one.path.startswith(folder)))
 
 
 def _beside(folder: str, known: Graph) -> str:
@@ -432,7 +404,7 @@ def _beside(folder: str, known: Graph) -> str:
     for outline in inside:
         for what, _, value, _ in outline.declares:
             if what == "description":
-                return plain_text(value if len(value) <= MAX_SENTENCE else value[: MAX_SENTENCE - 1] + "…")
+                return plain_text(clip(value, MAX_SENTENCE))
     for outline in inside:
         if outline.path[len(folder) :].lower().partition(".")[0] == "readme":
             title = next((plain_text(one.name.lstrip("# ")) for one in outline.symbols[:1]), "")
@@ -448,14 +420,11 @@ MAX_SENTENCE: Final = 200
 def overview(module: Module, known: Graph) -> str:
     outlines = [known.outlines[path] for path in module.paths]
     lines = sum(outline.lines for outline in outlines)
-    languages: dict[str, int] = {}
+    languages = Counter[str]()
     for outline in outlines:
-        languages[outline.language] = languages.get(outline.language, 0) + outline.lines
-    most = sorted(languages, key=lambda name: (-languages[name], name))
+        languages[outline.language] += outline.lines
     public = sum(
-        symbol.public
-        and not symbol.in_function
-        and symbol.kind not in {"key", "heading", "package", "namespace"}
+        symbol.is_offered and symbol.kind not in {"key", "heading", "package", "namespace"}
         for outline in outlines
         if outline.kind == "product"
         for symbol in outline.symbols
@@ -464,7 +433,8 @@ def overview(module: Module, known: Graph) -> str:
     beside = f", {counted(tests, 'file')} of tests among them" if 0 < tests < len(outlines) else ""
     by_name = sum(outline.how == "name" for outline in outlines)
     unread = f"; {counted(by_name, 'file')} by name only" if by_name else ""
-    size = f"{counted(len(outlines), 'file')} with {counted(lines, 'line')} ({', '.join(most[:4])})"
+    shown = ", ".join(by_count(languages)[:4])
+    size = f"{counted(len(outlines), 'file')} with {counted(lines, 'line')} ({shown})"
     return f"{module.name} has {size}{beside} and {counted(public, 'public symbol')}{unread}."
 
 
@@ -475,22 +445,14 @@ def _components(facts: Facts, known: Graph) -> list[str]:
         outline = known.outlines[path]
         if len(found) == MAX_COMPONENTS:
             break
-        if not _says(outline):
+        # Of a file known by its name alone there may be nothing to say but its length.
+        if not (written(outline)[0] if outline.how == "name" else outline.doc or outline.symbols):
             continue
-        sentence, line = _written(outline)
-        line = line or next((one.line for one in _defined(outline)), 1)
+        line = written(outline)[1] or next((one.line for one in _defined(outline)), 1)
         users = [user for user in known.imported_by.get(path, ()) if not is_test(user)]
         used = f"; used by {counted(len(users), 'file')}" if users else ""
-        text = _line(outline, sentence).rstrip(".")
-        found.append(f"{_name(path)}: {text}{used} [{path}:{line}].")
+        found.append(f"{_name(path)}: {purpose(outline).rstrip('.')}{used} [{path}:{line}].")
     return found
-
-
-def _says(outline: Outline) -> bool:
-    """Tell whether there is more to say of a file than its name and length."""
-    if outline.how == "name":
-        return bool(written(outline))
-    return bool(outline.doc or outline.symbols)
 
 
 def _interactions(module: Module, facts: Facts, known: Graph) -> list[str]:
@@ -593,7 +555,7 @@ def _use(path: str, known: Graph) -> str:
     for user in sorted(known.imported_by.get(path, ())):
         if not is_test(user) and (user, path) in known.lines:
             return f"{user}:{known.lines[user, path]}"
-    main = main_symbol(known.outlines[path])
+    main = _main_symbol(_top(known.outlines[path]), known.outlines[path])
     return f"{path}:{main.line if main else 1}"
 
 
@@ -615,7 +577,7 @@ def symbols(facts: Facts, known: Graph) -> list[str]:
         for symbol in outline.symbols:
             if symbol.parent and symbol.parent not in holders:
                 continue
-            if symbol.public and not symbol.in_function and symbol.kind not in _NO_SYMBOLS:
+            if symbol.is_offered and symbol.kind not in _NO_SYMBOLS:
                 rows.setdefault((path, symbol.name), f"{symbol.signature[:110]} ({path}:{symbol.line})")
     return list(shortened(list(rows.values()), MAX_SYMBOLS))
 

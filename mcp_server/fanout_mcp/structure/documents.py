@@ -9,13 +9,24 @@ import json
 import posixpath
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from fanout_mcp.structure.comments import RULER, first_sentence, plain_text, spoken
-from fanout_mcp.structure.languages import Language, language_of
+from fanout_mcp.structure.comments import (
+    MAX_LENGTH,
+    RULER,
+    doc_above,
+    first_comment,
+    first_sentence,
+    groups,
+    plain_text,
+    spoken,
+    unmarked,
+)
+from fanout_mcp.structure.languages import Commented, Language, frozen, language_of
+from fanout_mcp.text import clip
 
 MAX_KEYS: Final = 60
 Places = list[tuple[str, int]]
@@ -111,9 +122,11 @@ def _keys(kind: str, text: str) -> Places:
         match = _PATTERNS[kind].match(line)
         if match:
             keys.setdefault(next(group for group in match.groups() if group), number)
-    wanted = _top_level(kind, text)
-    if wanted is not None:
-        keys = {key: keys.get(key) or _line_of(key, text) for key in wanted[:MAX_KEYS]}
+    if kind == "JSON":  # it has no line that says how deep it is
+        with suppress(ValueError, RecursionError):
+            value = json.loads(text)
+            wanted = list(value)[:MAX_KEYS] if isinstance(value, dict) else []
+            keys = {key: keys.get(key) or _line_of(key, text) for key in wanted}
     return list(keys.items())[:MAX_KEYS]
 
 
@@ -121,17 +134,6 @@ def _line_of(key: str, text: str) -> int:
     """Find a JSON key that begins no line of its own: in a compact file several share one."""
     match = re.search(re.escape(json.dumps(key, ensure_ascii=False)) + r"\s*:", text)
     return text.count("\n", 0, match.start()) + 1 if match else 1
-
-
-def _top_level(kind: str, text: str) -> list[str] | None:
-    """JSON has no line that says how deep it is; None when it can't be parsed."""
-    if kind != "JSON":
-        return None
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return list(value) if isinstance(value, dict) else []
 
 
 def _described(kind: str, text: str) -> str:
@@ -149,40 +151,13 @@ def _described(kind: str, text: str) -> str:
 
 def _head(text: str) -> str:
     """Return a text's own words: of code in an unknown language its first comment, never a licence."""
-    lines = text[:6000].split("\n")
-    if _COMMENT.match(text):
-        sentence = spoken(
-            re.sub(
-                r"^\s*(?:/\*+|\*+/|\*|//+[!/]?|#+!?|--+\|?|;+|%+|\(\*|\*\)|<!--|-->|\{-|-\}|!+)\s?", "", line
-            ).rstrip("*/-> ")
-            for line in _commented(lines)
-        )
-        if sentence:
-            return sentence
-    words = " ".join(" ".join(line for line in lines[:40] if not RULER.match(line)).split())
-    return "begins: " + (words if len(words) <= 160 else words[:159] + "…") if words else "empty"
-
-
-_COMMENT: Final = re.compile(r"\s*(?:/\*|//|#|--|;|%|\(\*|<!--|\{-|!)")
-
-
-def _commented(lines: list[str]) -> list[str]:
-    """Return the lines of the comments at the top, a blank line where there is none."""
-    found: list[str] = []
-    closing = ""
-    for line in lines:
-        text = line.strip()
-        if closing:
-            closing = "" if closing in text else closing
-        elif text.startswith(("/*", "(*", "<!--", "{-")):
-            closing = {"/*": "*/", "(*": "*)", "<!--": "-->", "{-": "-}"}[
-                text[:4] if text.startswith("<!--") else text[:2]
-            ]
-            closing = "" if closing in text[2:] else closing
-        elif text and not _COMMENT.match(line):
-            break
-        found.append("" if text.startswith("#!") else line)
-    return found
+    comments = ((*group, "") for group, _ in groups(text, _UNKNOWN))
+    sentence = spoken(unmarked(line).rstrip("*- ") for group in comments for line in group)
+    if sentence:
+        return sentence
+    words = " ".join(line for line in text[:6000].split("\n")[:40] if not RULER.match(line))
+    words = " ".join(words.split())
+    return f"begins: {clip(words, MAX_LENGTH)}" if words else "empty"
 
 
 # --- code inside other files: a component's script, a notebook's code, each at its own lines ----------------
@@ -210,7 +185,8 @@ def script_of(path: str, text: str) -> Script | None:
     stem, ending = posixpath.splitext(posixpath.basename(path))
     if ending == ".ipynb":
         language = language_of("cells.py")
-        return Script("Notebook", "", _cell_code(text), language, _first_words(text)) if language else None
+        code = "\n".join("" if line.startswith("#| ") else line for line in text.split("\n"))
+        return Script("Notebook", "", code, language, _first_words(text)) if language else None
     kind = _COMPONENTS.get(ending.lower())
     if kind is None:
         return None
@@ -235,10 +211,6 @@ def _blanked(text: str, places: list[tuple[int, int]]) -> str:
     return "".join([*kept, re.sub(r"[^\n]", "", text[at:])])
 
 
-def _cell_code(text: str) -> str:
-    return "\n".join("" if line.startswith("#| ") else line for line in text.split("\n"))
-
-
 def _first_words(text: str) -> str:
     prose = [line[3:].strip() for line in text.split("\n") if line.startswith("#| ")]
     words = [line.lstrip("# ") for line in prose if re.search(r"[A-Za-z]{2}", line) and line[:1] not in "%!<"]
@@ -252,24 +224,31 @@ def _first_words(text: str) -> str:
 MAX_DEFINITIONS: Final = 2_000
 MAX_SIGNATURE: Final = 160
 
+_NEVER: Final = r"(?!)"
+
 Definition = tuple[str, str, int, str, str]
 """Kind, name, line, signature, doc."""
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form(Commented):
     """`definitions`: kind to pattern, whose last group is the name; `%` in a kind takes the first group."""
 
-    name: str
-    comments: tuple[str, ...]
     definitions: tuple[tuple[str, str], ...]
     endings: tuple[str, ...] = ()
-    block: tuple[str, str] | None = None
-    imports: str = r"(?!)"
+    blank: str = _NEVER
+    """What is no code, beside comments."""
+    imports: str = _NEVER
     files: tuple[str, ...] = ()
     is_blind: bool = False
     """Letters' case does not matter."""
 
+
+_UNKNOWN: Final = Commented(
+    comments=("//", "#", "--", ";", "%", "!"),
+    blocks=(("/*", "*/"), ("(*", "*)"), ("<!--", "-->"), ("{-", "-}")),
+)
+"""Comments as most languages have them."""
 
 _SQL_PART: Final = r"(?:[\w$]+|\"[^\"\n]+\"|`[^`\n]+`|\[[^\]\n]+\])"
 _PARTS: Final = {
@@ -280,22 +259,16 @@ _PARTS: Final = {
 """What patterns of SQL have in common."""
 
 
-def _form(row: Mapping[str, Any]) -> Form:
-    fields: dict[str, Any] = {
-        k: tuple(value) if isinstance(value, list) else value for k, value in row.items()
-    }
-    fields["definitions"] = tuple((kind, _whole(pattern)) for kind, pattern in row["definitions"])
-    return Form(**fields)
-
-
-def _whole(pattern: str) -> str:
+def _forms() -> tuple[Form, ...]:
+    text = Path(__file__).with_name("patterns.toml").read_text(encoding="utf-8")
     for name, part in _PARTS.items():
-        pattern = pattern.replace(name, part)
-    return pattern
+        text = text.replace(name, part)
+    return tuple(
+        Form(**{name: frozen(value) for name, value in row.items()}) for row in tomllib.loads(text)["form"]
+    )
 
 
-_TABLE: Final = Path(__file__).with_name("patterns.toml")
-FORMS: Final = tuple(_form(row) for row in tomllib.loads(_TABLE.read_text(encoding="utf-8"))["form"])
+FORMS: Final = _forms()
 _BY_ENDING: Final = {ending: form for form in FORMS for ending in form.endings}
 _BY_NAME: Final = {name: form for form in FORMS for name in form.files}
 
@@ -321,106 +294,35 @@ def form_of(path: str) -> Form | None:
     )
 
 
-def read_patterns(path: str, text: str) -> Read:
-    """Read definitions and imports; raises ValueError for a file without a form."""
-    form = form_of(path)
-    if form is None:
-        raise ValueError(f"{path} has no patterns")
+def read_patterns(text: str, form: Form) -> Read:
+    """Read definitions and imports."""
     lines = text.split("\n")
-    code = _without_blocks(text, form)
+    code = _without_comments(text, form)
     flags = re.MULTILINE | (re.IGNORECASE if form.is_blind else 0)
     found: dict[tuple[int, str], Definition] = {}
     for what, pattern in form.definitions:
         for match in re.finditer(pattern, code, flags):
-            groups = [group for group in match.groups() if group]
-            name = " ".join(groups[-1].strip("'\"`[]" if form.name == "SQL" else "'\"`").split())
+            given = [group for group in match.groups() if group]
+            name = " ".join(given[-1].strip("'\"`[]" if form.name == "SQL" else "'\"`").split())
             at = match.start(match.lastindex or 0)
             line = code.count("\n", 0, at) + 1
-            kind = groups[0].lower() if what == "%" else what
+            kind = given[0].lower() if what == "%" else what
             signature = " ".join(lines[line - 1].split()).rstrip("{ (")[:MAX_SIGNATURE]
-            doc = spoken(_above(lines, line - 1 - match[0][: at - match.start()].count("\n"), form))
+            doc = doc_above(lines, line - 1 - match[0][: at - match.start()].count("\n"), form)
             found.setdefault((line, name), (kind, name, line, signature, doc))
     imports = {
         match[1]: code.count("\n", 0, match.start(1)) + 1
         for match in reversed(list(re.finditer(form.imports, code, flags)))
     }
     ordered = sorted(found.values(), key=lambda one: one[2])[:MAX_DEFINITIONS]
-    return Read(form.name, _first_comment(lines, form), tuple(ordered), tuple(reversed(imports.items())))
+    return Read(form.name, first_comment(text, form), tuple(ordered), tuple(reversed(imports.items())))
 
 
-def _without_blocks(text: str, form: Form) -> str:
-    """Blank comments: their line ends stay."""
-    if form.block:
-        opens, closes = map(re.escape, form.block)
-        text = re.sub(
-            rf"{opens}.*?(?:{closes}|\Z)", lambda m: re.sub(r"[^\n]", " ", m[0]), text, flags=re.DOTALL
-        )
-    if form.name == "Perl":
-        text = re.sub(
-            r"(?ms)^=[a-z]\w*.*?(?:^=cut\b|\Z)|^__(?:END|DATA)__.*",
-            lambda m: re.sub(r"[^\n]", " ", m[0]),
-            text,
-        )
-    if form.name in {"Julia", "GraphQL", "Groovy"}:
-        text = re.sub(
-            r'"""(?:[^"\\]|\\[\s\S]|"(?!""))*+(?:"""|\\?\Z)', lambda m: re.sub(r"[^\n]", " ", m[0]), text
-        )
+def _without_comments(text: str, form: Form) -> str:
+    """Blank what is no code: line ends stay."""
+    blocks = (rf"(?s:{re.escape(opens)}.*?(?:{re.escape(closes)}|\Z))" for opens, closes in form.blocks)
+    for pattern in (*blocks, form.blank):
+        text = re.sub(pattern, lambda m: re.sub(r"[^\n]", " ", m[0]), text)
+    if not form.comments:
+        return text
     return re.sub(rf"(?m)^[ \t]*(?:{'|'.join(map(re.escape, form.comments))})(?!import).*", "", text)
-
-
-def _above(lines: list[str], row: int, form: Form) -> Iterator[str]:
-    """Yield the comment that ends right above `row` (from 0), without its marks."""
-    start = row
-    while start > 0 and start > row - 40 and _is_commented(lines[start - 1], form):
-        start -= 1
-    if (
-        start == row
-        and form.name in {"Julia", "GraphQL"}
-        and row > 0
-        and lines[row - 1].rstrip().endswith('"""')
-    ):
-        start = row - 1
-        while (
-            start > 0 and (start == row - 1 or '"""' not in lines[start]) and lines[row - 1].count('"""') < 2
-        ):
-            start -= 1
-        yield from (line.strip().strip('"').strip() for line in lines[start:row] if line.strip().strip('"'))
-        return
-    yield from (_bare_line(line, form) for line in lines[start:row])
-
-
-def _is_commented(line: str, form: Form) -> bool:
-    stripped = line.strip()
-    return stripped.startswith(form.comments) or bool(
-        form.block and (stripped.startswith((form.block[0], "*")) or stripped.endswith(form.block[1]))
-    )
-
-
-def _bare_line(line: str, form: Form) -> str:
-    text = line.strip()
-    for mark in (*(form.block or ()), "*/", "/**", *form.comments):
-        text = text.removeprefix(mark).removesuffix(mark if len(mark) > 1 else "\0")
-    return re.sub(r"^(?:[#/;%'*!-]+\s?|\s+)", "", text)
-
-
-def _first_comment(lines: list[str], form: Form) -> str:
-    """Return the file's own words: its first comment that stands apart from code."""
-    group: list[str] = []
-    in_block = False
-    for number, line in enumerate([*lines[:120], ""]):
-        if (in_block or _is_commented(line, form)) and not (number == 0 and line.startswith("#!")):
-            group.append(_bare_line(line, form))
-            if form.block:
-                opened = form.block[0] in line or in_block
-                in_block = opened and form.block[1] not in line
-        elif not line.strip():
-            sentence = spoken(group)
-            if sentence:
-                return sentence
-            group = []
-        elif not line.startswith("#!"):
-            starts = re.match(
-                r"(?i)\s*(?:syntax|package|import|use|using|library|create\s+extension|set\b|begin\b)", line
-            )
-            return spoken(group) if starts else ""
-    return ""

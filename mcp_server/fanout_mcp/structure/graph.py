@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from itertools import accumulate
 from typing import Final
 
 from fanout_mcp.errors import InvalidInput
@@ -19,8 +21,8 @@ from fanout_mcp.source.kinds import Kind, is_test, kind_of
 from fanout_mcp.structure.languages import table
 from fanout_mcp.structure.manifests import PACKAGE_FILES
 from fanout_mcp.structure.outline import Outline
-from fanout_mcp.structure.resolve import SCRIPTS, Index, index, is_standard, resolved
-from fanout_mcp.text import counted
+from fanout_mcp.structure.resolve import SCRIPTS, Index, index, is_standard, resolved, upwards
+from fanout_mcp.text import by_count, counted
 
 _STARTING: Final = frozenset({"__main__.py", "manage.py", "main.rs"})
 _LOADS: Final = SCRIPTS | {"Python", "Ruby", "PHP", "Lua", "Bash", "R", "Perl", "Julia"}
@@ -51,7 +53,7 @@ class Graph:
     """A folder, "" for the root, to the files that it holds itself."""
     tests: dict[str, list[str]] = field(default_factory=dict)
     """What a test file is named after, to such files: `basket` to `test_basket.py`."""
-    named: dict[str, int] = field(default_factory=dict)
+    named: Counter[str] = field(default_factory=Counter)
     """How many files of code that are no tests have such a name, without its endings."""
     started: dict[str, list[str]] = field(default_factory=dict)
     """A file that a manifest's script runs to where: `path:line (command)`."""
@@ -87,9 +89,11 @@ def graph(outlines: Iterable[Outline]) -> Graph:
             if place:
                 shown = f"{place} ({command})" if command else place
                 found.started.setdefault(place.rpartition(":")[0], []).append(shown)
-    for path, outline in known.items():
-        if _stem(path) in found.tests and is_code(outline) and not is_test(path):
-            found.named[_stem(path)] = found.named.get(_stem(path), 0) + 1
+    found.named = Counter(
+        _stem(path)
+        for path, outline in known.items()
+        if _stem(path) in found.tests and is_code(outline) and not is_test(path)
+    )
     found.cycles = sorted(components(_loading(found)), key=lambda cycle: (-len(cycle), cycle))
     found.cycle_of = {path: place for place, cycle in enumerate(found.cycles) for path in cycle}
     return found
@@ -218,10 +222,8 @@ def mapped(known: Graph, skipped: Iterable[str] = ()) -> Map:
 
 def all_modules(known: Graph) -> list[Module]:
     """Return every folder with code of its own, tests last."""
-    folders: dict[str, list[str]] = {}
-    for path in sorted(known.outlines):
-        if known.outlines[path].lines and is_code(known.outlines[path]):
-            folders.setdefault(posixpath.dirname(path) or ".", []).append(path)
+    code = (path for path, outline in known.outlines.items() if outline.lines and is_code(outline))
+    folders = _grouped({path: posixpath.dirname(path) for path in code})
     ordered = sorted(folders, key=lambda folder: (is_test(folder + "/x"), folder))
     return [Module(folder, tuple(folders[folder])) for folder in ordered]
 
@@ -242,33 +244,29 @@ def _units(paths: Sequence[str], known: Graph) -> dict[str, list[str]]:
         if posixpath.basename(path) in PACKAGE_FILES
         or path.endswith((".csproj", ".fsproj", ".gemspec", ".cabal"))
     }
-    homes = {path: _home(path, roots) for path in paths}
-    if len({home for home in homes.values() if home is not None}) >= 3:
-        units: dict[str, list[str]] = {}
-        for path in sorted(paths):
-            home = homes[path]
-            units.setdefault(posixpath.dirname(path) if home is None else home, []).append(path)
+    folders = {path: posixpath.dirname(path) for path in paths}
+    homes = {
+        path: next((at for at in upwards(folder) if at in roots), None) for path, folder in folders.items()
+    }
+    if len(set(homes.values()) - {None}) >= 3:
+        units = _grouped({path: folders[path] if home is None else home for path, home in homes.items()})
         if len(units) > 1:
-            return {name or ".": found for name, found in units.items()}
+            return units
     deeper: dict[str, list[str]] = {}
     for depth in range(max((path.count("/") for path in paths), default=1) or 1, 0, -1):
-        units = {}
-        for path in sorted(paths):
-            folder = "/".join(posixpath.dirname(path).split("/")[:depth]) or "."
-            units.setdefault(folder, []).append(path)
+        units = _grouped({path: "/".join(folder.split("/")[:depth]) for path, folder in folders.items()})
         if len(units) <= MAX_MODULES:
             break
         deeper = units
     return deeper if deeper and len(units) < MIN_MODULES else units
 
 
-def _home(path: str, roots: set[str]) -> str | None:
-    folder = posixpath.dirname(path)
-    while folder not in roots:
-        if not folder:
-            return None
-        folder = posixpath.dirname(folder)
-    return folder
+def _grouped(folders: Mapping[str, str]) -> dict[str, list[str]]:
+    """Turn paths with their folders into folders with their paths, these in order."""
+    units: dict[str, list[str]] = {}
+    for path in sorted(folders):
+        units.setdefault(folders[path] or ".", []).append(path)
+    return units
 
 
 def _users(module: Module, known: Graph) -> int:
@@ -309,14 +307,11 @@ def _tree(path: str, kind: Kind | str) -> str:
 
 
 def _endings(paths: Sequence[str]) -> str:
-    endings: dict[str, int] = {}
-    for path in paths:
-        name = posixpath.basename(path)
-        ending = posixpath.splitext(name)[1] or name
-        endings[ending] = endings.get(ending, 0) + 1
-    most = sorted(endings, key=lambda one: (-endings[one], one))
-    shown = ", ".join(f"{endings[one]} {one[:30]}" for one in most[:3])
-    return f"{counted(len(paths), 'file')}: {shown}" + (", …" if len(most) > 3 else "")
+    names = map(posixpath.basename, paths)
+    endings = Counter(posixpath.splitext(name)[1] or name for name in names)
+    ordered = by_count(endings)
+    shown = ", ".join(f"{endings[one]} {one[:30]}" for one in ordered[:3])
+    return f"{counted(len(paths), 'file')}: {shown}" + (", …" if len(ordered) > 3 else "")
 
 
 def named(name: str, known: Graph) -> Module:
@@ -329,15 +324,14 @@ def named(name: str, known: Graph) -> Module:
         files = [path for path in known.outlines if posixpath.splitext(path)[0] == form]
         if files:
             return Module(files[0], tuple(files))
-        tails = sorted(
-            {_upto(path, form) for path in known.outlines if f"/{form}/" in f"/{path}"}, key=_plain
-        )
+        inside = [path for path in known.outlines if f"/{form}/" in f"/{path}"]
+        tails = sorted({path[: f"/{path}".index(f"/{form}/") + len(form)] for path in inside}, key=_plain)
         if tails:
             return Module(tails[0], _below(tails[0], known))
         files = [path for path in known.outlines if posixpath.splitext("/" + path)[0].endswith("/" + form)]
         if files:
             return Module(files[0], tuple(files[:1]))
-    folders = {part for path in known.outlines for part in _ancestors(path)}
+    folders = {part for path in known.outlines for part in accumulate(path.split("/"), posixpath.join)}
     near = get_close_matches(wanted, sorted(folders), 3, 0.4)
     hint = f" Nearest: {', '.join(near)}." if near else ""
     raise InvalidInput(f"There is no module {name[:100]!r}.{hint}")
@@ -352,17 +346,6 @@ def _below(folder: str, known: Graph) -> tuple[str, ...]:
     if folder == ".":
         return tuple(sorted(known.outlines))
     return tuple(sorted(p for p in known.outlines if p == folder or p.startswith(folder + "/")))
-
-
-def _upto(path: str, form: str) -> str:
-    """Return the folder of `path` that ends with `form`."""
-    whole = f"/{path}"
-    return whole[1 : whole.index(f"/{form}/") + len(form) + 1]
-
-
-def _ancestors(path: str) -> list[str]:
-    parts = path.split("/")
-    return ["/".join(parts[:end]) for end in range(1, len(parts) + 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,7 +364,10 @@ class Facts:
     """Its files, the most imported from outside first, then the largest."""
 
 
-def facts(module: Module, known: Graph, churn: Mapping[str, int], most: int = 40) -> Facts:
+MAX_LISTED: Final = 40
+
+
+def facts(module: Module, known: Graph, churn: Mapping[str, int]) -> Facts:
     own = set(module.paths)
     out = _folders(
         target for path in module.paths for target in known.imports.get(path, ()) if target not in own
@@ -390,12 +376,12 @@ def facts(module: Module, known: Graph, churn: Mapping[str, int], most: int = 40
     users = [user for path in module.paths for user in known.imported_by.get(path, ()) if user not in own]
     cycles = {known.cycle_of[path] for path in own if path in known.cycle_of}
     return Facts(
-        shortened(out, most),
-        shortened(_folders(user for user in users if not is_test(user)), most),
-        shortened(installed, most),
-        shortened(standard, most),
+        shortened(out, MAX_LISTED),
+        shortened(_folders(user for user in users if not is_test(user)), MAX_LISTED),
+        shortened(installed, MAX_LISTED),
+        shortened(standard, MAX_LISTED),
         tuple(tuple(known.cycles[place]) for place in sorted(cycles)),
-        tuple(_entries(module, known)[:most]),
+        tuple(_entries(module, known)[:MAX_LISTED]),
         tuple(tests_of(module, known)[:5]),
         tuple(_hot(module, known, churn)[:5]),
         tuple(sorted(module.paths, key=lambda path: _centrality(path, own, known))),
@@ -411,31 +397,20 @@ def more(rest: int) -> list[str]:
 
 
 def _folders(paths: Iterable[str]) -> list[str]:
-    counts: dict[str, int] = {}
-    for path in paths:
-        folder = posixpath.dirname(path) or "."
-        counts[folder] = counts.get(folder, 0) + 1
-    return sorted(
-        counts, key=lambda folder: (kind_of(f"{folder}/x.py") != "product", -counts[folder], folder)
-    )
+    counts = Counter(posixpath.dirname(path) or "." for path in paths)
+    return sorted(by_count(counts), key=lambda folder: kind_of(f"{folder}/x.py") != "product")
 
 
 def _external(module: Module, known: Graph) -> tuple[list[str], list[str]]:
     """Return packages that someone installs, and parts of the standard library, the most used first."""
-    installed: dict[str, int] = {}
-    standard: dict[str, int] = {}
+    installed, standard = Counter[str](), Counter[str]()
     for path in module.paths:
         language = known.outlines[path].language
         for name in known.external.get(path, ()):
             top = _package(name, language)
             if top and top not in known.own:
-                counts = standard if is_standard(name, language) else installed
-                counts[top] = counts.get(top, 0) + 1
-    return _most(installed), _most(standard)
-
-
-def _most(counts: Mapping[str, int]) -> list[str]:
-    return sorted(counts, key=lambda name: (-counts[name], name))
+                (standard if is_standard(name, language) else installed)[top] += 1
+    return by_count(installed), by_count(standard)
 
 
 _HOSTS: Final = frozenset({"com", "org", "net", "io", "dev", "edu", "gov", "ch", "de", "me", "app"})
@@ -523,28 +498,28 @@ def tests_of(module: Module, known: Graph) -> list[str]:
     own = {path for path in module.paths if not is_test(path)} or set(module.paths)
     names = {_stem(path) for path in own if is_code(known.outlines[path])}
     names = (names | {posixpath.basename(module.name).lower()}) - _UNTESTED
-    scores: dict[str, float] = {}
+    scores = Counter[str]()
     for path in own:
         beside = known.folders.get(posixpath.dirname(path), ()) if path.endswith(".go") else ()
         # A Go test is of its folder's package: it needs no import.
         found = [*known.imported_by.get(path, ()), *(one for one in beside if one.endswith("_test.go"))]
         for test in found:
             if test not in own and is_test(test) and is_code(known.outlines[test]):
-                scores[test] = min(scores.get(test, 0) + 1, 3)
+                scores[test] = min(scores[test] + 1, 3)
     for name in names:
-        is_alone = known.named.get(name, 0) <= 1
+        is_alone = known.named[name] <= 1
         for test in known.tests.get(name, ()):
             if test not in own and (is_alone or test.startswith(f"{module.name}/")):
-                scores[test] = scores.get(test, 0) + 2
-    return sorted(scores, key=lambda path: (-scores[path], path))
+                scores[test] += 2
+    return by_count(scores)
 
 
 def _hot(module: Module, known: Graph, churn: Mapping[str, int]) -> list[str]:
     heat = {path: churn.get(path, 0) * known.outlines[path].branches for path in module.paths}
-    hot = sorted((path for path in heat if heat[path]), key=lambda path: (-heat[path], path))
     return [
         f"{path} ({churn[path]} of the last {MAX_COMMITS} commits, {known.outlines[path].branches} branches)"
-        for path in hot
+        for path in by_count(heat)
+        if heat[path]
     ]
 
 

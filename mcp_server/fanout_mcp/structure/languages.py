@@ -14,9 +14,9 @@ import importlib
 import posixpath
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -28,18 +28,25 @@ if TYPE_CHECKING:
 QUERIES: Final = Path(__file__).with_name("queries")
 
 
-@dataclass(frozen=True, slots=True)
-class Language:
-    """`module` and `function` find the grammar, `queries` its patterns; `comment` begins a line comment."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commented:
+    """What has comments: a language, with a grammar here or without one."""
 
-    name: str
+    name: str = ""
+    comments: tuple[str, ...] = ("//",)
+    """What begins a comment that ends with its line."""
+    blocks: tuple[tuple[str, str], ...] = (("/*", "*/"),)
+    """What begins and what ends a comment of several lines."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Language(Commented):
+    """`module` and `function` find the grammar, `queries` its patterns."""
+
     module: str
     extensions: tuple[str, ...]
     function: str = "language"
     queries: tuple[str, ...] = ()
-    comment: str = "//"
-    block: tuple[str, str] | None = ("/*", "*/")
-    """What begins and what ends a comment of several lines."""
     bodies: tuple[str, ...] = ()
     """Types of nodes where a definition's head ends, in grammars that have no field for it."""
     nests: bool = False
@@ -57,12 +64,14 @@ def table() -> dict[str, Any]:
     return tomllib.loads(Path(__file__).with_name("languages.toml").read_text(encoding="utf-8"))
 
 
-def _language(row: Mapping[str, Any]) -> Language:
-    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}
-    return Language(**{**fields, "block": fields["block"] or None} if "block" in fields else fields)
+def frozen(value: Any) -> Any:
+    """Return a value of a table with tuples for its lists."""
+    return tuple(map(frozen, value)) if isinstance(value, list) else value
 
 
-LANGUAGES: Final = tuple(_language(row) for row in table()["language"])
+LANGUAGES: Final = tuple(
+    Language(**{name: frozen(value) for name, value in row.items()}) for row in table()["language"]
+)
 _BY_EXTENSION: Final = {ext: language for language in LANGUAGES for ext in language.extensions}
 _BY_INTERPRETER: Final = {name: ext for ext, names in table()["interpreters"].items() for name in names}
 _SHEBANG: Final = re.compile(r"#!\s*\S*?([a-z]+)[\d.]*(?:\s+(?:-\S+\s+)*([a-z]+))?")
@@ -111,7 +120,7 @@ def parser(language: Language) -> tuple[Parser, Query]:
 # --- What an import statement names, language by language: the strings that graph.py resolves to files. -----
 
 _FROM: Final = re.compile(r"\bfrom\s++([.\w]++(?:\s++(?!(?:from|import)\b)[.\w]++)*+)\s+import\s+([\s\S]*)")
-_DOTTED_NAME: Final = re.compile(r"[\w.]+")
+_PYTHON_NAME: Final = re.compile(r"([\w.]+(?:\s*+\.\s*+[\w.]+)*+)(?:\s++as\s+(\w+))?")
 _COMMENT: Final = re.compile(r"//[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
 _TREE: Final = re.compile(r"[{},]|[^{},]+")
 
@@ -119,93 +128,63 @@ MAX_OF_ONE: Final = 200
 """Names that one import may bring."""
 
 
-def import_names(language: str, statement: str) -> list[str]:
-    """Return module names: dotted for Python and Java, as written in quotes elsewhere."""
+def imported(language: str, statement: str) -> list[tuple[str, str]]:
+    """Return what an import names, dotted for Python and Java, else as in quotes, with its alias or ""."""
     if language == "Python":
         return _python(statement)
+    if language == "Ruby":  # what is relative begins with a dot
+        name = re.sub(r"^\w+", "", statement).strip(" ()\"'")
+        is_relative = statement.startswith("require_relative") and not name.startswith(".")
+        return [(f"./{name}" if is_relative else name, "")]
+    if language not in _TREES or (language == "PHP" and not statement.startswith("use ")):
+        return [(statement.strip().strip("<>\"'`()"), "")]
+    found = _tree(_KEYWORD.sub("", statement))
     if language == "Rust":
-        return _rust(" ".join(_COMMENT.sub("", statement).split()))
+        return [(name.removesuffix("::self"), alias) for name, alias in found]
     if language == "PHP":
-        return _php(statement)
-    if language == "Ruby":
-        return _ruby(statement)
-    if language in {"Java", "Kotlin", "Scala"}:
-        return _jvm(statement)
+        return [(name.strip("\\"), alias) for name, alias in found]
     if language == "Elixir":
-        return [name for name in _tree(statement, ".") if name[:1].isupper()]
-    return [statement.strip().strip("<>\"'`")]
+        return [one for one in found if one[0][:1].isupper()]
+    found = [(re.sub(r"\.(?:_|\*|given)?$", ".*", name), alias) for name, alias in found]
+    return [one for one in found if one[0] != ".*"]
 
 
-def _python(statement: str) -> list[str]:
+_TREES: Final = frozenset({"Rust", "PHP", "Java", "Kotlin", "Scala", "Elixir"})
+_KEYWORD: Final = re.compile(
+    r"^(?:pub(?:\([^)]*\))?\s+)?(?:use|import)\s+(?:(?:static|given|function|const)\s+)?"
+)
+
+
+def _python(statement: str) -> list[tuple[str, str]]:
     match = _FROM.match(statement)
+    names = re.sub(r"#[^\n]*|[()]", " ", match[2] if match else statement.removeprefix("import"))
+    found = _PYTHON_NAME.findall(names)
     if not match:
-        names = re.sub(r"#.*", "", statement).removeprefix("import").split(",")
-        return [name.split(" as ")[0].strip().replace(" ", "") for name in names if name.strip()]
+        return [("".join(name.split()), alias) for name, alias in found]
     module = "".join(match[1].split())
-    names = re.sub(r"#.*", "", match[2]).replace("(", " ").replace(")", " ").split(",")
-    imported = [_DOTTED_NAME.match(name.strip()) for name in names]
-    found = [name[0] for name in imported if name]
     # `from a import b`: b may be a module of package a or a name in it; the resolver tries both.
     joined = module if module.endswith(".") else module + "."
-    return [joined + name for name in found] or [module]
+    return [(joined + name, alias) for name, alias in found] or [(module, "")]
 
 
-def _jvm(statement: str) -> list[str]:
-    """Return each name that an import brings; one of all names of a package ends with `.*`."""
-    path = re.sub(r"^import\s+(?:static\s+|given\s+)?", "", _COMMENT.sub("", statement).strip()).rstrip("; ")
-    found: list[str] = []
-    for part in re.findall(r"(?:[^,{]|\{[^}]*\}?)+", path):
-        head, opened, group = part.partition("{")
-        for name in group.rstrip("} \n").split(",") if opened else [""]:
-            whole = re.split(r"(?<!\s)(?:\s++as\s+|\s*+=>\s*)", f"{head}{name.strip()}".strip())[0]
-            found.append(re.sub(r"\.(?:_|\*|given)?$", ".*", "".join(whole.split())))
-    return [name for name in found if name != ".*"]
-
-
-def _tree(statement: str, between: str) -> list[str]:
-    """Return each name of `A.{B, C.D}`."""
-    head, opened, group = "".join(statement.split()).partition("{")
-    if not opened:
-        return [head.rstrip(between)]
-    return [f"{head}{name}" for name in group.rstrip("}").split(",") if name]
-
-
-def _php(statement: str) -> list[str]:
-    """Return the names that a use brings, of a group each, or the path that a require has."""
-    names = statement.strip().removeprefix("use ").removeprefix("function ").removeprefix("const ")
-    head, opened, group = names.partition("{")
-    found = (
-        [f"{head}{name.strip()}" for name in group.rstrip("}; ").split(",")] if opened else names.split(",")
-    )
-    return [name.split(" as ", maxsplit=1)[0].strip(" '\"\\();") for name in found if name.strip()]
-
-
-def _ruby(statement: str) -> list[str]:
-    """Return the path; one that is relative begins with a dot."""
-    name = re.sub(r"^\w+", "", statement).strip(" ()\"'")
-    return [f"./{name}" if statement.startswith("require_relative") and not name.startswith(".") else name]
-
-
-def _rust(path: str) -> list[str]:
-    """Return each path of a tree: `a::{b::{c, self}, d as e}` is a::b::c, a::b and a::d."""
-    found: list[str] = []
+def _tree(statement: str) -> list[tuple[str, str]]:
+    """Return each name of a tree and its alias: `a::{b::{c}, d as e}` is a::b::c and a::d, e."""
+    found: list[tuple[str, str]] = []
     heads = [""]
-    head = ""
-    for piece in _TREE.findall(path):
+    head = alias = ""
+    whole = " ".join(_COMMENT.sub("", statement).split()).rstrip("; ")
+    for piece in [*_TREE.findall(whole), ","]:
         if piece == "{":
             heads.append(head)
         elif piece in {",", "}"}:
-            if head and head != heads[-1]:
-                found.append(head.removesuffix("::self").removesuffix("::"))
+            if head != heads[-1]:
+                found.append((head.rstrip(".:"), alias.strip()))
             if piece == "}" and len(heads) > 1:
                 heads.pop()
-                head = ""
-                continue
-            head = heads[-1]
+            head, alias = heads[-1], ""
         else:
-            head += piece.partition(" as ")[0].replace(" ", "")
-    if head and head != heads[-1]:
-        found.append(head.removesuffix("::"))
+            name, _, alias = piece.replace("=>", " as ").partition(" as ")
+            head += name.replace(" ", "")
     return found[:MAX_OF_ONE]
 
 
@@ -307,7 +286,7 @@ _KEYWORDS: Final = frozenset(
 
 def _import(read: Captured, node: Node, language: Language, alias: list[Node] | None) -> None:
     line, when = node.start_point[0] + 1, _when(node, language)
-    for name in import_names(language.name, text_of(node)):
+    for name, _ in imported(language.name, text_of(node)):
         known = read.imports.get(name)
         if known is None or (known[1] and not when):
             read.imports[name] = line, when
@@ -540,13 +519,9 @@ def _first_branches(data: bytes) -> bytes:
     return b"\n".join(lines)
 
 
-def _kotlin(data: bytes) -> bytes:
-    return _FUN_INTERFACE.sub(_blank, data)
-
-
 _REWRITES: Final[dict[str, tuple[Callable[[bytes], bytes], ...]]] = {
     "TypeScript": (_typescript,),
-    "Kotlin": (_kotlin,),
+    "Kotlin": (partial(_FUN_INTERFACE.sub, _blank),),
     "C": (_without_macros, _first_branches),
     "C++": (_without_macros, _first_branches),
 }

@@ -15,6 +15,7 @@ Each declaration is `(what, name, value, line)`:
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 import tomllib
 from collections.abc import Callable, Iterator
@@ -28,18 +29,19 @@ MAX_DECLARED: Final = 400
 
 def declared(path: str, text: str) -> list[Declared]:
     """Return what a manifest declares; nothing for a file that is none, or is broken."""
-    name = path.rpartition("/")[2]
-    reader = _READERS.get(name) or next((read for ending, read in _ENDINGS if name.endswith(ending)), None)
+    name = posixpath.basename(path)
+    reader = _READERS.get(name) or _READERS.get(posixpath.splitext(name)[1])
     if reader is None or len(text) > 1_000_000:
         return []
     try:
-        found = [(what, key, value) for what, key, value in reader(text) if value]
+        found = [one for one in reader(text) if one[2] and all(isinstance(part, str) for part in one)]
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
         return []
     return [(what, key, value, _line(text, what, key, value)) for what, key, value in found[:MAX_DECLARED]]
 
 
-Triples = Iterator[tuple[str, str, str]]
+Triples = Iterator[tuple[str, Any, Any]]
+"""Of a declaration its first three; what is no text is left out."""
 
 
 def _line(text: str, what: str, key: str, value: str) -> int:
@@ -59,10 +61,10 @@ def _line(text: str, what: str, key: str, value: str) -> int:
 
 def _package_json(text: str) -> Triples:
     data = json.loads(text)
-    yield "name", "", _text(data.get("name"))
-    yield "description", "", _text(data.get("description"))
+    yield "name", "", data.get("name")
+    yield "description", "", data.get("description")
     for field in ("source", "module", "main", "types"):
-        yield "export", ".", _text(data.get(field))
+        yield "export", ".", data.get(field)
     exports = data.get("exports")
     if isinstance(exports, dict) and any(key.startswith(".") for key in exports):
         for key, value in exports.items():
@@ -76,14 +78,14 @@ def _package_json(text: str) -> Triples:
             yield "alias", key, target
     bins = data.get("bin")
     if isinstance(bins, str):
-        yield "script", _text(data.get("name")).rpartition("/")[2], bins
+        yield "script", str(data.get("name", "")).rpartition("/")[2], bins
     elif isinstance(bins, dict):
         for key, value in bins.items():
-            yield "script", key, _text(value)
+            yield "script", key, value
     spaces = data.get("workspaces")
     spaces = spaces.get("packages") if isinstance(spaces, dict) else spaces
     for glob in spaces or ():
-        yield "workspace", "", _text(glob)
+        yield "workspace", "", glob
 
 
 def _targets(value: Any) -> list[str]:
@@ -101,10 +103,10 @@ def _targets(value: Any) -> list[str]:
 
 def _tsconfig(text: str) -> Triples:
     options = json.loads(_without_comments(text)).get("compilerOptions") or {}
-    yield "base", "", _text(options.get("baseUrl"))
+    yield "base", "", options.get("baseUrl")
     for key, values in (options.get("paths") or {}).items():
         for value in values:
-            yield "alias", key, _text(value)
+            yield "alias", key, value
 
 
 def _without_comments(text: str) -> str:
@@ -121,29 +123,29 @@ def _pyproject(text: str) -> Triples:
     data = tomllib.loads(text)
     tool = data.get("tool") or {}
     project = data.get("project") or tool.get("poetry") or {}
-    yield "name", "", _text(project.get("name"))
-    yield "description", "", _text(project.get("description"))
+    yield "name", "", project.get("name")
+    yield "description", "", project.get("description")
     for table in ("scripts", "gui-scripts"):
         for key, value in (project.get(table) or {}).items():
-            yield "script", key, _text(value.get("callable") if isinstance(value, dict) else value)
+            yield "script", key, value.get("callable") if isinstance(value, dict) else value
     for group in (project.get("entry-points") or {}).values():
         for key, value in group.items():
-            yield "script", key, _text(value)
+            yield "script", key, value
     for glob in ((tool.get("uv") or {}).get("workspace") or {}).get("members") or ():
-        yield "workspace", "", _text(glob)
+        yield "workspace", "", glob
 
 
 def _cargo(text: str) -> Triples:
     data = tomllib.loads(text)
     package, library = data.get("package") or {}, data.get("lib") or {}
-    yield "name", "", _text(package.get("name"))
-    yield "description", "", _text(package.get("description"))
-    yield "alias", _text(library.get("name")), _text(library.get("path")) or "src/lib.rs" * bool(library)
-    yield "export", ".", _text(library.get("path"))
+    yield "name", "", package.get("name")
+    yield "description", "", package.get("description")
+    yield "alias", library.get("name", ""), library.get("path") or "src/lib.rs" * bool(library)
+    yield "export", ".", library.get("path")
     for one in data.get("bin") or ():
-        yield "script", _text(one.get("name")), _text(one.get("path")) or "src/main.rs"
+        yield "script", one.get("name", ""), one.get("path") or "src/main.rs"
     for glob in (data.get("workspace") or {}).get("members") or ():
-        yield "workspace", "", _text(glob)
+        yield "workspace", "", glob
 
 
 def _go_mod(text: str) -> Triples:
@@ -159,14 +161,14 @@ def _go_work(text: str) -> Triples:
 
 def _composer(text: str) -> Triples:
     data = json.loads(text)
-    yield "name", "", _text(data.get("name"))
-    yield "description", "", _text(data.get("description"))
+    yield "name", "", data.get("name")
+    yield "description", "", data.get("description")
     for part in ("autoload", "autoload-dev"):
         for namespace, folders in ((data.get(part) or {}).get("psr-4") or {}).items():
             for folder in [folders] if isinstance(folders, str) else folders:
-                yield "autoload", namespace, _text(folder) or "."
+                yield "autoload", namespace, folder or "."
     for value in data.get("bin") or ():
-        yield "script", _text(value).rpartition("/")[2], _text(value)
+        yield "script", str(value).rpartition("/")[2], value
 
 
 def _keyed(text: str) -> Triples:
@@ -189,22 +191,20 @@ def _gradle_settings(text: str) -> Triples:
             yield "workspace", "", name.replace(":", "/")
 
 
-def _pom(text: str) -> Triples:
+def _xml(text: str) -> Triples:
+    """Read Maven's and .NET's project files."""
     plain = re.sub(r"(?s)<(parent|dependency|dependencies)>.*?(?:</\1>|\Z)|<build>.*", "", text)
-    for what, tag in (("name", "artifactId"), ("description", "description")):
-        value, closed, _ = plain.partition(f"<{tag}>")[2].partition(f"</{tag}>")
-        yield what, "", " ".join(value.split()) if closed else ""
+    for what, tags in (
+        ("name", "artifactId PackageId AssemblyName id"),
+        ("description", "description Description"),
+    ):
+        for tag in tags.split():
+            value, closed, _ = plain.partition(f"<{tag}>")[2].partition(f"</{tag}>")
+            if closed:
+                yield what, "", " ".join(value.split())
+                break
     for module in re.findall(r"<module>([^<]+)</module>", text):
         yield "workspace", "", module.strip()
-
-
-def _project_file(text: str) -> Triples:
-    for what, tag in (
-        ("name", "(?:PackageId|AssemblyName|id)"),
-        ("description", "(?:Description|description)"),
-    ):
-        match = re.search(rf"<({tag})>([^<]*)</\1>", text)
-        yield what, "", " ".join(match[2].split()) if match else ""
 
 
 def _quoted(text: str) -> Triples:
@@ -224,41 +224,25 @@ def _quoted(text: str) -> Triples:
         yield what, "", value
 
 
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
 _READERS: Final[dict[str, Callable[[str], Triples]]] = {
-    "package.json": _package_json,
-    "tsconfig.json": _tsconfig,
-    "jsconfig.json": _tsconfig,
-    "tsconfig.base.json": _tsconfig,
-    "pyproject.toml": _pyproject,
-    "Cargo.toml": _cargo,
-    "go.mod": _go_mod,
-    "go.work": _go_work,
-    "composer.json": _composer,
-    "Chart.yaml": _keyed,
-    "pubspec.yaml": _keyed,
-    "pnpm-workspace.yaml": _keyed,
-    "settings.gradle": _gradle_settings,
-    "settings.gradle.kts": _gradle_settings,
-    "pom.xml": _pom,
-    "build.zig.zon": _quoted,
-    "mix.exs": _quoted,
-    "Package.swift": _quoted,
-    "setup.cfg": _quoted,
-    "package.yaml": _keyed,
-    "rebar.config": _quoted,
+    name: reader
+    for reader, names in (
+        (_package_json, "package.json"),
+        (_tsconfig, "tsconfig.json jsconfig.json tsconfig.base.json"),
+        (_pyproject, "pyproject.toml"),
+        (_cargo, "Cargo.toml"),
+        (_go_mod, "go.mod"),
+        (_go_work, "go.work"),
+        (_composer, "composer.json"),
+        (_keyed, "Chart.yaml pubspec.yaml pnpm-workspace.yaml package.yaml"),
+        (_gradle_settings, "settings.gradle settings.gradle.kts"),
+        (_xml, "pom.xml .csproj .fsproj .vbproj .nuspec"),
+        (_quoted, "build.zig.zon mix.exs Package.swift setup.cfg rebar.config .gemspec .cabal"),
+    )
+    for name in names.split()
 }
-_ENDINGS: Final[tuple[tuple[str, Callable[[str], Triples]], ...]] = (
-    (".csproj", _project_file),
-    (".fsproj", _project_file),
-    (".vbproj", _project_file),
-    (".nuspec", _project_file),
-    (".gemspec", _quoted),
-    (".cabal", _quoted),
-)
+"""By a file's name, else by its ending."""
+
 PACKAGE_FILES: Final = frozenset(
     """package.json pyproject.toml Cargo.toml go.mod composer.json Chart.yaml pubspec.yaml pom.xml mix.exs
     Package.swift setup.cfg setup.py package.yaml build.gradle build.gradle.kts build.sbt build.zig""".split()  # noqa: SIM905 - words read better as text

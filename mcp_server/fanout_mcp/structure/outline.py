@@ -14,19 +14,10 @@ from pathlib import Path
 from sys import intern
 from typing import TYPE_CHECKING, Final, Literal
 
-from fanout_mcp.source import read as source_read
 from fanout_mcp.source.kinds import HEAD, Kind, kind_of
-from fanout_mcp.source.read import (
-    MAX_BYTES,
-    MAX_NOTEBOOK_BYTES,
-    Skipped,
-    cells,
-    decode,
-    is_binary,
-    read_bytes,
-)
+from fanout_mcp.source.read import Skipped, read_to_parse
 from fanout_mcp.source.receipt import count
-from fanout_mcp.source.secrets import is_secret_path, redact
+from fanout_mcp.source.secrets import redact
 from fanout_mcp.structure import documents, manifests
 from fanout_mcp.structure.comments import (
     block_doc,
@@ -47,6 +38,7 @@ from fanout_mcp.structure.languages import (
     table,
     text_of,
 )
+from fanout_mcp.text import clip
 from fanout_mcp.types import Json
 
 if TYPE_CHECKING:
@@ -57,8 +49,6 @@ if TYPE_CHECKING:
 # Which definitions others may name: by keyword, by the form of the name, by what a file says it exports.
 
 _HIDDEN: Final = re.compile(r"\b(?:private|protected|fileprivate)\b|^#")
-
-
 _HIDING: Final[Mapping[str, str | tuple[str, ...]]] = {
     "Lua": "local ",
     "Elixir": ("defp ", "defmacrop ", "defguardp ", "@typep ", "defnp "),
@@ -148,10 +138,6 @@ def entry(text: str, language: Language, symbols: Sequence[Symbol]) -> int:
     return next((line for line in lines if line in mains or language.name == "Python"), 0)
 
 
-def branches(text: str, language: Language) -> int:
-    return len((_PYTHON_BRANCH if language.name == "Python" else _BRANCH).findall(text))
-
-
 def notes(text: str, symbols: Sequence[Symbol], *, is_whole: bool) -> Iterator[str]:
     if not is_whole:
         yield "has syntax that the parser did not understand; the outline may miss something"
@@ -166,7 +152,7 @@ def notes(text: str, symbols: Sequence[Symbol], *, is_whole: bool) -> Iterator[s
 
 # --- outline ------------------------------------------------------------------------------------------
 
-VERSION: Final = 19
+VERSION: Final = 20
 """Part of every cache key: raise it when an outline changes."""
 
 MAX_SIGNATURE: Final = 200
@@ -198,6 +184,15 @@ class Symbol:
     public: bool = True
     in_function: bool = False
 
+    @property
+    def full(self) -> str:
+        return f"{self.parent}.{self.name}" if self.parent else self.name
+
+    @property
+    def is_offered(self) -> bool:
+        """Others may name it."""
+        return self.public and not self.in_function
+
 
 @dataclass(frozen=True, slots=True)
 class Outline:
@@ -205,7 +200,6 @@ class Outline:
 
     path: str
     language: str = ""
-    size: int = 0
     lines: int = 0
     tokens: int = 0
     doc: str = ""
@@ -241,22 +235,11 @@ def outline_file(item: Json) -> Json:
 
 
 def outline_path(root: Path, path: str) -> Outline:
-    if is_secret_path(path):
-        return Outline(path, skipped="secret file")
-    is_notebook = path.endswith(".ipynb")
-    data = read_bytes(root, path, at_most=MAX_NOTEBOOK_BYTES if is_notebook else MAX_BYTES)
-    if isinstance(data, Skipped):
-        return Outline(path, skipped=data.reason)
-    if is_binary(data):
-        return Outline(path, skipped="binary")
-    text, encoding = decode(data)
-    if is_notebook:
-        text, encoding = cells(text), ""
-    problem = source_read.problem(data if encoding == "utf-8" else text.encode("utf-8", "replace"))
-    if problem:
-        return Outline(path, size=len(data), skipped=problem, kind=kind_of(path))
-    outline = outline_text(path, text)
-    return replace(outline, size=len(data), doc_line=_line_of(outline.doc, text))
+    source = read_to_parse(root, path)
+    if isinstance(source, Skipped):
+        return Outline(path, skipped=source.reason)
+    outline = outline_text(path, source.text)
+    return replace(outline, doc_line=_line_of(outline.doc, source.text))
 
 
 def _line_of(doc: str, text: str) -> int:
@@ -271,104 +254,78 @@ def _line_of(doc: str, text: str) -> int:
 def outline_text(path: str, text: str) -> Outline:
     """Outline a text that passed the prefilter; of a notebook the text of its cells."""
     lines = text.count("\n") + (not text.endswith("\n") and bool(text))
+    kind = kind_of(path, text[:HEAD])
+    outline = Outline(path, lines=lines, tokens=count(text), kind=kind)
     language = language_of(path, text[:200])
     inner = script_of(path, text) if language is None else None
     if language is not None:
-        outline = _outline_code(path, text, lines, language)
-    elif inner is not None:
-        outline = _outline_script(path, text, lines, inner)
-    elif documents.form_of(path):
-        outline = _outline_patterns(path, text, lines)
-    else:
-        outline = _outline_plain(path, text, lines)
-    return replace(outline, kind=kind_of(path, text[:HEAD]))
+        return _outline_code(outline, text, language)
+    if inner is not None:
+        return _outline_script(outline, inner)
+    form = documents.form_of(path)
+    return _outline_patterns(outline, text, form) if form else _outline_plain(outline, text)
 
 
-def _outline_script(path: str, text: str, lines: int, inner: Script) -> Outline:
-    outline = _outline_code(path, inner.text, lines, inner.language)
-    own = Symbol("component", inner.name, 1, max(1, lines), inner.name)
-    return replace(
-        outline,
-        language=inner.kind,
-        size=len(text),
-        tokens=count(text),
-        symbols=(own, *outline.symbols) if inner.name else outline.symbols,
-        doc=outline.doc or inner.doc,
-    )
+def _outline_script(outline: Outline, inner: Script) -> Outline:
+    own = Symbol("component", inner.name, 1, max(1, outline.lines), inner.name)
+    outline = replace(_outline_code(outline, inner.text, inner.language), language=inner.kind)
+    symbols = (own, *outline.symbols) if inner.name else outline.symbols
+    return replace(outline, symbols=symbols, doc=outline.doc or inner.doc)
 
 
-def _outline_patterns(path: str, text: str, lines: int) -> Outline:
-    read = documents.read_patterns(path, text)
+def _outline_patterns(outline: Outline, text: str, form: documents.Form) -> Outline:
+    read = documents.read_patterns(text, form)
     symbols = [
         Symbol(what, name, line, line, signature, doc)
         for what, name, line, signature, doc in read.definitions
     ]
     doc, scrubbed = _scrubbed(read.doc, symbols)
-    return Outline(
-        path,
-        read.language,
-        len(text),
-        lines,
-        count(text),
-        doc,
-        scrubbed,
-        tuple(name for name, _ in read.imports),
-        (f"{read.language} is outlined by patterns, not by a grammar",),
-        how="patterns",
+    return replace(
+        outline,
+        language=read.language,
+        doc=doc,
+        symbols=scrubbed,
+        imports=tuple(name for name, _ in read.imports),
         import_lines=tuple(line for _, line in read.imports),
+        notes=(f"{read.language} is outlined by patterns, not by a grammar",),
+        how="patterns",
     )
 
 
-def _outline_plain(path: str, text: str, lines: int) -> Outline:
-    language, doc, places = documents.describe(path, text)
+def _outline_plain(outline: Outline, text: str) -> Outline:
+    language, doc, places = documents.describe(outline.path, text)
     what = "heading" if language == "Markdown" else "key"
-    doc, *names = redact("\n".join(text.replace("\n", " ") for text in [doc, *(one for one, _ in places)]))[
-        0
-    ].split("\n")
-    symbols = tuple(
-        Symbol(what, name, line, line, name) for name, (_, line) in zip(names, places, strict=True)
-    )
-    declares = manifests.declared(path, text)
+    found = [Symbol(what, "", line, line, name.replace("\n", " ")) for name, line in places]
+    doc, scrubbed = _scrubbed(doc.replace("\n", " "), found)
+    symbols = tuple(replace(one, name=one.signature) for one in scrubbed)
+    declares = tuple(manifests.declared(outline.path, text))
     own = next((one for one in declares if one[0] == "name"), None)
     if own:
         symbols += (Symbol("package", own[2], own[3], own[3], f"name {own[2]}"),)
     how: How = "name" if language == "text" else "keys"
-    return Outline(
-        path,
-        language,
-        len(text),
-        lines,
-        count(text),
-        doc,
-        symbols,
-        how=how,
-        declares=tuple(declares),
-    )
+    return replace(outline, language=language, doc=doc, symbols=symbols, how=how, declares=declares)
 
 
-def _outline_code(path: str, text: str, lines: int, language: Language) -> Outline:
-    data = text.encode("utf-8", "replace")
+def _outline_code(outline: Outline, text: str, language: Language) -> Outline:
+    path, data = outline.path, text.encode("utf-8", "replace")
     read = captured(data, language)
     definitions = read.found
     if language.queries[0] == "script":
         definitions = given(definitions, read.exported, data)
     own = opening(text, read.root, language, path.rpartition("/")[2])
-    doc, symbols = _scrubbed(own, _nested(definitions, data, language, read.exported))
-    return Outline(
-        path,
-        language.name,
-        len(text),
-        lines,
-        count(text),
-        doc,
-        symbols,
-        tuple(read.imports),
-        tuple(notes(text, symbols, is_whole=not read.root.has_error)),
-        entry(text, language, symbols),
-        branches=branches(text, language),
-        package=read.package,
+    doc, symbols = _scrubbed(own, _nested(definitions, text, data, language, read.exported))
+    return replace(
+        outline,
+        language=language.name,
+        doc=doc,
+        symbols=symbols,
+        imports=tuple(read.imports),
         import_lines=tuple(line for line, _ in read.imports.values()),
         late=tuple((name, when) for name, (_, when) in read.imports.items() if when),
+        notes=tuple(notes(text, symbols, is_whole=not read.root.has_error)),
+        entry=entry(text, language, symbols),
+        branches=len((_PYTHON_BRANCH if language.name == "Python" else _BRANCH).findall(text)),
+        package=read.package,
         uses=_uses(text, read, language),
         declares=tuple(manifests.declared(path, text)),
     )
@@ -386,9 +343,11 @@ def _uses(text: str, read: Captured, language: Language) -> tuple[str, ...]:
     return tuple(found)[:MAX_USES]
 
 
-def _nested(definitions: list[Found], data: bytes, language: Language, exported: set[str]) -> list[Symbol]:
-    """Order by place, drop what two patterns found, and give each its parents."""
-    source = data.split(b"\n")
+def _nested(
+    definitions: list[Found], text: str, data: bytes, language: Language, exported: set[str]
+) -> list[Symbol]:
+    """Order by place, drop what two patterns found, and give each its parents; `data`: the text's bytes."""
+    lines = text.split("\n")
     open_ones: list[tuple[int, str, bool]] = []
     symbols: list[Symbol] = []
     seen: set[tuple[int, str]] = set()
@@ -409,7 +368,7 @@ def _nested(definitions: list[Found], data: bytes, language: Language, exported:
         if symbols and found.node.type == "signature" and started == start:
             open_ones.pop()  # `one, other :: Int` defines two beside each other
         started = start
-        symbol = _symbol(found, open_ones, data, source, language)
+        symbol = _symbol(found, open_ones, data, lines, language)
         if language.name == "Haskell" and exported and not symbol.parent:
             symbol = replace(symbol, public=symbol.kind == "impl" or name in exported)
         if symbol.public and not open_ones and is_module and not _is_exported(found, exported):
@@ -469,7 +428,7 @@ def _symbol(
     found: Found,
     open_ones: list[tuple[int, str, bool]],
     data: bytes,
-    source: list[bytes],
+    lines: Sequence[str],
     language: Language,
 ) -> Symbol:
     node, kind, name, row = found[:4]
@@ -477,8 +436,8 @@ def _symbol(
     if kind == "function" and open_ones and not in_function and language.nests:
         kind = "method"
     body = None if kind == "constant" else _body(node, language)
-    signature = _signature(found, body, data, source, language)
-    doc = "" if in_function else _doc(body, source, node, language)
+    signature = _signature(found, body, data, lines, language)
+    doc = "" if in_function else _doc(body, lines, node, language)
     return Symbol(
         kind,
         name,
@@ -502,7 +461,7 @@ def _body(node: Node, language: Language) -> Node | None:
     return None
 
 
-def _signature(found: Found, body: Node | None, data: bytes, source: list[bytes], language: Language) -> str:
+def _signature(found: Found, body: Node | None, data: bytes, lines: Sequence[str], language: Language) -> str:
     # Cut from the file's bytes: node.text copies a whole class for its first line.
     node = found.node
     start = node.start_byte if found.row == node.start_point[0] else _past_attributes(node)
@@ -515,14 +474,13 @@ def _signature(found: Found, body: Node | None, data: bytes, source: list[bytes]
     elif node.is_named:
         raw = data[start : min(node.end_byte, longest)].split(b"{", 1)[0]
     else:  # a keyword among a macro's tokens: its line has the rest
-        raw = source[found.row].split(b"{", 1)[0]
+        raw = lines[found.row].partition("{")[0].encode("utf-8", "replace")
     if language.name == "Haskell" and node.type != "signature":
         raw = _RIGHT_SIDE.split(raw, 1)[0]
     if found.kind in {"constant", "property"}:  # its name and type: a value may be long, or a secret
         raw = _VALUE.split(raw, 1)[0]
     text = " ".join(raw.decode("utf-8", "replace").split())
-    text = text.rstrip("{:;= ").removesuffix("=>").rstrip()
-    return text if len(text) <= MAX_SIGNATURE else text[: MAX_SIGNATURE - 1] + "…"
+    return clip(text.rstrip("{:;= ").removesuffix("=>").rstrip(), MAX_SIGNATURE)
 
 
 def _past_attributes(node: Node) -> int:
@@ -544,22 +502,21 @@ def _head_end(body: Node) -> int:
     return body.start_byte
 
 
-def _doc(body: Node | None, source: list[bytes], node: Node, language: Language) -> str:
+def _doc(body: Node | None, lines: Sequence[str], node: Node, language: Language) -> str:
     if language.name == "Elixir":
-        return elixir_doc(node, source, language)
+        return elixir_doc(node, lines, language)
     if language.name == "HCL":
-        return block_doc(node, source, language)
+        return block_doc(node, lines, language)
     if language.name != "Python":
-        return doc_above(source, node.start_point[0], language)
+        return doc_above(lines, node.start_point[0], language)
     first = first_child(body)
     string = first_child(first) if first is not None and first.type == "expression_statement" else first
     return first_sentence(text_of(string)) if string is not None and string.type == "string" else ""
 
 
 def as_json(outline: Outline) -> Json:
-    fields = [getattr(outline, name) for name in outline.__slots__]
-    fields[6] = [[getattr(symbol, name) for name in symbol.__slots__] for symbol in outline.symbols]
-    return fields
+    symbols = [[getattr(symbol, name) for name in symbol.__slots__] for symbol in outline.symbols]
+    return [symbols if name == "symbols" else getattr(outline, name) for name in outline.__slots__]
 
 
 def from_json(path: str, fields: Json) -> Outline:
@@ -567,8 +524,6 @@ def from_json(path: str, fields: Json) -> Outline:
 
     Raises ValueError for another number of fields.
     """
-    if len(fields) != len(Outline.__slots__):
-        raise ValueError(f"an outline has {len(Outline.__slots__)} fields, got {len(fields)}")
     named = dict(zip(Outline.__slots__, fields, strict=True)) | {"path": path}
     for name in ("imports", "notes", "import_lines", "uses"):
         named[name] = tuple(named[name])

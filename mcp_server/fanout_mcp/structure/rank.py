@@ -137,20 +137,17 @@ def rank(
     asked = bag(question)
     # What is said again is meant more, by far less than twice as much.
     wanted = {term: 1 + math.log(max(1, asked[term])) for term in terms(question)}
-    names = {outline.path: _names(outline) for outline in outlines}
-    body = _bm25(wanted, bodies)
-    outline = _bm25(wanted, {path: (sum(counts.values()), counts) for path, counts in names.items()})
+    names = {one.path: _names(one) for one in outlines}
     histories = {one.path: bag("\n".join(changes[one.path])) for one in outlines if one.path in changes}
-    history = _bm25(wanted, {path: (sum(counts.values()), counts) for path, counts in histories.items()})
+    found = [
+        (1.0, _bm25(wanted, bodies)),
+        (OUTLINE_WEIGHT, _bm25(wanted, {path: (own.total(), own) for path, own in names.items()})),
+        (HISTORY_WEIGHT, _bm25(wanted, {path: (own.total(), own) for path, own in histories.items()})),
+    ]
     mentions = _mentions(question)
-    best_body = max(body.values(), default=0) or 1.0
-    best_outline = max(outline.values(), default=0) or 1.0
-    best_history = max(history.values(), default=0) or 1.0
     scores = {}
     for one in outlines:
-        score = 10 * body.get(one.path, 0) / best_body
-        score += OUTLINE_WEIGHT * 10 * outline.get(one.path, 0) / best_outline
-        score += HISTORY_WEIGHT * 10 * history.get(one.path, 0) / best_history
+        score = sum(10 * weight * own.get(one.path, 0) for weight, own in found)
         score += MENTION * _mentioned(one, mentions)
         score += PATH_WORD * len(wanted.keys() & bag(one.path).keys())
         if score > 0:
@@ -210,6 +207,7 @@ def _names(outline: Outline) -> Counter[str]:
 def _bm25(
     wanted: Mapping[str, float], texts: Mapping[str, tuple[int, Mapping[str, int]]]
 ) -> dict[str, float]:
+    """Return how well each text fits what is wanted: 1 for the best of them."""
     average = sum(length for length, _ in texts.values()) / (len(texts) or 1) or 1.0
     scores: dict[str, float] = {}
     for term, meant in wanted.items():
@@ -223,7 +221,8 @@ def _bm25(
             scores[path] = scores.get(path, 0.0) + weight * times * (K1 + 1) / (
                 times + K1 * (1 - B + B * length / average)
             )
-    return scores
+    best = max(scores.values(), default=0) or 1.0
+    return {path: score / best for path, score in scores.items()}
 
 
 def _mentions(question: str) -> set[str]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import posixpath
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Final
@@ -40,6 +40,14 @@ MAX_TARGETS: Final = 40
 
 _STANDARD: Final = {language: frozenset(names.split()) for language, names in table()["standard"].items()}
 """What begins the names of a language's own library."""
+
+
+def upwards(folder: str) -> Iterator[str]:
+    """Yield a folder and those that hold it; the last is "", the root."""
+    yield folder
+    while folder:
+        folder = posixpath.dirname(folder)
+        yield folder
 
 
 def is_standard(name: str, language: str) -> bool:
@@ -138,13 +146,13 @@ def _note(found: Index, path: str, outline: Outline) -> None:
     folder = posixpath.dirname(path)
     language = outline.language
     if language == "Go" and not path.endswith("_test.go"):
-        _define(found, folder, path, outline, public_only=True)
+        _define(found, folder, path, outline)
     elif language in _JVM and outline.package:
         _define(found, outline.package, path, outline)
     elif language == "C#":
         for symbol in outline.symbols:
             if symbol.kind == "namespace":
-                _define(found, f"{symbol.parent}.{symbol.name}".lstrip("."), path, outline)
+                _define(found, symbol.full, path, outline)
     elif language == "Swift":
         for symbol in outline.symbols:
             if symbol.kind in _TYPES and not symbol.parent:
@@ -154,11 +162,11 @@ def _note(found: Index, path: str, outline: Outline) -> None:
     elif language == "Elixir":
         for symbol in outline.symbols:
             if symbol.kind == "module":
-                name = f"{symbol.parent}.{symbol.name}".lstrip(".")
-                found.defines.setdefault("elixir", {}).setdefault(name, []).append(path)
+                found.defines.setdefault("elixir", {}).setdefault(symbol.full, []).append(path)
+    base = next((value for what, _, value, _ in outline.declares if what == "base"), "")
     for what, key, value, _ in outline.declares:
         if what == "alias":
-            at = posixpath.join(folder, _base(outline) or ".") if path.endswith(".json") else folder
+            at = posixpath.join(folder, base or ".") if path.endswith(".json") else folder
             found.aliases.setdefault(folder, []).append((key, posixpath.normpath(posixpath.join(at, value))))
             if path.endswith("Cargo.toml"):
                 found.packages.setdefault("Cargo.toml", {}).setdefault(key.replace("-", "_"), folder)
@@ -172,18 +180,14 @@ def _note(found: Index, path: str, outline: Outline) -> None:
             found.autoload.append((key.strip("\\"), posixpath.normpath(posixpath.join(folder, value))))
 
 
-def _base(outline: Outline) -> str:
-    return next((value for what, _, value, _ in outline.declares if what == "base"), "")
-
-
-def _define(found: Index, place: str, path: str, outline: Outline, *, public_only: bool = False) -> None:
+def _define(found: Index, place: str, path: str, outline: Outline) -> None:
     names = found.defines.setdefault(place, {})
     for symbol in outline.symbols:
         is_top = not symbol.parent or (outline.language == "C#" and symbol.kind in _TYPES)
         if (
             is_top
             and symbol.kind not in {"impl", "namespace", "package"}
-            and (symbol.public or not public_only)
+            and (symbol.public or outline.language != "Go")
         ):
             files = names.setdefault(symbol.name, [])
             if path not in files:
@@ -228,7 +232,7 @@ def _unimported(outline: Outline, known: Index) -> list[str]:
         )
         return list(dict.fromkeys(one[0] for one in files if len(one) == 1 and one[0] != outline.path))
     if outline.language == "C#":
-        own = {f"{s.parent}.{s.name}".lstrip(".") for s in outline.symbols if s.kind == "namespace"}
+        own = {one.full for one in outline.symbols if one.kind == "namespace"}
         around = {".".join(name.split(".")[:end]) for name in own for end in range(1, name.count(".") + 2)}
         return [
             path for space in sorted(around) for path in _used(outline, space, known) if path != outline.path
@@ -324,7 +328,8 @@ def _target(language: str, folder: str, name: str, known: Index) -> str | None:
             tail = name.partition("/")[2]
             return _rooted(name, folder, known) or (_suffix(tail, folder, known) if "/" in tail else None)
         case "HCL":
-            return _terraform(folder, name, known)
+            endings = ("/main.tf", "/variables.tf", "/outputs.tf")
+            return _joined(folder, name, known, endings) if name.startswith(".") else None
     return None
 
 
@@ -365,9 +370,10 @@ def _below(folder: str, parts: Sequence[str], known: Index) -> str | None:
     for end in range(len(wanted), -1, -1):
         stem = posixpath.join(folder, *wanted[:end])
         endings = ("/__init__.py", ".py", ".pyi", "/__init__.pyi") if end else ("/__init__.py",)
-        target = next((f"{stem}{one}" for one in endings if f"{stem}{one}".lstrip("/") in known.paths), None)
+        targets = (f"{stem}{ending}".lstrip("/") for ending in endings)
+        target = next((one for one in targets if one in known.paths), None)
         if target:
-            return target.lstrip("/")
+            return target
     return None
 
 
@@ -384,26 +390,21 @@ def _joined(folder: str, name: str, known: Index, endings: Sequence[str]) -> str
         (base.removesuffix(end) for end in (".js", ".jsx", ".mjs", ".cjs") if base.endswith(end)), base
     )
     candidates = (candidate + ending for candidate in dict.fromkeys((base, stem)) for ending in endings)
-    return next((path for path in candidates if path in known.paths), None)
+    return next((path for one in candidates if (path := one.removeprefix("./")) in known.paths), None)
 
 
 def _script(folder: str, name: str, known: Index) -> str | None:
     name = name.partition("?")[0]
     if name.startswith("."):
         return _joined(folder, name, known, _SCRIPT_ENDINGS)
-    at = folder
-    while True:  # the nearest tsconfig or package.json that knows the name
+    for at in upwards(folder):  # the nearest tsconfig or package.json that knows the name
         for pattern, value in known.aliases.get(at, ()):
             target = _aliased(name, pattern, value, known)
             if target:
                 return target
-        if at in known.bases:
-            target = _joined(known.bases[at], name, known, _SCRIPT_ENDINGS)
-            if target:
-                return target
-        if not at:
-            break
-        at = posixpath.dirname(at)
+        target = _joined(known.bases[at], name, known, _SCRIPT_ENDINGS) if at in known.bases else None
+        if target:
+            return target
     return _script_package(name, known)
 
 
@@ -544,16 +545,6 @@ def _dart(folder: str, name: str, known: Index) -> str | None:
     return _joined(posixpath.join(place, "lib"), path, known, ("",)) if place is not None else None
 
 
-def _terraform(folder: str, name: str, known: Index) -> str | None:
-    if not name.startswith("."):
-        return None
-    place = posixpath.normpath(posixpath.join(folder, name))
-    files = (
-        posixpath.normpath(posixpath.join(place, file)) for file in ("main.tf", "variables.tf", "outputs.tf")
-    )
-    return next((path for path in files if path in known.paths), None)
-
-
 def _suffix(tail: str, folder: str, known: Index) -> str | None:
     """Return the file that ends so, the nearest when several do."""
     tail = tail.lstrip("./")
@@ -591,14 +582,12 @@ def _rust(path: str, name: str, known: Index) -> str | None:
 
 def _crate(folder: str, known: Index) -> str | None:
     """Return the folder of the crate's first file: the nearest that has one, or that holds tests."""
-    while True:
-        if posixpath.basename(folder) in _RUST_APART or any(
-            posixpath.join(folder, file) in known.paths for file in _RUST_ROOTS
+    for at in upwards(folder):
+        if posixpath.basename(at) in _RUST_APART or any(
+            posixpath.join(at, file) in known.paths for file in _RUST_ROOTS
         ):
-            return folder
-        if not folder:
-            return None
-        folder = posixpath.dirname(folder)
+            return at
+    return None
 
 
 def _rust_module(base: str, parts: Sequence[str], known: Index) -> str | None:

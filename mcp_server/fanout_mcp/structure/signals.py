@@ -21,11 +21,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from fanout_mcp.source import read as source_read
-from fanout_mcp.source.read import Skipped, read
+from fanout_mcp.source.read import Skipped, read_to_parse
 from fanout_mcp.structure.comments import first_child
 from fanout_mcp.structure.documents import script_of
-from fanout_mcp.structure.languages import Language, grammar, import_names, language_of, parser, text_of
+from fanout_mcp.structure.languages import Language, grammar, imported, language_of, parser, text_of
 from fanout_mcp.types import Json
 
 if TYPE_CHECKING:
@@ -41,7 +40,12 @@ _CALLS: Final[Mapping[str, Mapping[str, list[str]]]] = {
 }
 """A node that is a call, to the fields that name what is called; none: its first child, or itself."""
 
-_STATEMENTS: Final = frozenset({"go_statement", "unsafe_block", "synchronized_statement", "lock_statement"})
+_ACCESSES: Final[Mapping[str, Sequence[str]]] = _TABLE["accesses"]
+"""Nodes that may read the environment or the arguments."""
+
+_STATEMENTS: Final = frozenset(
+    {"assert_statement", "go_statement", "unsafe_block", "synchronized_statement", "lock_statement"}
+)
 
 _SQL: Final = re.compile(
     r"(?is)^\(?\s*[rbfuRBFU@$]{0,2}[\"'`]{1,3}\s*(?:select|insert|update|delete|create|with|drop|alter|merge|replace)\s"
@@ -69,10 +73,8 @@ _ONLY_IN: Final = {
 def scan_file(item: Json) -> Json:
     """Scan `[root, path, focus]`: `[[what, count, [lines], name], ...]`; the function that workers run."""
     root, path, focus = item
-    source = read(Path(root), path)
-    if isinstance(source, Skipped) or source_read.problem(source.text.encode("utf-8", "replace")):
-        return []
-    return scan_text(path, source.text, focus)
+    source = read_to_parse(Path(root), path)
+    return [] if isinstance(source, Skipped) else scan_text(path, source.text, focus)
 
 
 def scan_text(path: str, text: str, focus: str) -> Json:
@@ -97,14 +99,19 @@ def scan_text(path: str, text: str, focus: str) -> Json:
     ]
 
 
+_SHOWN: Final = {
+    "$env": "an environment variable",
+    "$setenv": "an environment variable",
+    "$argv": "the arguments",
+    "$sql": "an SQL statement",
+    "$open_r": "open",
+    "$open_w": "open",
+}
+
+
 def _shown(name: str) -> str:
-    name = {
-        "$env": "an environment variable",
-        "$setenv": "an environment variable",
-        "$argv": "the arguments",
-    }.get(name, name)
-    shown = {"$sql": "an SQL statement", "$open_r": "open", "$open_w": "open"}.get(name, name)
-    return shown.replace("_statement", "").replace("unsafe_block", "unsafe").rpartition("/")[2][:60]
+    shown = _SHOWN.get(name, name).replace("_statement", "").replace("unsafe_block", "unsafe")
+    return shown.rpartition("/")[2][:60]
 
 
 Match = Callable[[str, str], bool]
@@ -140,10 +147,10 @@ def _happenings(code: bytes, language: Language, *, with_tests: bool) -> Iterato
         line = node.start_point[0] + 1
         if any(start <= node.start_byte < end for start, end in apart):
             continue
-        if node.type in _STATEMENTS or node.type == "assert_statement":
+        if node.type in _STATEMENTS:
             yield node.type, line
             continue
-        if node.type in {"attribute", "member_expression", "selector_expression", "subscript"}:
+        if node.type in _ACCESSES.get(language.key, ()):
             yield from ((name, line) for name in _accesses(node, bound))
             continue
         name, called = _name(node, language)
@@ -243,19 +250,10 @@ def _accesses(node: Node, bound: Mapping[str, str]) -> Iterator[str]:
 def _query(language: Language) -> Query:
     import tree_sitter
 
-    nodes = [f"({name})" for name in _CALLS.get(language.key, {})]
-    nodes += {
-        "python": ["(assert_statement)", "(attribute)", "(subscript)"],
-        "javascript": ["(member_expression)"],
-        "typescript": ["(member_expression)"],
-        "tsx": ["(member_expression)"],
-        "go": ["(selector_expression)"],
-        "java": [],
-    }.get(language.key, [])
-    return tree_sitter.Query(grammar(language), f"[{' '.join(nodes) or '(ERROR)'}] @n")
+    nodes = [*_CALLS.get(language.key, ()), *_ACCESSES.get(language.key, ())] or ["ERROR"]
+    return tree_sitter.Query(grammar(language), f"[{' '.join(f'({name})' for name in nodes)}] @n")
 
 
-_PY_FROM: Final = re.compile(r"from\s+([.\w]+)\s+import\s+([\s\S]*)")
 _JS_IMPORT: Final = re.compile(
     r"\bimport\s++(?:type\s++)?((?:(?!\bimport\b)[^;\"'])*?)\bfrom\s*[\"']([^\"']+)[\"']"
 )
@@ -269,44 +267,10 @@ def _bindings(root: Node, language: Language) -> dict[str, str]:
     from tree_sitter import QueryCursor
 
     bound: dict[str, str] = {}
-    query = _import_query(language)
-    if query is None:
-        return bound
-    for node in QueryCursor(query).captures(root).get("n", []):
-        bound.update(_BINDERS[language.key](text_of(node)))
+    if language.key in _BINDERS:
+        for node in QueryCursor(_import_query(language)).captures(root).get("n", []):
+            bound.update(_BINDERS[language.key][1](text_of(node)))
     return bound
-
-
-@cache
-def _import_query(language: Language) -> Query | None:
-    import tree_sitter
-
-    nodes = _IMPORTS.get(language.key)
-    return tree_sitter.Query(grammar(language), f"[{nodes}] @n") if nodes else None
-
-
-_IMPORTS: Final = {
-    "python": "(import_statement) (import_from_statement)",
-    "javascript": "(import_statement) (lexical_declaration) (variable_declaration)",
-    "typescript": "(import_statement) (lexical_declaration) (variable_declaration)",
-    "tsx": "(import_statement) (lexical_declaration) (variable_declaration)",
-    "go": "(import_spec)",
-    "rust": "(use_declaration)",
-    "java": "(import_declaration)",
-    "kotlin": "(import)",
-}
-
-
-def _python_binds(text: str) -> dict[str, str]:
-    text = re.sub(r"#[^\n]*", "", text)
-    match = _PY_FROM.match(text)
-    if match:
-        names = re.findall(r"(\w+)(?:\s+as\s+(\w+))?", match[2])
-        return {alias or name: f"{match[1]}.{name}" for name, alias in names}
-    names = re.findall(r"([\w.]+)(?:\s+as\s+(\w+))?", text.removeprefix("import"))
-    return {
-        alias or name.partition(".")[0]: name if alias else name.partition(".")[0] for name, alias in names
-    }
 
 
 def _script_binds(text: str) -> dict[str, str]:
@@ -333,27 +297,40 @@ def _go_binds(text: str) -> dict[str, str]:
     return {alias.strip() or path.rpartition("/")[2]: path}
 
 
-def _rust_binds(text: str) -> dict[str, str]:
-    names = import_names("Rust", re.sub(r"^(?:pub(?:\([^)]*\))?\s+)?use\s+", "", text).rstrip(";"))
-    return {name.rpartition("::")[2]: name for name in names if "::" in name}
+def _plain_binds(language: str) -> Callable[[str], dict[str, str]]:
+    """Return what reads the imports of a language that names them as such."""
+
+    def binds(text: str) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for name, alias in imported(language, text):
+            # `import a.b` of Python binds a alone.
+            is_package = language == "Python" and not alias and text.startswith("import")
+            whole = name.partition(".")[0] if is_package else name
+            found[alias or re.split(r"\.|::", whole)[-1]] = whole
+        return found
+
+    return binds
 
 
-def _jvm_binds(text: str) -> dict[str, str]:
-    name = re.sub(r"^import\s+(?:static\s+)?", "", text).strip(" ;\n")
-    name, _, alias = name.partition(" as ")
-    return {} if name.endswith("*") else {alias or name.rpartition(".")[2]: name}
-
-
-_BINDERS: Final[Mapping[str, Callable[[str], dict[str, str]]]] = {
-    "python": _python_binds,
-    "javascript": _script_binds,
-    "typescript": _script_binds,
-    "tsx": _script_binds,
-    "go": _go_binds,
-    "rust": _rust_binds,
-    "java": _jvm_binds,
-    "kotlin": _jvm_binds,
+_SCRIPT: Final = ("(import_statement) (lexical_declaration) (variable_declaration)", _script_binds)
+_BINDERS: Final[Mapping[str, tuple[str, Callable[[str], dict[str, str]]]]] = {
+    "python": ("(import_statement) (import_from_statement)", _plain_binds("Python")),
+    "javascript": _SCRIPT,
+    "typescript": _SCRIPT,
+    "tsx": _SCRIPT,
+    "go": ("(import_spec)", _go_binds),
+    "rust": ("(use_declaration)", _plain_binds("Rust")),
+    "java": ("(import_declaration)", _plain_binds("Java")),
+    "kotlin": ("(import)", _plain_binds("Kotlin")),
 }
+"""A language's imports in the tree, and what reads the names that one binds."""
+
+
+@cache
+def _import_query(language: Language) -> Query:
+    import tree_sitter
+
+    return tree_sitter.Query(grammar(language), f"[{_BINDERS[language.key][0]}] @n")
 
 
 def _defined(root: Node, language: Language) -> set[str]:
@@ -382,13 +359,6 @@ def _words(code: bytes, language: Language, focus: str) -> list[Any]:
             if any(word in text.lower() for word in words):
                 found[node.start_point[0] + 1, text] = None
     places = list(found)
-    if not places:
-        return []
-    return [
-        [
-            f"names with {' or '.join(sorted(words))}",
-            len(places),
-            [line for line, _ in places[:PLACES]],
-            places[0][1][:60],
-        ]
-    ]
+    what = f"names with {' or '.join(sorted(words))}"
+    lines = [line for line, _ in places[:PLACES]]
+    return [[what, len(places), lines, places[0][1][:60]]] if places else []

@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,7 @@ import anyio.to_thread
 
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.source.discover import VENDORED, discover
-from fanout_mcp.source.git import churn, subjects
+from fanout_mcp.source.git import MAX_COMMITS, MAX_SUBJECTS, History, history
 from fanout_mcp.source.kinds import kind_of
 from fanout_mcp.source.receipt import Receipt
 from fanout_mcp.source.workers import Failure, Workers, in_own_thread
@@ -57,6 +57,17 @@ OnDone = Callable[[int, int], None]
 """Called with how many files are done, and how many of them came from the cache; from a thread of ours."""
 
 
+def telling(progress: Progress, total: int, before: int = 0) -> OnDone:
+    """Return what reports how far the outlines of `total` files are, a hundred at a time."""
+
+    def tell(done: int, cached: int) -> None:
+        done += before
+        if done % 100 == 0 or done == total:
+            progress(done, total, f"outlined {done} files, {cached} unchanged")
+
+    return tell
+
+
 async def outlines(
     workers: Workers,
     root: Path,
@@ -87,18 +98,17 @@ def outlines_now(
             keys = {path: _key(root, path) for path in chunk}
             known = {path: from_json(path, fields) for path, fields in _known(shelf, keys).items()}
             cached += len(known)
-            missing = [path for path in chunk if path not in known]
-            before = len(found) + len(known)
 
-            def tell(done: int, before: int = before, cached: int = cached) -> None:
+            def tell(done: int, before: int = len(found) + len(known), cached: int = cached) -> None:
                 if on_done is not None:
                     on_done(before + done, cached)
 
             tell(0)
-            items = [[str(root), path] for path in missing]
-            fresh = dict(zip(missing, workers.map_now(FUNCTION, items, on_done=tell, stop=stop), strict=True))
-            _keep(shelf, {keys[path]: result for path, (_, result) in fresh.items()})
-            found += [known[path] if path in known else _outline(path, fresh[path][1]) for path in chunk]
+            items = [[str(root), path] for path in chunk if path not in known]
+            results = workers.map_now(FUNCTION, items, on_done=tell, stop=stop)
+            fresh = {path: result for (_, path), result in results}
+            _keep(shelf, {keys[path]: result for path, result in fresh.items()})
+            found += [known[path] if path in known else _outline(path, fresh[path]) for path in chunk]
             if stop.is_set():
                 break
     return found
@@ -119,18 +129,12 @@ def _key(root: Path, path: str) -> str:
     return f"{VERSION}-{status.st_dev}-{status.st_ino}-{status.st_size}-{times}-{path!r}"
 
 
-@contextmanager
-def _shelf(cache: Path | None) -> Iterator[sqlite3.Connection | None]:
+def _shelf(cache: Path | None) -> AbstractContextManager[sqlite3.Connection | None]:
     """Open the cache; None, and the work is done again, when it can't be had."""
-    connection = None
     if cache is not None:
         with suppress(OSError, sqlite3.Error):
-            connection = opened(cache / FILE, FORM, BUSY_S)
-    if connection is None:
-        yield None
-        return
-    with closing(connection):
-        yield connection
+            return closing(opened(cache / FILE, FORM, BUSY_S))
+    return nullcontext()
 
 
 def _known(shelf: sqlite3.Connection | None, keys: dict[str, str]) -> dict[str, Json]:
@@ -177,6 +181,7 @@ class Gathered:
     graph: Graph
     modules: list[Module]
     facts: dict[str, Facts]
+    history: History
     ranked: Sequence[rank.Ranked] = ()
     folded: Sequence[str] = ()
     """A line for each tree of a map that is in no module."""
@@ -200,15 +205,13 @@ class Gathering:
     ) -> Gathered:
         """Outline the repository and find the modules. Raises InvalidInput for names that mean none."""
         files = await anyio.to_thread.run_sync(listed, self.root, names)
-        total = len(files.read)
-
-        def tell(done: int, cached: int) -> None:
-            if done % 100 == 0 or done == total:
-                progress(done, total, f"outlined {done} files, {cached} unchanged")
-
+        tell = telling(progress, len(files.read))
         with _growing():
             known = await outlines(self.workers, self.root, files.read, self.cache, tell)
-            gathered = await anyio.to_thread.run_sync(_structure, self.root, names, files, known, receipt)
+            past = await anyio.to_thread.run_sync(
+                history, self.root, MAX_SUBJECTS if question else MAX_COMMITS
+            )
+            gathered = await anyio.to_thread.run_sync(_structure, names, files, known, past, receipt)
         return await self._ranked(question, gathered) if question else gathered
 
     async def signals(self, focus: str, gathered: Gathered) -> dict[str, list[Json]]:
@@ -231,7 +234,8 @@ class Gathering:
             bodies = {
                 item[1]: (found[0], found[1]) for item, found in results if not isinstance(found, Failure)
             }
-            best = rank.rank(question, paths, gathered.graph, bodies, changes=subjects(self.root))
+            changes = gathered.history.subjects
+            best = rank.rank(question, paths, gathered.graph, bodies, changes=changes)
             modules = gathered.modules
             if gathered.is_map and best:
                 holder = {path: module for module in modules for path in module.paths}
@@ -290,17 +294,16 @@ def listed(root: Path, names: Sequence[str] | None) -> Listed:
 
 
 def _structure(
-    root: Path,
     names: Sequence[str] | None,
     files: Listed,
     outlined: Sequence[Outline],
+    past: History,
     receipt: Receipt,
 ) -> Gathered:
-    history = churn(root)
     skipped = files.skipped | {one.path: one.skipped for one in outlined if one.skipped}
     receipt.skip_all(skipped)
-    if history.problem:
-        receipt.skip(".git", f"history not read fully: {history.problem}")
+    if past.problem:
+        receipt.skip(".git", f"history not read fully: {past.problem}")
     known = [one for one in outlined if not one.skipped]
     known += [Outline(path, "text", kind="fixture", how="name") for path in files.apart]
     receipt.name_only(one.path for one in known if one.how == "name")
@@ -316,5 +319,5 @@ def _structure(
             "No module with code was found: the project's root holds no file that can be read. Begin in the "
             "project's folder, or set CLAUDE_PROJECT_DIR to it."
         )
-    found = {module.name: facts(module, whole, history.commits) for module in modules}
-    return Gathered(whole, modules, found, folded=folded, is_map=not names)
+    found = {module.name: facts(module, whole, past.commits) for module in modules}
+    return Gathered(whole, modules, found, past, folded=folded, is_map=not names)

@@ -29,12 +29,11 @@ from fanout_mcp.errors import InvalidInput, UnreadableAnswer
 from fanout_mcp.panel.answer import words
 from fanout_mcp.panel.asking import LANGUAGE
 from fanout_mcp.panel.consult import receipt as receipt_of
-from fanout_mcp.reports.text import keep, write_report
 from fanout_mcp.source import receipt
 from fanout_mcp.source.secrets import SMALL
 from fanout_mcp.source.workers import Failure, Workers
 from fanout_mcp.text import clip, quoted
-from fanout_mcp.tools.services import COUNT, LINES, TABLE, TEXT, Services, Tool, ToolResult
+from fanout_mcp.tools.services import COUNT, LINES, TABLE, TEXT, Services, Tool, ToolResult, answer_form
 from fanout_mcp.types import Answer, Ask, Job, Json, ModelPrice, Outcome, Progress, Prompt
 from fanout_mcp.usage import Usage
 
@@ -93,8 +92,7 @@ async def _perform(
     data = short(found)
     calls, used = sum(one.calls for one in outcomes), sum((one.usage for one in outcomes), Usage())
     data["receipt"] = receipt_of(calls, used, elapsed_s)
-    whole = report(task, found)
-    data["report"] = await write_report(services.settings.state, "swarm", whole, services.workers)
+    data["report"] = await services.report("swarm", report(task, found))
     return ToolResult(data, is_error=not any(outcome.is_answered for outcome in outcomes))
 
 
@@ -103,8 +101,7 @@ def _for_host(services: Services, task: str, chosen: Chosen) -> dict[str, Json]:
     if len(chosen.lenses) > MAX_PLANNED:
         raise InvalidInput(f"Without a model the host runs the agents: ask for at most {MAX_PLANNED}.")
     is_long = len(for_agent(task, chosen, chosen.lenses[0])) * len(chosen.lenses) > INLINE_CHARS
-    shared = brief(task, chosen)
-    path = keep(services.settings.state, "swarm-task", shared) if is_long else None
+    path = services.keep("swarm-task", brief(task, chosen)) if is_long else None
     calls = [
         agent_call(
             clip(f"Look at: {lens.name}", 60),
@@ -147,44 +144,30 @@ class Chosen:
     lenses: Sequence[Lens]
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    ask: str
-    words: frozenset[str]
-    lenses: Sequence[Lens]
-
-
 @cache
-def kinds() -> Mapping[str, Kind]:
-    table = _table()["kinds"]
-    return {
-        name: Kind(entry["ask"], frozenset(entry["words"]), [Lens(*pair) for pair in entry["lenses"].items()])
-        for name, entry in table.items()
-    }
-
-
-@cache
-def viewpoints() -> Sequence[str]:
-    found: list[str] = _table()["viewpoints"]
-    return found
+def table() -> Json:
+    """Return lenses.toml: viewpoints, and kinds with what to ask for, words of such tasks, and lenses."""
+    return tomllib.loads(Path(__file__).with_name("lenses.toml").read_text(encoding="utf-8"))
 
 
 def choose(task: str, count: int, given: Sequence[str] | None) -> Chosen:
     """Return `count` different lenses; `given` are kinds by name, or lenses. Raises InvalidInput."""
+    kinds = table()["kinds"]
     names = [name.strip() for name in given or ()]
-    kind = next((name for name in names if name in kinds()), _kind_of(task))
-    lenses: list[Lens] = []
+    kind = next((name for name in names if name in kinds), _kind_of(task))
+    lenses: dict[str, Lens] = {}
     for name in names or [kind]:
-        lenses += kinds()[name].lenses if name in kinds() else [_own(name)]
-    lenses = list({lens.name: lens for lens in lenses}.values())
-    most = len(lenses) * (1 + len(viewpoints()))
+        found = [Lens(*pair) for pair in kinds[name]["lenses"].items()] if name in kinds else [_own(name)]
+        lenses |= {lens.name: lens for lens in found}
+    most = len(lenses) * (1 + len(table()["viewpoints"]))
     if count > most:
         raise InvalidInput(
             f"{len(lenses)} lenses make at most {most} different agents, not {count}; give more lenses, "
-            f"or a kind: {', '.join(kinds())}."
+            f"or a kind: {', '.join(kinds)}."
         )
-    ask = kinds()[kind].ask if not names or any(name in kinds() for name in names) else ""
-    return Chosen(kind if ask else "given", ask, [_nth(lenses, place) for place in range(count)])
+    ask = kinds[kind]["ask"] if not names or any(name in kinds for name in names) else ""
+    every = list(lenses.values())
+    return Chosen(kind if ask else "given", ask, [_nth(every, place) for place in range(count)])
 
 
 def _nth(lenses: Sequence[Lens], place: int) -> Lens:
@@ -192,7 +175,7 @@ def _nth(lenses: Sequence[Lens], place: int) -> Lens:
     turn, lens = place // len(lenses), lenses[place % len(lenses)]
     if not turn:
         return lens
-    return Lens(f"{lens.name} {turn + 1}", f"{lens.look}; {viewpoints()[turn - 1]}")
+    return Lens(f"{lens.name} {turn + 1}", f"{lens.look}; {table()['viewpoints'][turn - 1]}")
 
 
 def _own(text: str) -> Lens:
@@ -207,13 +190,9 @@ def _own(text: str) -> Lens:
 def _kind_of(task: str) -> str:
     """Return the kind that most words of the task speak for, the first of equals."""
     words = re.findall(r"[a-z]+", task.lower())
-    hits = {name: sum(word in kind.words for word in words) for name, kind in kinds().items()}
+    hits = {name: sum(map(kind["words"].count, words)) for name, kind in table()["kinds"].items()}
     best = max(hits, key=lambda name: hits[name])
     return best if hits[best] else FALLBACK
-
-
-def _table() -> Json:
-    return tomllib.loads(Path(__file__).with_name("lenses.toml").read_text(encoding="utf-8"))
 
 
 # --- What the agents of a swarm answer: a few ideas each, the most important first. -------------------------
@@ -223,22 +202,7 @@ MAX_DETAIL_CHARS: Final = 2_000
 """Of one idea's detail: a longer one is not one idea."""
 TITLE_CHARS: Final = 200
 
-SCHEMA: Final[dict[str, Json]] = {
-    "type": "object",
-    "properties": {
-        "ideas": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {"title": {"type": "string"}, "detail": {"type": "string"}},
-                "required": ["title", "detail"],
-                "additionalProperties": False,
-            },
-        }
-    },
-    "required": ["ideas"],
-    "additionalProperties": False,
-}
+SCHEMA: Final = answer_form(ideas={"type": "array", "items": answer_form(title=TEXT, detail=TEXT)})
 SYSTEM: Final = f"""You are one of many agents on the same task. Each looks through another lens; look through
 yours alone, the others cover the rest. {LANGUAGE}
 Answer with one JSON object and nothing else:
@@ -362,55 +326,52 @@ class Group:
 
 def merge(ideas: Sequence[Idea]) -> list[Group]:
     """Group what is alike, the most often said first."""
-    texts = [_Text.of(idea) for idea in ideas]
+    texts = [_read_text(idea) for idea in ideas]
     weights = _weights(texts)
     bits = {word: 1 << place for place, word in enumerate(weights)}
-    groups: list[tuple[_Marked, Group]] = []
-    for idea, text in zip(ideas, texts, strict=True):
-        marked = _Marked(text, *(sum(map(bits.__getitem__, words)) for words in (text.title, text.words)))
-        group = next((group for first, group in groups if _is_alike(marked, first, weights)), None)
+    groups: list[tuple[_Text, Group]] = []
+    for idea, plain in zip(ideas, texts, strict=True):
+        title, whole = (sum(map(bits.__getitem__, words)) for words in (plain.title, plain.words))
+        text = plain._replace(title_bits=title, words_bits=whole)
+        group = next((group for first, group in groups if _is_alike(text, first, weights)), None)
         if group is None:
             group = Group()
-            groups.append((marked, group))
+            groups.append((text, group))
         group.ideas.append(idea)
-    return sorted((group for _, group in groups), key=_rank)
+    found = [group for _, group in groups]
+    return sorted(
+        found, key=lambda own: (-len(own.agents), sum(one.place for one in own.ideas) / len(own.ideas))
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class _Text:
+class _Text(NamedTuple):
     title: frozenset[str]
     words: frozenset[str]
     """Of title and detail; none where there is no detail."""
     turns: frozenset[str]
     """Negations and numbers of the title."""
-
-    @classmethod
-    def of(cls, idea: Idea) -> _Text:
-        title = _WORD.findall(idea.title.lower().replace("n't", " not"))
-        detail = _WORD.findall(idea.detail.lower())
-        turns = frozenset(word for word in title if word in _TURNS or word[0].isdigit())
-        stems = (frozenset(map(_stem, title)) - _EMPTY) or frozenset(title)
-        more = frozenset(map(_stem, detail)) - _EMPTY
-        return cls(stems, stems | more if more else frozenset(), turns)
+    title_bits: int = 0
+    words_bits: int = 0
+    """The words as bits, so that hopeless pairs are found without looking at words."""
 
 
-class _Marked(NamedTuple):
-    """A text with its words as bits, so that hopeless pairs are found without looking at words."""
+def _read_text(idea: Idea) -> _Text:
+    title = _WORD.findall(idea.title.lower().replace("n't", " not"))
+    turns = frozenset(word for word in title if word in _TURNS or word[0].isdigit())
+    stems = (frozenset(map(_stem, title)) - _EMPTY) or frozenset(title)
+    more = frozenset(map(_stem, _WORD.findall(idea.detail.lower()))) - _EMPTY
+    return _Text(stems, stems | more if more else frozenset(), turns)
 
-    text: _Text
-    title: int
-    words: int
 
-
-def _is_alike(one: _Marked, other: _Marked, weights: Mapping[str, float]) -> bool:
-    if one.text.turns != other.text.turns:
+def _is_alike(one: _Text, other: _Text, weights: Mapping[str, float]) -> bool:
+    if one.turns != other.turns:
         return False
     return (
-        _overlap(one.title, other.title) >= HOPELESS
-        and _shared(one.text.title, other.text.title, weights) >= TITLES_ALIKE
+        _overlap(one.title_bits, other.title_bits) >= HOPELESS
+        and _shared(one.title, other.title, weights) >= TITLES_ALIKE
     ) or (
-        _overlap(one.words, other.words) >= HOPELESS
-        and _shared(one.text.words, other.text.words, weights) >= TEXTS_ALIKE
+        _overlap(one.words_bits, other.words_bits) >= HOPELESS
+        and _shared(one.words, other.words, weights) >= TEXTS_ALIKE
     )
 
 
@@ -427,10 +388,6 @@ def _shared(one: frozenset[str], other: frozenset[str], weights: Mapping[str, fl
 def _weights(texts: Sequence[_Text]) -> dict[str, float]:
     often = Counter(word for text in texts for word in sorted(text.title | text.words))
     return {word: math.log(1 + len(texts) / times) for word, times in often.items()}
-
-
-def _rank(group: Group) -> tuple[int, float]:
-    return -len(group.agents), sum(idea.place for idea in group.ideas) / len(group.ideas)
 
 
 def _stem(word: str) -> str:

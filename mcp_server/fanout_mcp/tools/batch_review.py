@@ -12,7 +12,8 @@ from fanout_mcp.backends.plan import Engine, chosen
 from fanout_mcp.engine.budget import Budget
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.review.finding import SEVERITIES, Focus
-from fanout_mcp.review.review import Calls, Means, Request, review
+from fanout_mcp.review.result import Request
+from fanout_mcp.review.review import Calls, Means, review
 from fanout_mcp.source.receipt import Detail, Receipt
 from fanout_mcp.tools.services import (
     COUNT,

@@ -14,7 +14,6 @@ from pydantic import ConfigDict, Field
 from fanout_mcp.panel import consult, result
 from fanout_mcp.panel.council import Council, deliberate
 from fanout_mcp.panel.deliberation import Answered, Event, OnEvent, Synthesised, line
-from fanout_mcp.reports.text import set_aside, write_report
 from fanout_mcp.tools.services import NUMBER, TABLE, Services, Tool, ToolResult
 from fanout_mcp.types import Json, Progress
 
@@ -63,7 +62,7 @@ async def watched(services: Services, args: Args, on_event: OnEvent) -> ToolResu
     held = await deliberate(council, services.backend.ask, services.limits, price.purse)
     data = result.short(asked, held)
     whole = result.report(asked, held, data)
-    data["report"] = await write_report(services.settings.state, "council", whole, services.workers)
+    data["report"] = await services.report("council", whole)
     return ToolResult(data, is_error=data["decision"] == "NO_VERDICT")
 
 
@@ -80,7 +79,7 @@ class _Line:
 
 def _for_host(services: Services, asked: consult.Consultation, rounds: int) -> dict[str, Json]:
     """Without a model: the first round as agent calls, and how the host goes on from its answers."""
-    asked = replace(asked, question=set_aside(services.settings.state, "question", asked.question))
+    asked = replace(asked, question=services.set_aside("question", asked.question))
     return consult.not_asked(
         asked,
         services.backend,

@@ -16,7 +16,6 @@ from fanout_mcp.engine.run import run
 from fanout_mcp.panel import consult, record
 from fanout_mcp.panel.asking import Asking, Decided, first_prompt
 from fanout_mcp.panel.result import head, section
-from fanout_mcp.reports.text import set_aside, write_report
 from fanout_mcp.tools.services import Services, Tool, ToolResult
 from fanout_mcp.types import Job, Json, Progress
 
@@ -48,7 +47,7 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
     spent |= record.keep(services.settings.votes, asked.members, ruling)
     data = consult.short_verdict(asked, ruling, spent)
     whole = _report(asked, ruling, asking, spent)
-    data["report"] = await write_report(services.settings.state, "oracle", whole, services.workers)
+    data["report"] = await services.report("oracle", whole)
     return ToolResult(data, is_error=ruling.decision == "NO_VERDICT")
 
 
@@ -62,7 +61,7 @@ def _jobs(asked: consult.Consultation, terms: consult.Terms) -> list[Job]:
 
 def _for_host(services: Services, asked: consult.Consultation) -> dict[str, Json]:
     """Without a model: ready agent calls that the host runs itself, all in one message."""
-    asked = replace(asked, question=set_aside(services.settings.state, "question", asked.question))
+    asked = replace(asked, question=services.set_aside("question", asked.question))
     return consult.not_asked(asked, services.backend, ", then")
 
 

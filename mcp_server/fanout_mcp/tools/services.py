@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
@@ -10,19 +12,27 @@ from typing import Annotated, Final, Generic, NamedTuple, TypeVar
 import anyio.to_thread
 from pydantic import BaseModel, Field
 
-from fanout_mcp.backends.base import Backend
 from fanout_mcp.backends.plan import messages
 from fanout_mcp.engine.budget import Budget, Estimate, check
 from fanout_mcp.engine.limits import Limits
+from fanout_mcp.errors import why
 from fanout_mcp.journal import Journal, Remote, open_journal
 from fanout_mcp.source.discover import tree_name, tree_of
 from fanout_mcp.source.receipt import MARGIN, Receipt, page
-from fanout_mcp.source.workers import Workers
+from fanout_mcp.source.secrets import redact, scrub
+from fanout_mcp.source.workers import Failure, Workers, in_own_thread
 from fanout_mcp.state import audit, cache
 from fanout_mcp.state.cache import OpenCache
+from fanout_mcp.state.folder import write_report
 from fanout_mcp.state.settings import Settings
-from fanout_mcp.text import counted
-from fanout_mcp.types import Json, Progress
+from fanout_mcp.text import counted, printable
+from fanout_mcp.types import Backend, Json, Progress
+
+T = TypeVar("T")
+B = TypeVar("B")
+
+MAX_IN_A_PLAN: Final = 4_000
+"""Characters that every agent call of a plan may repeat; longer ones are read from a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +58,36 @@ class Services:
             remote=self.remote(),
         )
 
+    async def report(self, stem: str, text: str) -> str:
+        """Write a Markdown report; return its path, or why there is none. Secrets are taken out."""
+
+        def write(stop: threading.Event) -> str:
+            [scrubbed] = scrub(self.workers, [("", text)], stop)
+            if isinstance(scrubbed, Failure):
+                return f"could not be written: taking secrets out {scrubbed.reason}"
+            try:
+                return self._written(stem, scrubbed[0])
+            except OSError as error:
+                return f"could not be written: {why(error)}"
+
+        return await in_own_thread(write)
+
+    def keep(self, stem: str, text: str) -> str | None:
+        """Write a text that a path replaces and return the path; None when it can't be written."""
+        try:
+            return self._written(stem, redact(text)[0])
+        except OSError:
+            return None
+
+    def set_aside(self, stem: str, words: str) -> str:
+        """Return the text, or the path of a file that holds it when it is too long to be repeated."""
+        path = self.keep(stem, words) if len(words) > MAX_IN_A_PLAN else None
+        return words if path is None else f"Read {path} first: the whole text is there."
+
+    def _written(self, stem: str, scrubbed: str) -> str:
+        clean = "\n".join(printable(line) for line in scrubbed.split("\n"))
+        return str(write_report(self.settings.state, stem, "md", clean))
+
 
 async def in_tree(
     services: Services, named: Sequence[str] | None, receipt: Receipt
@@ -59,6 +99,29 @@ async def in_tree(
     if root != settings.root:
         services = replace(services, settings=replace(settings, root=root, state_dir=settings.state))
     return services, names
+
+
+async def in_portions(
+    services: Services,
+    progress: Progress,
+    receipt: Receipt,
+    items: Sequence[T],
+    *,
+    size: int,
+    ahead: int,
+    begin: Callable[[Journal, Sequence[T]], Awaitable[B]],
+    finish: Callable[[B], Awaitable[None]],
+) -> None:
+    """Ask about items `size` at a time; `ahead` portions are begun before the end of the first is awaited."""
+    async with services.journal(progress, len(items)) as journal:
+        begun: deque[B] = deque()
+        for start in range(0, len(items), size):
+            begun.append(await begin(journal, items[start : start + size]))
+            if len(begun) > journal.ahead(ahead):
+                await finish(begun.popleft())
+        for portion in begun:
+            await finish(portion)
+        receipt.cache = journal.problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +152,16 @@ def entries(description: str, properties: Mapping[str, Json]) -> Json:
     """Return the schema of a result's list: objects, or a line each where they are many."""
     items = {"type": ["object", "string"], "properties": properties}
     return {"type": "array", "description": description, "items": items}
+
+
+def answer_form(**properties: Json) -> dict[str, Json]:
+    """Return the schema of a model's answer: an object with these fields, all of them and no other."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
 
 
 @dataclass(frozen=True, slots=True)

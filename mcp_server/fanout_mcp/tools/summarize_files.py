@@ -6,15 +6,17 @@ gather (discover, outline) -> plan (questions, or none) -> perform (portion by p
 from __future__ import annotations
 
 import os
-from collections import deque
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final
 
 import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field
 
+from fanout_mcp import jsonish
 from fanout_mcp.backends.plan import Engine, agent_call, chosen, portions, priced
 from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.run import Plan
@@ -23,18 +25,9 @@ from fanout_mcp.journal import Begun, Journal, Question, is_whole
 from fanout_mcp.source import pack
 from fanout_mcp.source.discover import Found, discover
 from fanout_mcp.source.receipt import Bounded, Detail, Receipt
-from fanout_mcp.source.workers import Failure
 from fanout_mcp.structure import describe
-from fanout_mcp.structure.model import (
-    ANSWER_TOKENS,
-    SUMMARY_SCHEMA,
-    SUMMARY_SYSTEM,
-    Summary,
-    parse,
-    summary_question,
-)
 from fanout_mcp.structure.outline import Outline
-from fanout_mcp.structure.survey import CHUNK, outlines
+from fanout_mcp.structure.survey import CHUNK, outlines, telling
 from fanout_mcp.text import counted
 from fanout_mcp.tools.services import (
     COUNT,
@@ -46,12 +39,14 @@ from fanout_mcp.tools.services import (
     Tool,
     ToolResult,
     Wanted,
+    answer_form,
     check_price,
     entries,
+    in_portions,
     in_tree,
     planned,
 )
-from fanout_mcp.types import Answer, Job, Json, Outcome, Progress
+from fanout_mcp.types import Answer, Job, Json, Outcome, Progress, Prompt
 
 MAX_FOR_MODEL: Final = 500
 """More files than that have a price to be shown first."""
@@ -63,9 +58,6 @@ DENSEST: Final = 3
 """Bytes a token, where a price must not be shown too low; usual is four."""
 
 PLAN: Final = Plan(deadline_s=1_800.0)
-
-Take = Callable[[Sequence[Outline], Mapping[str, Summary]], None]
-"""Renders a portion, in order; runs in a thread, since hook events pass through the server's loop."""
 
 
 class Args(BaseModel):
@@ -108,7 +100,14 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
             bounded.add(_entry(outline, answers.get(outline.path), args.max_words), raw)
 
     if engine == "model":
-        await _Asking(services, args, receipt, take).ask_all(found.paths, progress)
+        asking = _Asking(services, args, receipt, take)
+        await in_portions(
+            *(services, progress, receipt, found.paths),
+            size=PORTION,
+            ahead=1 + 2 * services.settings.max_parallel // PORTION,
+            begin=asking.begin,
+            finish=asking.finish,
+        )
         if args.engine == "model":
             receipt.insist()
     else:
@@ -129,21 +128,18 @@ def _result(bounded: Bounded, receipt: Receipt) -> Json:
 
 
 def _sizes(root: Path, paths: Sequence[str]) -> list[int]:
-    return [_size(root, path) for path in paths]
-
-
-def _size(root: Path, path: str) -> int:
-    try:
-        return os.lstat(f"{root}/{path}").st_size
-    except OSError:
-        return 0
+    sizes = []
+    for path in paths:
+        with suppress(OSError):
+            sizes.append(os.lstat(f"{root}/{path}").st_size)
+    return sizes
 
 
 async def _check_price(services: Services, args: Args, found: Found) -> None:
     """Raise InvalidInput for more files than anybody may have meant, BudgetExceeded for a price too high."""
     model = services.backend.default_model("summary")
     sizes = await anyio.to_thread.run_sync(_sizes, services.settings.root, found.paths)
-    count = len(sizes)
+    count = len(found.paths)
     if count > (args.max_files or MAX_FOR_MODEL):
         usual = sum(min(size // 4, pack.FILE_BUDGET) for size in sizes)
         price = priced(count, usual, await services.backend.price(model))
@@ -159,21 +155,80 @@ async def _check_price(services: Services, args: Args, found: Found) -> None:
 
 async def _outline_all(services: Services, paths: Sequence[str], progress: Progress, take: Take) -> None:
     """Take every file as its structure says; nothing is asked."""
-    total = len(paths)
-    for start in range(0, total, CHUNK):
-
-        def tell(done: int, cached: int, start: int = start) -> None:
-            if done % 50 == 0 or start + done == total:
-                progress(start + done, total, f"outlined {start + done} files, {cached} unchanged")
-
-        known = await outlines(
-            services.workers,
-            services.settings.root,
-            paths[start : start + CHUNK],
-            services.settings.cache,
-            tell,
-        )
+    workers, settings = services.workers, services.settings
+    for start in range(0, len(paths), CHUNK):
+        tell = telling(progress, len(paths), start)
+        chunk = paths[start : start + CHUNK]
+        known = await outlines(workers, settings.root, chunk, settings.cache, tell)
         await anyio.to_thread.run_sync(take, known, {})
+
+
+# --- A model's summary of a file: how it is asked, and what is believed of its answer. ----------------------
+
+SUMMARY_SYSTEM: Final = (
+    "You summarise source files for an engineer who will not read them. Say what a file is for and what "
+    "stands out (patterns, risks, problems), concretely and only from what is shown. No praise, no guesses. "
+    'Answer with JSON alone: {"purpose": "one sentence", "notes": ["short sentence (line 12)", ...]}.'
+)
+ANSWER_TOKENS: Final = 700
+SUMMARY_SCHEMA: Final = answer_form(purpose=TEXT, notes=LINES)
+MAX_PURPOSE: Final = 300
+_LINES: Final = re.compile(r"\blines?\s+(\d+)(?:\s*(?:-|to|and|,)\s*(\d+))?")
+_PLACE: Final = re.compile(r"([\w.-]{1,255}):(\d+)")
+
+HAS_PURPOSE: Final = jsonish.has("purpose", str)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    purpose: str
+    notes: tuple[str, ...]
+    dropped: int = 0
+    """Notes that cited a line which the file doesn't have."""
+
+    def within(self, max_words: int) -> list[str]:
+        """Return as many notes as the words allow; a note is never cut."""
+        left = max_words - len(self.purpose.split())
+        kept = []
+        for note in self.notes:
+            left -= len(note.split())
+            if left < 0:
+                break
+            kept.append(note)
+        return kept
+
+
+def parse(answer: Answer, path: str = "", lines: int | None = None) -> Summary | None:
+    """Return the summary, None when the answer holds none; never raises.
+
+    `path` and `lines`: the file's own, and how many it has; a note that cites a line beyond is dropped.
+    """
+    value = jsonish.best(answer.text, answer.data, HAS_PURPOSE, is_cut=answer.truncated)
+    if value is None or not isinstance(value.get("purpose"), str) or not value["purpose"].strip():
+        return None
+    notes = value.get("notes")
+    texts = [note for note in notes if isinstance(note, str)] if isinstance(notes, list) else []
+    texts = [" ".join(note.split())[:MAX_PURPOSE] for note in texts if note.strip()]
+    kept = [note for note in texts if lines is None or _exists(note, path, lines)]
+    purpose = " ".join(value["purpose"].split())[:MAX_PURPOSE]
+    return Summary(purpose, tuple(kept), len(texts) - len(kept))
+
+
+def _exists(note: str, path: str, lines: int) -> bool:
+    name = path.rpartition("/")[2]
+    cited = [int(number) for match in _LINES.findall(note) for number in match if number]
+    cited += [int(number) for said, number in _PLACE.findall(note) if said == name]  # no host and its port
+    return all(1 <= number <= lines for number in cited)
+
+
+def is_summary(answer: Answer) -> bool:
+    return is_whole(answer) and parse(answer) is not None
+
+
+# --- ask and render -----------------------------------------------------------------------------------------
+
+Take = Callable[[Sequence[Outline], Mapping[str, Summary]], None]
+"""Renders a portion, in order; runs in a thread, since hook events pass through the server's loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,36 +241,20 @@ class _Asking:
     take: Take
     fence: str = field(default_factory=pack.new_fence)
 
-    async def ask_all(self, paths: Sequence[str], progress: Progress) -> None:
-        services, settings = self.services, self.services.settings
-        ahead = 1 + 2 * settings.max_parallel // PORTION
-        begun: deque[tuple[list[Outline], Begun]] = deque()
-        async with services.journal(progress, len(paths)) as journal:
-            for start in range(0, len(paths), PORTION):
-                portion = paths[start : start + PORTION]
-                known = await outlines(services.workers, settings.root, portion, settings.cache)
-                begun.append((known, await self._begin(journal, known)))
-                if len(begun) > journal.ahead(ahead):
-                    await self._finish(*begun.popleft())
-            while begun:
-                await self._finish(*begun.popleft())
-            self.receipt.cache = journal.problem
-
-    async def _begin(self, journal: Journal, known: Sequence[Outline]) -> Begun:
-        root = str(self.services.settings.root)
+    async def begin(self, journal: Journal, paths: Sequence[str]) -> tuple[list[Outline], Begun]:
+        workers, settings = self.services.workers, self.services.settings
+        known = await outlines(workers, settings.root, paths, settings.cache)
         wanted = {outline.path: outline for outline in known if not outline.skipped}
-        items = [[root, path, pack.FILE_BUDGET] for path in wanted]
-        packed = await self.services.workers.map("fanout_mcp.source.pack:pack_file", items)
-        files = [pack.unpacked(fields) for _, fields in packed if not isinstance(fields, Failure)]
-        files = [file for file in files if not file.skipped]
+        files = await pack.packed(workers, settings.root, wanted)
         self.receipt.cut += sum(file.cut for file in files)
         questions = await anyio.to_thread.run_sync(
             lambda: [Question(self._job(wanted[file.path], file), self.fence) for file in files]
         )
         journal.tally.total -= len(known) - len(questions)
-        return await journal.begin(questions, PLAN, is_summary)
+        return known, await journal.begin(questions, PLAN, is_summary)
 
-    async def _finish(self, known: Sequence[Outline], begun: Begun) -> None:
+    async def finish(self, asked: tuple[list[Outline], Begun]) -> None:
+        known, begun = asked
         outcomes = await begun.outcomes()
         await anyio.to_thread.run_sync(lambda: self.take(known, self._read(known, outcomes)))
 
@@ -233,21 +272,21 @@ class _Asking:
         return answers
 
     def _job(self, outline: Outline, file: pack.Packed) -> Job:
-        args, backend = self.args, self.services.backend
-        prompt = summary_question(
-            file, describe.symbol_rows(outline, 60), self.fence, args.focus, args.max_words
+        args, fence = self.args, self.fence
+        wanted = f" Focus: {args.focus}." if args.focus else ""
+        symbols = "\n".join(describe.symbol_rows(outline, 60))
+        user = (
+            f"Summarise this file in at most {args.max_words} words.{wanted}\n\n{pack.numbered(file, fence)}"
+            "\n\nIts outline (line, signature), also between fences:\n"
+            f"{fence} begins outline\n{symbols}\n{fence} ends"
         )
         return Job(
             key=file.path,
-            prompt=replace(prompt, system=f"{SUMMARY_SYSTEM} {pack.RULE.format(fence=self.fence)}"),
-            model=backend.default_model("summary"),
+            prompt=Prompt(f"{SUMMARY_SYSTEM} {pack.RULE.format(fence=fence)}", user, (file.digest,)),
+            model=self.services.backend.default_model("summary"),
             schema=SUMMARY_SCHEMA,
             max_tokens=ANSWER_TOKENS,
         )
-
-
-def is_summary(answer: Answer) -> bool:
-    return is_whole(answer) and parse(answer) is not None
 
 
 def _entry(outline: Outline, summary: Summary | None, max_words: int) -> Json:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from fanout_mcp.review.finding import Focus
@@ -11,13 +9,6 @@ from fanout_mcp.review.static.analyse import Analysed, coverage, review_static
 from fanout_mcp.source.workers import Workers
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def workers() -> Iterator[Workers]:
-    pool = Workers(1)
-    yield pool
-    pool.close()
 
 
 async def review(texts: dict[str, str], workers: Workers, focus: Focus = "security") -> Analysed:

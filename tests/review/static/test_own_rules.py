@@ -134,18 +134,14 @@ def test_a_rule_that_was_edited_and_put_back_is_what_it_was(tmp_path: Path) -> N
 @pytest.mark.parametrize("focus", ["security", "bugs"])
 @pytest.mark.parametrize(("form", "path"), [("yaml", "a.yml"), ("settings", "a.toml"), ("markup", "a.html")])
 async def test_a_rule_on_a_form_of_data_runs_in_its_own_focus_alone(
-    tmp_path: Path, form: str, path: str, focus: Focus
+    tmp_path: Path, workers: Workers, form: str, path: str, focus: Focus
 ) -> None:
     text = written(form, "retries: 0", "retries: 3").replace("call = 'legacy\\.dial$'", "line = 'retries: 0'")
     own = read_own(rule(tmp_path, f'{text}focus = "{focus}"\n'))
-    workers = Workers(1)
-    try:
-        found = {
-            one: await review_static({path: "retries: 0\n"}, one, workers, own=own)
-            for one in ("security", "bugs")
-        }
-    finally:
-        workers.close()
+    found = {
+        one: await review_static({path: "retries: 0\n"}, one, workers, own=own)
+        for one in ("security", "bugs")
+    }
     assert {one: [each.rule for each in done.findings] for one, done in found.items()} == {
         "security": [],
         "bugs": [],

@@ -17,24 +17,13 @@ import anyio.to_thread
 from fanout_mcp.errors import InvalidInput, why
 from fanout_mcp.review.finding import Finding, Focus, from_json
 from fanout_mcp.review.merge import merge
+from fanout_mcp.review.static import patterns, quality
 from fanout_mcp.review.static.grammars import GRAMMARS, language_of
 from fanout_mcp.review.static.lint import count_rules, lint
-from fanout_mcp.review.static.patterns import (
-    FORMS,
-    RULE,
-    SHAPED,
-    format_of,
-    review_keys,
-    review_own,
-    review_patterns,
-    review_plain,
-    review_secrets,
-)
 from fanout_mcp.review.static.python import bugs
 from fanout_mcp.review.static.python.bugs import review_bugs
 from fanout_mcp.review.static.python.security import read_python
 from fanout_mcp.review.static.python.sinks import WEAKNESSES_REACHED
-from fanout_mcp.review.static.quality import quality_rules_of, review_quality
 from fanout_mcp.review.static.rules import own_rules, rules_of
 from fanout_mcp.source.kinds import is_test
 from fanout_mcp.source.read import problem
@@ -60,7 +49,7 @@ class _Read(NamedTuple):
 
 
 def analyse(item: dict[str, Json]) -> dict[str, Json]:
-    """`{path, text, focus, own}` -> `{findings, imports, unread, settled}`. Raises why it is not analysed.
+    """`{path, text, focus, own}` -> `{findings, problems, imports, settled}`. Raises why it is not analysed.
 
     The focus `keys` looks for providers' keys alone, in what a review leaves out otherwise.
     """
@@ -68,10 +57,10 @@ def analyse(item: dict[str, Json]) -> dict[str, Json]:
     why_not = problem(text.encode("utf-8", "surrogateescape"))
     if why_not:
         raise ValueError(why_not)
-    read = _Read(tuple(review_keys(path, text))) if focus == "keys" else _read(path, text, focus)
+    read = _Read(tuple(patterns.review_keys(path, text))) if focus == "keys" else _read(path, text, focus)
     kind = kind_of(path)
     own = [one.rule for one in own_rules(item.get("own", "")) if kind in one.languages and one.focus == focus]
-    findings = [*read.findings, *(review_own(path, text, kind, own) if own else ())]
+    findings = [*read.findings, *(patterns.review_own(path, text, kind, own) if own else ())]
     if any(finding.rule == "weak-random" for finding in findings):
         lines = text.split("\n")
         findings = [
@@ -81,12 +70,17 @@ def analyse(item: dict[str, Json]) -> dict[str, Json]:
         ]
     tested = test_lines(text) if kind == "rust" and focus != "keys" else ()
     shown = [asdict(finding) for finding in findings if not any(finding.line in part for part in tested)]
-    return {"findings": shown, "imports": read.imports, "unread": read.unread, "settled": read.settled}
+    return {
+        "findings": shown,
+        "problems": {path: read.unread} if read.unread else {},
+        "imports": {path: read.imports} if read.imports else {},
+        "settled": [(path, line) for line in read.settled],
+    }
 
 
 def kind_of(path: str) -> str:
     """Return the language or the form of a file, "" where no rules are for it."""
-    return language_of(path) or format_of(path) or ""
+    return language_of(path) or patterns.format_of(path) or ""
 
 
 def _read(path: str, text: str, focus: Focus) -> _Read:
@@ -96,14 +90,13 @@ def _read(path: str, text: str, focus: Focus) -> _Read:
     if language is None:
         return _Read(())
     if focus == "architecture":
-        # Late: two analysers start that no other focus needs.
-        from fanout_mcp.review.static.tangles import imports_of, review_structure, understood
-
-        imports = imports_of(path, text) if language == "python" else ()
-        return _Read(review_structure(path, text), understood(text, language), imports=imports)
+        imports = quality.imports_of(path, text) if language == "python" else ()
+        return _Read(
+            quality.review_structure(path, text), quality.understood(text, language), imports=imports
+        )
     if language == "python":
         return _Read(review_bugs(path, text) if focus == "bugs" else ())
-    return _Read(*review_quality(path, text, language, focus))
+    return _Read(*quality.review_quality(path, text, language, focus))
 
 
 def _read_security(path: str, text: str, language: str | None) -> _Read:
@@ -112,11 +105,11 @@ def _read_security(path: str, text: str, language: str | None) -> _Read:
         findings, settled = read_python(path, text)
         read = _Read(findings, settled=settled)
     elif language:
-        read = _Read(*review_patterns(path, text, language))
-    elif form := format_of(path):
-        read = _Read(tuple(review_plain(path, text, form)))
-    known = {finding.line for finding in read.findings if finding.rule == RULE}
-    return read._replace(findings=[*read.findings, *review_secrets(path, text, known)])
+        read = _Read(*patterns.review_patterns(path, text, language))
+    elif form := patterns.format_of(path):
+        read = _Read(tuple(patterns.review_plain(path, text, form)))
+    known = {finding.line for finding in read.findings if finding.rule == patterns.RULE}
+    return read._replace(findings=[*read.findings, *patterns.review_secrets(path, text, known)])
 
 
 _PLAY = re.compile(
@@ -145,7 +138,6 @@ _RUST_TEST = re.compile(r"^(?P<indent>\s*)#\[(?:cfg\((?:all\()?test\b|(?:\w+::)?
 
 
 def test_lines(text: str) -> list[range]:
-    """Return the lines of a Rust file's own tests, modules and functions, as rustfmt lays them out."""
     lines = text.split("\n")
     parts: list[range] = []
     for number, line in enumerate(lines, 1):
@@ -160,25 +152,20 @@ def test_lines(text: str) -> list[range]:
 
 def lint_batch(item: dict[str, Json]) -> dict[str, Json]:
     """`{files: [[path, text]], focus}` -> `{findings, problems}`."""
-    focus: Focus = item["focus"]
-    good: list[tuple[str, str]] = []
-    problems: dict[str, str] = {}
-    for path, text in item["files"]:
-        why_not = problem(text.encode("utf-8", "surrogateescape"))
-        if why_not:
-            problems[path] = why_not
-        else:
-            good.append((path, text))
-    findings, crashed = lint(good, focus) if good else ([], {})
+    found = [(path, text, problem(text.encode("utf-8", "surrogateescape"))) for path, text in item["files"]]
+    good = [(path, text) for path, text, why_not in found if not why_not]
+    findings, crashed = lint(good, item["focus"]) if good else ([], {})
+    problems = {path: why_not for path, _, why_not in found if why_not}
     return {"findings": [asdict(finding) for finding in findings], "problems": problems | crashed}
 
 
-def relate(item: dict[str, Json]) -> list[Json]:
-    """`{imports, texts}` -> findings about how files hang together."""
-    from fanout_mcp.review.static.tangles import review_doubles, review_imports
-
-    findings = [*review_imports(item["imports"], item["texts"]), *review_doubles(item["texts"])]
-    return [asdict(finding) for finding in findings]
+def relate(item: dict[str, Json]) -> dict[str, Json]:
+    """`{imports, texts}` -> `{findings}` about how files hang together."""
+    findings = [
+        *quality.review_imports(item["imports"], item["texts"]),
+        *quality.review_doubles(item["texts"]),
+    ]
+    return {"findings": [asdict(finding) for finding in findings]}
 
 
 # --- analyse ------------------------------------------------------------------------------------------
@@ -190,7 +177,8 @@ LINT_TIMEOUT_S = 120.0
 FLOWS = frozenset({"command-injection", "sql-injection", "code-injection", "ssrf", "xss"})
 """What ruff sees the call of, and not what flows into it."""
 
-Results = list[tuple[Json, Json | Failure]]
+Results = list[dict[str, Json]]
+"""What the functions above return."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,10 +189,7 @@ class Analysed:
 
 
 def read_own(folder: Path) -> str:
-    """Read the user's own rules as JSON, "" where there are none, and try each on its two programs.
-
-    Raises InvalidInput that names the file and the rule.
-    """
+    """Read the user's own rules as JSON, "" for none, and try each on its programs. Raises InvalidInput."""
     tables: list[Json] = []
     for file in sorted(folder.glob("*.toml")):
         try:
@@ -218,10 +203,10 @@ def read_own(folder: Path) -> str:
     for one in own_rules(text):
         where = f"{one.source}: rule {one.rule.weakness.name!r}"
         for language in sorted(one.languages):
-            if language not in {*GRAMMARS, *FORMS, "python"}:
+            if language not in {*GRAMMARS, *patterns.FORMS, "python"}:
                 raise InvalidInput(f"{where}: no rules can be for {language!r}.")
             for name, program, wanted in (("bad", one.bad, True), ("good", one.good, False)):
-                if bool(review_own("program", program, language, [one.rule])) is not wanted:
+                if bool(patterns.review_own("program", program, language, [one.rule])) is not wanted:
                     what = "does not find its" if wanted else "finds its"
                     raise InvalidInput(
                         f"{where} {what} `{name}` program in {language}; correct the rule or the program."
@@ -234,16 +219,28 @@ async def review_static(
 ) -> Analysed:
     """Review files given as path -> text; `own`: the user's rules, from `read_own`."""
     items, batches, not_analysed = await anyio.to_thread.run_sync(_planned, texts, focus, own)
-    analysed = await workers.map(ANALYSE, items, on_done=on_done)
-    linted = await workers.map(LINT, batches, timeout_s=LINT_TIMEOUT_S)
-    not_analysed |= _problems(analysed, linted)
+    analysed = _results(await workers.map(ANALYSE, items, on_done=on_done))
+    linted = _results(await workers.map(LINT, batches, timeout_s=LINT_TIMEOUT_S))
+    for one in (*analysed, *linted):
+        not_analysed |= one["problems"]
     related: Results = []
     if focus == "architecture":
         whole = {path: text for path, text in sorted(texts.items()) if path not in not_analysed}
-        pairs: list[Json] = [{"imports": _imports(analysed), "texts": whole}]
-        related = await workers.map(RELATE, pairs, timeout_s=LINT_TIMEOUT_S)
+        imports = {path: some for one in analysed for path, some in one["imports"].items()}
+        pairs: list[Json] = [{"imports": imports, "texts": whole}]
+        related = _results(await workers.map(RELATE, pairs, timeout_s=LINT_TIMEOUT_S))
     found = await anyio.to_thread.run_sync(_united, analysed, linted, related)
     return Analysed(found, dict(sorted(not_analysed.items())))
+
+
+def _results(rows: Sequence[tuple[Json, Json | Failure]]) -> Results:
+    """Return what each item came to; one that has no result comes to the reason, for all of its files."""
+    return [_lost(item, one.reason) if isinstance(one, Failure) else one for item, one in rows]
+
+
+def _lost(item: Json, reason: str) -> dict[str, Json]:
+    paths = [item["path"]] if "path" in item else [path for path, _ in item.get("files", ())]
+    return {"findings": [], "problems": dict.fromkeys(paths, reason), "imports": {}, "settled": []}
 
 
 def _planned(
@@ -282,10 +279,7 @@ async def review_all(
     *,
     own: str = "",
 ) -> Analysed:
-    """Review files for several focuses, and look for providers' keys in others (`keys_in`).
-
-    A file counts as not analysed where no focus could read it.
-    """
+    """Review for several focuses, `keys_in` for keys alone; not analysed is what no focus could read."""
     done = shown = 0
 
     def each(count: int) -> None:
@@ -304,8 +298,8 @@ async def review_all(
         items: list[Json] = [
             {"path": path, "text": text, "focus": "keys"} for path, text in sorted(keys_in.items())
         ]
-        rows = await workers.map(ANALYSE, items)
-        found += [from_json(table) for _, row in rows for table in _findings(row)]
+        rows = _results(await workers.map(ANALYSE, items))
+        found += [from_json(table) for row in rows for table in row["findings"]]
     unread = {
         path: reason
         for path, reason in results[0].not_analysed.items()
@@ -327,77 +321,39 @@ def coverage(paths: Iterable[str], focuses: Sequence[Focus], own: str = "") -> d
 
 def _no_rules(kind: str, path: str, focus: Focus) -> str:
     """Return why no analyser of ours reads such a file, "" where one does."""
-    if not kind or (kind in FORMS and focus != "security"):
+    if not kind or (kind in patterns.FORMS and focus != "security"):
         suffix = PurePosixPath(path).suffix
         return f"no analyser for {suffix} files" if suffix else "no analyser for this kind of file"
-    if kind == "python" or focus in {"architecture", "security"} or quality_rules_of(kind, focus):
+    if kind == "python" or focus in {"architecture", "security"} or quality.quality_rules_of(kind, focus):
         return ""
     return f"no rules on {focus} for {kind}"
-
-
-STRUCTURE = ("tangled", "god-file", "doubled")
-STRUCTURE_OF_PYTHON = ("dead-code", "import-cycle", "hub")
-"""What tangles.py looks for."""
 
 
 @functools.cache
 def _rules_for(kind: str, focus: Focus) -> int:
     if focus == "architecture" and kind in GRAMMARS:
-        return len(STRUCTURE)
+        return len(quality.STRUCTURE)
     if kind != "python":
-        return len(rules_of(kind) if focus == "security" else quality_rules_of(kind, focus))
-    structure = len(STRUCTURE) + len(STRUCTURE_OF_PYTHON)
+        return len(rules_of(kind) if focus == "security" else quality.quality_rules_of(kind, focus))
+    structure = len(quality.STRUCTURE) + len(quality.STRUCTURE_OF_PYTHON)
     ours = {"security": len(WEAKNESSES_REACHED), "bugs": bugs.RULES, "architecture": structure}
     return ours.get(focus, 0) + count_rules(focus)
 
 
-def _problems(analysed: Results, linted: Results) -> dict[str, str]:
-    problems: dict[str, str] = {}
-    for item, result in analysed:
-        reason = result.reason if isinstance(result, Failure) else result["unread"]
-        problems |= {item["path"]: reason} if reason else {}
-    for item, result in linted:
-        if isinstance(result, Failure):
-            problems |= {path: result.reason for path, _ in item["files"]}
-        else:
-            problems |= result["problems"]
-    return problems
-
-
-def _imports(analysed: Results) -> dict[str, Sequence[tuple[str, int]]]:
-    return {
-        item["path"]: result["imports"]
-        for item, result in analysed
-        if not isinstance(result, Failure) and result["imports"]
-    }
-
-
 def _united(analysed: Results, linted: Results, related: Results) -> tuple[Finding, ...]:
     """Merge what the workers found: of many thousand findings that is too much for the loop."""
-    settled = {
-        (item["path"], line)
-        for item, result in analysed
-        if not isinstance(result, Failure)
-        for line in result.get("settled", ())
-    }
-    tables = [table for _, result in (*analysed, *related) for table in _findings(result)]
+    settled = {(path, line) for one in analysed for path, line in one["settled"]}
+    tables = [table for one in (*analysed, *related) for table in one["findings"]]
     tables += [
         table
-        for _, result in linted
-        for table in _findings(result)
+        for one in linted
+        for table in one["findings"]
         if table["rule"] not in FLOWS or (table["path"], table["line"]) not in settled
     ]
     return tuple(merge(_weighed(from_json(table)) for table in tables))
 
 
-def _findings(result: Json | Failure) -> Sequence[Json]:
-    if isinstance(result, Failure):
-        return ()
-    found: Sequence[Json] = result["findings"] if isinstance(result, dict) else result
-    return found
-
-
 def _weighed(finding: Finding) -> Finding:
     """Take a password in test code for the test's own, unless its shape is a provider's."""
-    is_doubtful = finding.rule == RULE and finding.confidence < SHAPED
+    is_doubtful = finding.rule == patterns.RULE and finding.confidence < patterns.SHAPED
     return replace(finding, severity="low") if is_doubtful and is_test(finding.path) else finding

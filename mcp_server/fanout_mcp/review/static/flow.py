@@ -36,32 +36,21 @@ _LOOKUP: Final = re.compile(
     r"(?<![\w$])(?P<table>[\w$]+)(?:\?\.)?(?:\[[^\[\]]*(?:\[[^\[\]]*\][^\[\]]*)*\]|"
     rf"\.(?:get|getOrDefault|GetValueOrDefault|fetch|find|dig)(?:\({_PAIRED}\)|\s{{0,9}}\{{[^{{}}]*\}}))"
 )
-_CHECKS: Final = (
-    re.compile(
-        bounded(
-            r"(?P<owner>[\w$]+)\.(?:has|includes|contains|Contains|containsKey|ContainsKey|indexOf|include\?|key\?|"
-            r"member\?)\(\s*(?P<name>[\w$]+(?:\.[\w$]+)*)"
-        )
-    ),
-    re.compile(bounded(r"(?P<table>[\w$]+)\[\s*(?P<name>[\w$]+)\s*\]")),
-    re.compile(bounded(r"\b(?:in_array|array_key_exists)\(\s*(?P<name>\$\w+)")),
-    re.compile(bounded(r"\bisset\(\s*(?P<owner>\$\w+)\[\s*(?P<name>\$\w+)")),
-    re.compile(
-        bounded(r"\b(?:slices\.Contains|Object\.hasOwn|preg_match)\([^,]*,\s*(?P<name>[\w$]+(?:\.[\w$]+)*)")
-    ),
-    re.compile(bounded(r"(?P<name>[\w$]+)\.(?:startsWith|StartsWith|start_with\?)\(\s*(?=[A-Za-z_$])")),
-    re.compile(
-        bounded(
-            r"\b(?:strings\.HasPrefix|strpos|str_starts_with)\(\s*(?P<name>[\w$]+)[\w$.]*\s*,\s*(?=[A-Za-z_$])"
-        )
-    ),
-    re.compile(
-        bounded(r"\.(?:test|MatchString|IsMatch|IsLocal|IsLocalUrl)\(\s*(?P<name>[\w$]+(?:\.[\w$]+)*)")
-    ),
-    re.compile(
-        bounded(r"(?i)\b\w*(?:allow|valid|safe|trusted|permit)\w*[?!]?\(\s*(?P<name>[\w$]+(?:\.[\w$]+)*)")
-    ),
-)
+_PATH: Final = r"(?P<name>[\w$]+(?:\.[\w$]+)*)"
+_CHECKS: Final = [
+    re.compile(bounded(check))
+    for check in (
+        rf"(?P<owner>[\w$]+)\.(?:has|includes|[cC]ontains(?:Key)?|indexOf|include\?|key\?|member\?)\(\s*{_PATH}",
+        r"(?P<table>[\w$]+)\[\s*(?P<name>[\w$]+)\s*\]",
+        r"\b(?:in_array|array_key_exists)\(\s*(?P<name>\$\w+)",
+        r"\bisset\(\s*(?P<owner>\$\w+)\[\s*(?P<name>\$\w+)",
+        rf"\b(?:slices\.Contains|Object\.hasOwn|preg_match)\([^,]*,\s*{_PATH}",
+        r"(?P<name>[\w$]+)\.(?:startsWith|StartsWith|start_with\?)\(\s*(?=[A-Za-z_$])",
+        r"\b(?:strings\.HasPrefix|strpos|str_starts_with)\(\s*(?P<name>[\w$]+)[\w$.]*\s*,\s*(?=[A-Za-z_$])",
+        rf"\.(?:test|MatchString|IsMatch|IsLocal|IsLocalUrl)\(\s*{_PATH}",
+        rf"(?i)\b\w*(?:allow|valid|safe|trusted|permit)\w*[?!]?\(\s*{_PATH}",
+    )
+]
 
 
 _REFUSES: Final = (
@@ -416,10 +405,9 @@ class Flow:
 
     def bare(self, text: str) -> str:
         """Take out the constant text of strings; variables in them stay."""
-        holds = re.compile(self.grammar.interpolation)
 
         def variables(found: re.Match[str]) -> str:
-            return " ".join(filter(holds.search, _VARIABLE.findall(found[0])))
+            return " ".join(filter(self.grammar.interpolation.search, _VARIABLE.findall(found[0])))
 
         return _STRING.sub(variables, text)
 
@@ -547,7 +535,6 @@ def _ends(node: Node) -> bool:
 
 
 def _beyond(body: Node) -> Iterator[Hit]:
-    """Find loops that run to an array's size where they must stop before it."""
     sizes = {
         match[1]: match[2]
         for node in _all(body, "array_declarator")
@@ -600,7 +587,6 @@ def _leaked(body: Node) -> Iterator[Hit]:
 
 
 def _made(body: Node) -> Iterator[tuple[Node, str]]:
-    """Yield where names are given new memory."""
     for node in (*_all(body, "init_declarator"), *_all(body, "assignment_expression")):
         left = node.child_by_field_name("declarator") or node.child_by_field_name("left")
         right = node.child_by_field_name("value") or node.child_by_field_name("right")

@@ -48,22 +48,14 @@ def _is_closed(_path: str, words: str, text: str) -> bool:
     )
 
 
-def _is_lazy(path: str, _words: str, text: str) -> bool:
-    """Tell whether names of a module may come from its own modules or from `__getattr__`."""
-    return path.endswith("__init__.py") or "def __getattr__(" in text
-
-
-def _is_own_log(_path: str, _words: str, text: str) -> bool:
-    """Tell whether what looks like a logger is the project's own: nothing imports `logging`."""
-    return "logging" not in text
-
-
 _OFTEN_FINE: Final[dict[str, Callable[[str, str, str], bool]]] = {
     "SIM115": _is_closed,
-    "F822": _is_lazy,
-    "PLE1205": _is_own_log,
-    "PLE1206": _is_own_log,
+    # A package's names may come from its modules, any module's from `__getattr__`.
+    "F822": lambda path, _, text: path.endswith("__init__.py") or "def __getattr__(" in text,
+    # Where nothing imports `logging`, what looks like a logger is the project's own.
+    **dict.fromkeys(("PLE1205", "PLE1206"), lambda _path, _words, text: "logging" not in text),
 }
+"""By code, (path, words, text of the file) -> whether what it reports is no defect there."""
 
 
 # --- lint ------------------------------------------------------------------------------------------
@@ -94,7 +86,6 @@ def count_rules(focus: Focus) -> int:
 
 
 def ruff_says(code: str) -> str:
-    """Return ruff's own page on one of its rules, "" where it has none."""
     return _rule_page(code) if re.fullmatch(r"[A-Z]{1,8}\d{2,4}", code) else ""
 
 
@@ -106,11 +97,8 @@ def _rule_page(*arguments: str) -> str:
 
 def _is_of(code: str, selectors: Sequence[str]) -> bool:
     """Tell whether a code is one of the selectors', as ruff reads them: a linter's letters, then digits."""
-    return any(
-        (code.startswith(one) and (one[-1].isdigit() or code[len(one) :][:1].isdigit()))
-        or (one in {"PLE", "PLW"} and code.startswith(one))
-        for one in selectors
-    )
+    rest = ((one, code.removeprefix(one)) for one in selectors if code.startswith(one))
+    return any(one[-1].isdigit() or left[:1].isdigit() for one, left in rest)
 
 
 def _copied(folder: Path, number: int, path: str, text: str) -> str:

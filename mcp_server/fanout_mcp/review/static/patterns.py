@@ -21,7 +21,7 @@ from tree_sitter import Node, Query, QueryCursor
 
 from fanout_mcp.review.finding import Finding, Severity
 from fanout_mcp.review.static.flow import SQL, Flow, memory_hits
-from fanout_mcp.review.static.grammars import Grammar, grammar_of, language_of, parser_of
+from fanout_mcp.review.static.grammars import WHOLE, Grammar, grammar_of, language_of, parser_of
 from fanout_mcp.review.static.regexes import IS_PATTERN, is_slow
 from fanout_mcp.review.static.rules import (
     PARAM,
@@ -75,7 +75,7 @@ def review_patterns(path: str, text: str, language: str, own: Sequence[Rule] = (
         is_switch = one.rule == "no-certificate-check" and _is_switch(root, one.line)
         why = "Only where a setting asks for it."
         finding = replace(one, severity="low", why=why) if is_switch else one
-        if finding.rule == "path-traversal" and (_is_used(finding, joined) or _is_held(finding, where[1])):
+        if finding.rule == "path-traversal" and _is_joined(finding, joined, where[1]):
             continue
         known = best.get((finding.rule, finding.line))
         if known is None or finding.confidence > known.confidence:
@@ -92,26 +92,17 @@ MAX_APART: Final = 40
 """Lines between a path that is put together and its use."""
 
 
-def _is_used(finding: Finding, others: Sequence[Finding]) -> bool:
-    """Tell whether a path is put together here and used later: one defect, and its place is the use."""
-    named = _JOINED.search(finding.quote)
-    return named is not None and any(
-        0 < other.line - finding.line <= MAX_APART
-        and re.search(rf"(?<![\w$]){re.escape(named['name'])}\b", other.quote)
-        for other in others
-    )
-
-
-def _is_held(finding: Finding, lines: Sequence[str]) -> bool:
-    """Tell whether a path that is put together here is compared with its folder before it is used."""
+def _is_joined(finding: Finding, others: Sequence[Finding], lines: Sequence[str]) -> bool:
+    """Tell whether a path is only put together here: its use is the defect, or it is checked before that."""
     named = _JOINED.search(finding.quote)
     if named is None:
         return False
     name = re.escape(named["name"])
     after = "\n".join(lines[finding.end_line : finding.end_line + MAX_CHECKED])
-    return (
-        re.search(rf"\b{name}\.[sS]tartsWith\(|HasPrefix\(\s*{name}\b|[rR]elative\([^()]*\b{name}\b", after)
-        is not None
+    checks = rf"\b{name}\.[sS]tartsWith\(|HasPrefix\(\s*{name}\b|[rR]elative\([^()]*\b{name}\b"
+    return re.search(checks, after) is not None or any(
+        0 < other.line - finding.line <= MAX_APART and re.search(rf"(?<![\w$]){name}\b", other.quote)
+        for other in others
     )
 
 
@@ -164,7 +155,6 @@ def _tree_findings(where: Where, nodes: list[Node], rules: list[Rule], flow: Flo
 
 
 def memory(where: Where, root: Node) -> Iterator[Finding]:
-    """Yield what a C or C++ program does wrong with its memory."""
     for weakness, node, why in memory_hits(root):
         yield _place(where, node, WEAKNESSES[weakness], None, CONFIDENCE, why)
 
@@ -270,7 +260,6 @@ _STARTED: dict[str, Severity] = {
 }
 """The user who starts a program may name its files and programs: reported, but as less."""
 
-
 _OWN_OUTPUT: frozenset[str] = frozenset({"log-injection", "xss", "open-redirect", "header-injection"})
 """What a program prints for the one who started it is no one else's."""
 
@@ -307,7 +296,6 @@ def place_of(node: Node, more: int = 4) -> tuple[int, int]:
 
 
 def uncommented(data: bytes, root: Node, language: str) -> list[str]:
-    """Return a file's lines with comments blanked out."""
     return _blanked(data, QueryCursor(_query(language)).captures(root).get("n", []), grammar_of(language))
 
 
@@ -321,12 +309,12 @@ def _blanked(data: bytes, nodes: Iterable[Node], grammar: Grammar) -> list[str]:
 
 
 def _call(node: Node, grammar: Grammar) -> tuple[str, str]:
-    fields, argument_field = grammar.calls[node.type]
+    *fields, argument_field = grammar.calls[node.type]
     parts = [text_of(node.child_by_field_name(name)) for name in fields]
     name = ".".join(part for part in parts if part) or node.type
     if node.type == "composite_literal":
         name += "{}"
-    if argument_field:
+    if argument_field != WHOLE:
         return name, text_of(node.child_by_field_name(argument_field))
     whole = text_of(node)
     return (name, whole.removeprefix(name)) if fields else (node.type, whole)
@@ -347,10 +335,10 @@ def _written_below(text: str, lines: Sequence[str], node: Node) -> str:
 
 
 def _sides(node: Node, grammar: Grammar) -> tuple[str, str]:
-    left_field, right_field = grammar.assigns[node.type]
+    left_field, *right_field = grammar.assigns[node.type]
     left = text_of(node.child_by_field_name(left_field))
     if right_field:
-        return left, text_of(node.child_by_field_name(right_field))
+        return left, text_of(node.child_by_field_name(right_field[0]))
     return left, text_of(node).removeprefix(left).lstrip(" =")
 
 
@@ -390,7 +378,6 @@ FORMS: Final = {
 
 
 def format_of(path: str) -> str | None:
-    """Return what kind of file it is by its name, None when there are no rules for it."""
     name = PurePosixPath(path).name
     named = _BY_NAME.match(name)
     return named.lastgroup if named else _BY_SUFFIX.get(name.rpartition(".")[2].lower())
@@ -398,13 +385,11 @@ def format_of(path: str) -> str | None:
 
 def review_own(path: str, text: str, kind: str, rules: Sequence[Rule]) -> list[Finding]:
     """Return what the user's own rules for a language or a form of file find."""
-    is_plain = kind in FORMS
-    found = (
-        review_plain(path, text, kind, rules)
-        if is_plain
-        else review_patterns(path, text, kind, rules).findings
-    )
     names = {rule.weakness.name for rule in rules}
+    if kind in FORMS:
+        found: Iterable[Finding] = review_plain(path, text, kind, rules)
+    else:
+        found = review_patterns(path, text, kind, rules).findings
     return [finding for finding in found if finding.rule in names]
 
 
@@ -446,7 +431,6 @@ _SETTING: Final = re.compile(r"(?<![a-z])[a-z]+(?:_[a-z]+)+")
 
 
 def _block_places(rule: Rule, body: str) -> list[int]:
-    """Return where in a block a rule applies."""
     if rule.unless and rule.unless.search(body):
         return []
     if rule.missing is None:
@@ -473,7 +457,6 @@ _PLACEHOLDER: Final = re.compile(
     re.IGNORECASE,
 )
 """What documents write where a password would stand."""
-
 
 _NOT_A_PROVIDER: Final = DOUBTFUL | {"pem", "jwt"}
 """What tests and documents hold by the dozen, made for them."""
@@ -557,10 +540,8 @@ _GIVEN: Final = re.compile(
 )
 """A name and the string that it is given, at the end of a text."""
 
-
 _IS_BUILT: Final = re.compile(r"[$#{]\{")
 _SETS: Final = re.compile(r"[\w\"'\]]\s{0,9}[:=>]\s{0,9}[\"']?$")
-
 
 _CONNECTS: Final = re.compile(
     r"(?i)\b(?:server|host|data source|user id|uid|user)=[^;\"']{1,80};.{0,200}\b(?:password|pwd)=$"

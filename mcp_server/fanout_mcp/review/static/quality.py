@@ -1,6 +1,6 @@
-"""Bugs and slow code in the languages other than Python: rules/quality.toml over tree-sitter's tree.
+"""Bugs and slow code in the languages other than Python, and in all of them what makes code hard to change.
 
-A rule has `name`, `languages`, `focus`, `title`, `fix`, perhaps `severity` (else low), and is one of
+A rule (quality.toml) has `name`, `languages`, `focus`, `title`, `fix`, perhaps `severity`, and is one of
     line = regex of a line without its comments
     node = kinds of node, with `match` on the node's text and `inside` = "loop" | "function" | "same"
 and may have `unless` (a regex of the same text), `head` (one of the head of the function around it), `file`
@@ -11,26 +11,24 @@ looks at, files left open, formats whose arguments don't fit. Style is a linter'
 
 from __future__ import annotations
 
+import ast
 import functools
 import re
-from collections.abc import Container, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from itertools import pairwise
-from typing import Final
+from pathlib import PurePosixPath
+from typing import Any, Final
 
 from tree_sitter import Node
 
 from fanout_mcp.review.finding import SEVERITIES, Finding, Focus, Severity
+from fanout_mcp.review.static import patterns
 from fanout_mcp.review.static.grammars import GRAMMARS, parser_of, walk
-from fanout_mcp.review.static.patterns import (
-    CONFIDENCE,
-    Reviewed,
-    memory,
-    place_of,
-    uncommented,
-    unread,
-)
-from fanout_mcp.review.static.rules import Conditions, Weakness, Where, found, read_table
+from fanout_mcp.review.static.python.security import parse_python
+from fanout_mcp.review.static.rules import Rule, Weakness, Where, found, line_findings, read_table
 from fanout_mcp.structure.languages import text_of
 
 LOOPS: Final = frozenset(
@@ -43,41 +41,34 @@ _MAX_TEXT: Final = 4_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule(Conditions):
+class QualityRule(Rule):
     languages: frozenset[str]
     focus: str
     nodes: frozenset[str]
     inside: str
-    line: re.Pattern[str] | None = None
     head: re.Pattern[str] | None = None
 
 
-def review_quality(path: str, text: str, language: str, focus: Focus) -> Reviewed:
-    """Return what the rules of a focus find in a file."""
+def review_quality(path: str, text: str, language: str, focus: Focus) -> patterns.Reviewed:
     rules = [rule for rule in quality_rules_of(language, focus) if rule.reads(text)]
     data = text.encode("utf-8", "replace")
     root = parser_of(language)[1].parse(data).root_node
     where = (path, text.split("\n"))
-    results = [*_by_line(where, uncommented(data, root, language), rules)]
+    bare = list(enumerate(patterns.uncommented(data, root, language), 1))
+    results = [
+        *line_findings(where, bare, (rule for rule in rules if rule.kind == "line"), patterns.CONFIDENCE)
+    ]
     results += _by_node(where, root, language, rules)
-    not_read = unread(root)
+    not_read = patterns.unread(root)
     if focus == "bugs" and language in {"c", "cpp"} and not not_read:
-        results += memory(where, root)
+        results += patterns.memory(where, root)
     if focus == "bugs":
         results += _relations(where, root, language)
-    return Reviewed(results, not_read)
+    return patterns.Reviewed(results, not_read)
 
 
-def _by_line(where: Where, bare: list[str], rules: list[Rule]) -> Iterator[Finding]:
-    for rule in rules:
-        if rule.line is not None:
-            for number, line in enumerate(bare, 1):
-                if rule.line.search(line) and rule.takes(line):
-                    yield found(where, (number, number), rule.weakness, CONFIDENCE)
-
-
-def _by_node(where: Where, root: Node, language: str, rules: list[Rule]) -> Iterator[Finding]:
-    by_kind: dict[str, list[Rule]] = {}
+def _by_node(where: Where, root: Node, language: str, rules: list[QualityRule]) -> Iterator[Finding]:
+    by_kind: dict[str, list[QualityRule]] = {}
     for rule in rules:
         for kind in rule.nodes:
             by_kind.setdefault(kind, []).append(rule)
@@ -104,36 +95,38 @@ def _by_node(where: Where, root: Node, language: str, rules: list[Rule]) -> Iter
 
 
 def _found(where: Where, node: Node, weakness: Weakness, severity: Severity | None = None) -> Finding:
-    return found(where, place_of(node, 2), weakness, CONFIDENCE, severity=severity)
+    return found(where, patterns.place_of(node, 2), weakness, patterns.CONFIDENCE, severity=severity)
 
 
 @functools.cache
-def quality_rules_of(language: str, focus: str) -> tuple[Rule, ...]:
+def quality_rules_of(language: str, focus: str) -> tuple[QualityRule, ...]:
     return tuple(rule for rule in quality_rules() if language in rule.languages and rule.focus == focus)
 
 
 @functools.cache
-def quality_rules() -> tuple[Rule, ...]:
-    """Read the data file; raises ValueError naming a rule that is wrong."""
+def quality_rules() -> tuple[QualityRule, ...]:
     return tuple(_rule(row) for row in read_table("quality.toml")["rule"])
 
 
-_PATTERNS = frozenset({"line", "match", "unless", "file", "without", "head"})
-_FIELDS = _PATTERNS | {"name", "languages", "focus", "title", "fix", "severity", "node", "inside"}
+_PATTERNS = frozenset({"match", "unless", "file", "without", "head"})
+_FIELDS = _PATTERNS | {"name", "languages", "focus", "title", "fix", "severity", "line", "node", "inside"}
 
 
-def _rule(table: dict[str, str]) -> Rule:
+def _rule(table: dict[str, str]) -> QualityRule:
     languages = frozenset(table["languages"].split())
     severity = next((level for level in SEVERITIES if level == table.get("severity", "low")), None)
     if severity is None or not table.keys() <= _FIELDS or not languages <= set(GRAMMARS):
         raise ValueError(f"quality.toml: this rule is wrong: {table}")
-    return Rule(
+    more: dict[str, Any] = {name: re.compile(table[name]) for name in _PATTERNS if name in table}
+    return QualityRule(
         weakness=Weakness(table["name"], 0, severity, table["title"], table["fix"]),
+        kind="line" if "line" in table else "node",
+        pattern=re.compile(table.get("line", "(?!)")),
         languages=languages,
         focus=table["focus"],
         nodes=frozenset(table.get("node", "").split()),
         inside=table.get("inside", ""),
-        **{name: re.compile(table[name]) for name in _PATTERNS if name in table},
+        **more,
     )
 
 
@@ -252,7 +245,6 @@ def _called(node: Node) -> str:
 
 
 def _catches_all(function: Node) -> bool:
-    """Tell whether the function's body is one try with a catch: no error leaves it."""
     body = function.child_by_field_name("body")
     inside = [one for one in body.named_children if one.type != "comment"] if body is not None else []
     return (
@@ -293,7 +285,6 @@ def _errors(root: Node) -> Defects:
 _OPENS: Final = re.compile(
     r"^(?:(os\.(?:Open|Create|OpenFile))|(?:http\.(?:Get|Post|Head|PostForm)|\w*[cC]lient\.Do))\("
 )
-
 
 _READERS: Final = r"\b(?:io\.ReadAll|ioutil\.ReadAll|json\.NewDecoder|xml\.NewDecoder|bufio\.New\w+)"
 """They read what they are given, and leave it open."""
@@ -381,3 +372,158 @@ def _verbs(text: str, *, braces: bool) -> int | None:
         if verb[3] and verb[3] not in "nm":
             count += 1 + (verb[1] == "*") + (verb[2] == "*")
     return count
+
+
+# --- What makes code hard to change: tangled functions, god files, hubs, cycles, dead and doubled code. -----
+
+STRUCTURE = ("tangled", "god-file", "doubled")
+STRUCTURE_OF_PYTHON = ("dead-code", "import-cycle", "hub")
+TANGLED = 15
+"""Branches of a function (cyclomatic complexity); above it tests no longer cover the paths."""
+GOD_FILE = 1000
+"""Lines without blanks."""
+HUB = 20
+"""Modules that import one, where that one itself imports half as many."""
+DOUBLE = 12
+"""Lines, blanks aside, that stand twice word for word."""
+SURE = 80
+"""Vulture's own confidence; below it most of what it says is used dynamically."""
+
+
+def review_structure(path: str, text: str) -> list[Finding]:
+    where = (path, text.split("\n"))
+    findings = list(_tangled(where, text))
+    full = [number for number, line in enumerate(where[1], 1) if line.strip()]
+    if len(full) > GOD_FILE:
+        title, fix = f"{len(full)} lines in one file", "Split it by what changes together."
+        findings.append(_finding(where, full[0], ("god-file", "low", title, fix)))
+    if path.endswith(".py"):
+        findings += _dead(where, text)
+    return findings
+
+
+def _tangled(where: Where, text: str) -> Iterable[Finding]:
+    from lizard import analyze_file  # type: ignore[attr-defined] # made at import; no other focus needs it
+
+    for function in analyze_file.analyze_source_code(where[0], text).function_list:
+        branches = function.cyclomatic_complexity
+        if branches > TANGLED:
+            title = f"{function.name} has {branches} branches"
+            severity: Severity = "medium" if branches > 2 * TANGLED else "low"
+            said = ("tangled", severity, title, "Split it, or use a table.")
+            yield _finding(where, function.start_line, said)
+
+
+def _dead(where: Where, text: str) -> Iterable[Finding]:
+    from vulture.core import Vulture  # late, as lizard
+
+    finder = Vulture()  # type: ignore[no-untyped-call] # ships no types
+    finder.scan(text, filename=where[0])  # type: ignore[no-untyped-call] # as above
+    for item in finder.get_unused_code(min_confidence=SURE):
+        if item.typ == "import" and PurePosixPath(where[0]).name == "__init__.py":
+            continue  # what a package imports is what it offers
+        yield _finding(where, item.first_lineno, ("dead-code", "low", str(item.message), "Remove it."))
+
+
+def understood(text: str, language: str) -> str:
+    """Say why a file's structure was not read; empty when it was."""
+    if language == "python":
+        return "" if parse_python(text) is not None else "not valid Python"
+    return patterns.unread(parser_of(language)[1].parse(text.encode("utf-8", "replace")).root_node)
+
+
+def imports_of(path: str, text: str) -> list[tuple[str, int]]:
+    """Return what a Python file imports when it is loaded: full dotted names and lines."""
+    tree = parse_python(text)
+    package = PurePosixPath(path).parent.parts
+    names: list[tuple[str, int]] = []
+    for node in _at_load(tree.body if tree else []):
+        if isinstance(node, ast.Import):
+            names += [(alias.name, node.lineno) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            up = package[: len(package) - node.level + 1] if node.level else ()
+            base = ".".join([*up, *([node.module] if node.module else [])])
+            names += [(f"{base}.{alias.name}", node.lineno) for alias in node.names]
+    return names
+
+
+def _at_load(body: Iterable[ast.stmt]) -> Iterable[ast.stmt]:
+    for node in body:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, ast.If | ast.Try):
+            yield from _at_load([*node.body, *node.orelse])
+        else:
+            yield node
+
+
+def review_imports(
+    imports: Mapping[str, Sequence[tuple[str, int]]], texts: Mapping[str, str]
+) -> list[Finding]:
+    """Find cycles and hubs among Python files, from what imports_of returned for each."""
+    from fanout_mcp.structure.graph import components
+
+    modules = {name: path for path in imports for name in _module_names(path)}
+    edges: dict[str, dict[str, int]] = defaultdict(dict)
+    for path, names in imports.items():
+        for name, line in names:
+            target = modules.get(name) or modules.get(name.rpartition(".")[0])
+            if target and target != path:
+                edges[path].setdefault(target, line)
+    findings = []
+    for cycle in components({path: sorted(targets) for path, targets in sorted(edges.items())}):
+        here, line = cycle[0], next(edges[cycle[0]][other] for other in cycle if other in edges[cycle[0]])
+        title = f"{len(cycle)} modules import each other in a circle"
+        why = " -> ".join(cycle[:6]) + (" ..." if len(cycle) > 6 else "")
+        where = (here, texts[here].split("\n"))
+        findings.append(_finding(where, line, ("import-cycle", "medium", title, ""), why))
+    incoming = Counter(target for targets in edges.values() for target in targets)
+    for path, count in sorted(incoming.items()):
+        outgoing = len(edges.get(path, {}))
+        if count >= HUB and outgoing >= HUB // 2:
+            title = f"{count} modules import this one, which imports {outgoing}"
+            where, fix = (path, texts[path].split("\n")), "Split what is stable from what isn't."
+            findings.append(_finding(where, 1, ("hub", "low", title, fix)))
+    return findings
+
+
+def _module_names(path: str) -> list[str]:
+    """Return the dotted names a file can be imported by: below any folder of its path."""
+    parts = [*PurePosixPath(path).parent.parts, PurePosixPath(path).stem]
+    parts = parts[:-1] if parts[-1] == "__init__" else parts
+    return [".".join(parts[start:]) for start in range(len(parts)) if start < 2]
+
+
+def review_doubles(texts: Mapping[str, str]) -> list[Finding]:
+    """Find blocks that stand twice; one finding for each pair of files and stretch."""
+    seen: dict[bytes, tuple[str, int]] = {}
+    findings: list[Finding] = []
+    for path in sorted(texts):
+        where = (path, texts[path].split("\n"))
+        kept = [(n, line.strip()) for n, line in enumerate(where[1], 1) if len(line.strip()) > 2]
+        until = 0
+        for start in range(len(kept) - DOUBLE + 1):
+            numbers, block = zip(*kept[start : start + DOUBLE], strict=True)
+            words = "\n".join(block).encode("utf-8", "replace")
+            here = (path, numbers[0])
+            first = seen.setdefault(blake2b(words, digest_size=16).digest(), here)
+            if first != here and numbers[0] > until and not _is_dull(block):
+                until = numbers[-1] + DOUBLE
+                title = f"{DOUBLE} or more lines as in {first[0]}:{first[1]}"
+                findings.append(_finding(where, numbers[0], ("doubled", "low", title, "Say it once.")))
+    return findings
+
+
+def _is_dull(block: Sequence[str]) -> bool:
+    """Imports and licence heads are alike everywhere."""
+    return (
+        sum(line.startswith(("import ", "from ", "#", "//", "*", '"', "'", "use ")) for line in block)
+        > DOUBLE // 2
+    )
+
+
+def _finding(where: Where, line: int, said: tuple[str, Severity, str, str], why: str = "") -> Finding:
+    line = max(1, min(line, len(where[1])))
+    name, severity, title, fix = said
+    weakness = Weakness(name, 0, severity, title, fix)
+    return found(where, (line, line), weakness, 70, why=why, reviewer="structure")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterable
+from re import _compiler as compiler  # type: ignore[attr-defined] # as below
 from re import _constants as codes  # type: ignore[attr-defined] # the parser has no public name
 from re import _parser as parser  # type: ignore[attr-defined] # as above
 from typing import Any, Final
@@ -55,7 +56,6 @@ def _inside(code: Any, value: Any) -> list[Any]:
 
 
 def _flat(items: Items) -> list[tuple[Any, Any]]:
-    """Return a sequence's items with groups opened."""
     result: list[tuple[Any, Any]] = []
     for code, value in items:
         result += _flat(value[3]) if code == codes.SUBPATTERN else [(code, value)]
@@ -86,43 +86,12 @@ def _characters(items: Items) -> frozenset[str]:
     """Return the ASCII characters that the items can begin with or take; empty when it is not known."""
     found: set[str] = set()
     for code, value in items:
-        if code in {codes.MAX_REPEAT, codes.MIN_REPEAT}:
-            found |= _characters(value[2])
-        elif code == codes.SUBPATTERN:
-            found |= _characters(value[3])
-        elif code == codes.BRANCH:
-            for branch in value[1]:
-                found |= _characters(branch)
-        elif code in {codes.LITERAL, codes.NOT_LITERAL, codes.ANY, codes.IN, codes.RANGE, codes.CATEGORY}:
-            found |= {c for c in _ALPHABET if _takes(code, value, c)}
+        for inner in _inside(code, value):
+            found |= _characters(inner)
+        if code in {codes.LITERAL, codes.NOT_LITERAL, codes.ANY, codes.IN}:
+            alone = parser.SubPattern(parser.State(), [(code, value)])
+            found.update(compiler.compile(alone, re.UNICODE).findall(_ALPHABET))
     return frozenset(found)
-
-
-def _takes(code: Any, value: Any, character: str) -> bool:
-    number = ord(character)
-    if code == codes.LITERAL:
-        return bool(value == number)
-    if code == codes.NOT_LITERAL:
-        return bool(value != number)
-    if code == codes.ANY:
-        return character != "\n"
-    if code == codes.RANGE:
-        return bool(value[0] <= number <= value[1])
-    if code == codes.CATEGORY:
-        wanted = _CATEGORIES.get(value)
-        return wanted is not None and wanted.match(character) is not None
-    negated = bool(value) and value[0][0] == codes.NEGATE
-    return negated != any(_takes(c, v, character) for c, v in value if c != codes.NEGATE)
-
-
-_CATEGORIES = {
-    codes.CATEGORY_DIGIT: re.compile(r"\d"),
-    codes.CATEGORY_NOT_DIGIT: re.compile(r"\D"),
-    codes.CATEGORY_SPACE: re.compile(r"\s"),
-    codes.CATEGORY_NOT_SPACE: re.compile(r"\S"),
-    codes.CATEGORY_WORD: re.compile(r"\w"),
-    codes.CATEGORY_NOT_WORD: re.compile(r"\W"),
-}
 
 
 IS_PATTERN: Final = re.compile(r"\[\^?[\w\\-]{2,40}\][*+?{]|\\[wdsSWDb][*+?]|\(\?[:P<=!]|\.[*+]\)")

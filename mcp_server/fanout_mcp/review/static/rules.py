@@ -34,7 +34,6 @@ from fanout_mcp.review.static.grammars import GRAMMARS
 REMOTE, LOCAL, PARAM = 3, 2, 1
 """Who sends the input: someone beyond this machine, who starts the program, who calls the function."""
 
-
 SWITCH = re.compile(r"(?i)verif|validat|cert_?req|insecure|skip|trust|unsafe|self.?signed")
 """What a condition asks whose user decides whether certificates are checked."""
 
@@ -53,7 +52,6 @@ class Weakness(NamedTuple):
 
 @functools.cache
 def read_table(name: str) -> dict[str, Any]:
-    """Read one of our files of rules."""
     return tomllib.loads(files("fanout_mcp.review.static").joinpath("rules", name).read_text("utf-8"))
 
 
@@ -64,7 +62,7 @@ WEAKNESSES: Final[Mapping[str, Weakness]] = {
 
 # --- rules ------------------------------------------------------------------------------------------
 
-Kind = Literal["call", "assign", "line", "block"]
+Kind = Literal["call", "assign", "line", "block", "node"]
 Needs = Literal["remote", "input", "varies", "always"]
 _KINDS: tuple[Kind, ...] = ("call", "assign", "line", "block")
 _NEEDS: tuple[Needs, ...] = ("remote", "input", "varies", "always")
@@ -73,14 +71,27 @@ _FIELDS = _PATTERNS | {"weakness", "needs", "severity", "why", "bare", "first", 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Conditions:
+class Rule:
     """What a rule finds, and what it asks of a file and of the text that it looks at."""
 
     weakness: Weakness
+    kind: Kind
+    pattern: re.Pattern[str]
     match: re.Pattern[str] | None = None
     unless: re.Pattern[str] | None = None
     file: re.Pattern[str] | None = None
     without: re.Pattern[str] | None = None
+    needs: Needs = "always"
+    severity: Severity | None = None
+    why: str = ""
+    missing: re.Pattern[str] | None = None
+    """What a sound block holds."""
+    first: bool = False
+    """Input counts in the first argument alone."""
+    receiver: bool = False
+    """What the call is made on counts, not its arguments."""
+    bare: bool = False
+    """`match` and `unless` look at code alone: the constant text of strings is taken out."""
 
     def reads(self, text: str) -> bool:
         """Tell whether the rule is for a file with this text."""
@@ -93,23 +104,6 @@ class Conditions:
         return not (
             (self.match and not self.match.search(text)) or (self.unless and self.unless.search(text))
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule(Conditions):
-    kind: Kind
-    pattern: re.Pattern[str]
-    needs: Needs = "always"
-    severity: Severity | None = None
-    why: str = ""
-    missing: re.Pattern[str] | None = None
-    """What a sound block holds."""
-    first: bool = False
-    """Input counts in the first argument alone."""
-    receiver: bool = False
-    """What the call is made on counts, not its arguments."""
-    bare: bool = False
-    """`match` and `unless` look at code alone: the constant text of strings is taken out."""
 
 
 _FORMS: Mapping[str, tuple[str, ...]] = {"terraform": ("settings", "terraform")}
@@ -204,7 +198,6 @@ MAX_QUOTE = 400
 
 
 def quote(lines: Sequence[str], first: int, last: int) -> str:
-    """Return the lines' own words, outer blanks off."""
     text = "\n".join(lines[first - 1 : last])
     return text.strip()[:MAX_QUOTE].rstrip()
 

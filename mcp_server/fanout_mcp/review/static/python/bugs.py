@@ -65,16 +65,12 @@ def _coroutines(nodes: Nodes) -> set[str]:
             if isinstance(node, Function):
                 name = f"self.{node.name}" if isinstance(holder, ast.ClassDef) else node.name
                 is_plain = isinstance(node, ast.AsyncFunctionDef) and not node.decorator_list
-                kinds.setdefault(name, set()).add(is_plain and not _is_generator(node))
+                yields = is_plain and any(isinstance(one, ast.Yield) for one in nodes_of(node, _INNER))
+                kinds.setdefault(name, set()).add(is_plain and not yields)
     return {name for name, found in kinds.items() if found == {True}} | {"asyncio.sleep", "anyio.sleep"}
 
 
-def _is_generator(function: ast.AST) -> bool:
-    return any(isinstance(one, ast.Yield) for one in nodes_of(function, _INNER))
-
-
 def _called(call: ast.Call) -> str:
-    """Return the name that is called, or `owner.name`."""
     function = call.func
     if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
         return f"{function.value.id}.{function.attr}"
@@ -140,9 +136,8 @@ def _changed_while_read(loop: ast.For) -> Iterator[Bug]:
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
                 is_taken = call.func.attr in _TAKES and ast.unparse(call.func.value) == name
             if is_taken:
-                yield Bug(
-                    statement, "B909", f"{name} is changed while it is iterated", f"for ... in list({name})"
-                )
+                title = f"{name} is changed while it is iterated"
+                yield Bug(statement, "B909", title, f"for ... in list({name})")
 
 
 _TAKES = frozenset({"pop", "popitem", "clear", "remove", "discard"})
@@ -152,11 +147,10 @@ def _blocks(body: list[ast.stmt]) -> Iterator[list[ast.stmt]]:
     """Yield a loop's body and the blocks of its conditions, which the loop goes on after."""
     yield body
     for statement in body:
-        for name in (
-            ("body", "orelse", "finalbody") if isinstance(statement, ast.If | ast.With | ast.Try) else ()
-        ):
-            if inner := getattr(statement, name, None):
-                yield from _blocks(inner)
+        if isinstance(statement, ast.If | ast.With | ast.Try):
+            for name in ("body", "orelse", "finalbody"):
+                if inner := getattr(statement, name, None):
+                    yield from _blocks(inner)
 
 
 def _unclosed(function: Function, own: Nodes) -> Iterator[Bug]:
@@ -186,14 +180,11 @@ def _unclosed(function: Function, own: Nodes) -> Iterator[Bug]:
 def _writes(call: ast.Call) -> bool:
     if not isinstance(call.func, ast.Name) or call.func.id != "open":
         return False
-    mode = (
-        call.args[1]
-        if len(call.args) > 1
-        else next((k.value for k in call.keywords if k.arg == "mode"), None)
-    )
-    return (
-        isinstance(mode, ast.Constant) and isinstance(mode.value, str) and bool(set(mode.value) & set("wax+"))
-    )
+    modes = [*call.args[1:2], *(k.value for k in call.keywords if k.arg == "mode")]
+    match modes[:1]:
+        case [ast.Constant(value=str(mode))]:
+            return not set("wax+").isdisjoint(mode)
+    return False
 
 
 def _handed(node: ast.AST) -> Iterator[ast.AST]:
@@ -212,35 +203,22 @@ def _handed(node: ast.AST) -> Iterator[ast.AST]:
 
 def _assertion(node: ast.Call) -> Iterator[Bug]:
     """Find assertTrue(computed, expected): the second is a message, and nothing is compared."""
-    name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
-    second = node.args[1] if len(node.args) == 2 else None
-    if name in {"assertTrue", "assertFalse"} and second is not None:
-        is_text = isinstance(second, ast.JoinedStr | ast.Name | ast.BinOp | ast.Call | ast.Attribute) or (
-            isinstance(second, ast.Constant) and isinstance(second.value, str)
-        )
-        if not is_text:
-            yield Bug(
-                node,
-                "assertion-cannot-fail",
-                "The second argument is a message: nothing is compared",
-                "assertEqual.",
-            )
+    match node:
+        case ast.Call(func=ast.Attribute(attr="assertTrue" | "assertFalse"), args=[_, second]):
+            if isinstance(second, ast.JoinedStr | ast.Name | ast.BinOp | ast.Call | ast.Attribute):
+                return  # may be a text
+            if not (isinstance(second, ast.Constant) and isinstance(second.value, str)):
+                title = "The second argument is a message: nothing is compared"
+                yield Bug(node, "assertion-cannot-fail", title, "assertEqual.")
 
 
 def _always_true(node: ast.Assert) -> Iterator[Bug]:
-    test = node.test
-    is_size = (
-        isinstance(test, ast.Compare)
-        and isinstance(test.left, ast.Call)
-        and _called(test.left) == "len"
-        and isinstance(test.ops[0], ast.GtE)
-        and isinstance(test.comparators[0], ast.Constant)
-        and test.comparators[0].value == 0
-    )
-    is_made = isinstance(test, ast.Lambda | ast.GeneratorExp | ast.JoinedStr) and not (
-        isinstance(test, ast.JoinedStr) and not test.values
-    )
-    if is_size or is_made:
-        yield Bug(
-            node, "assertion-cannot-fail", "This assertion can't fail", "Compare with what was expected."
-        )
+    match node.test:
+        case (
+            ast.Compare(ast.Call(ast.Name("len")), [ast.GtE(), *_], [ast.Constant(0), *_])
+            | ast.Lambda()
+            | ast.GeneratorExp()
+            | ast.JoinedStr([_, *_])
+        ):
+            fix = "Compare with what was expected."
+            yield Bug(node, "assertion-cannot-fail", "This assertion can't fail", fix)

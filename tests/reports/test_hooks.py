@@ -9,7 +9,7 @@ from typing import Any
 
 from fakes.records import DAY, NOW, record, row, write
 from fanout_hooks.log import report
-from fanout_mcp.reports import hooks, page
+from fanout_mcp.reports import hooks
 from fanout_mcp.state.settings import Settings
 
 VOID = frozenset({"meta", "input", "br", "rect", "line", "circle", "polyline"})
@@ -36,7 +36,7 @@ class Nesting(HTMLParser):
 def drawn(project: Path, *records: dict[str, Any]) -> str:
     write(project, *records)
     item = hooks.item(Settings(project, project / "user"), 7, None)
-    return page.render(hooks.make({**item, "claude": str(project / ".claude"), "now": NOW}))
+    return hooks.render(hooks.make({**item, "claude": str(project / ".claude"), "now": NOW}))
 
 
 def test_a_page_is_well_formed_and_asks_nobody(tmp_path: Path) -> None:
@@ -85,4 +85,4 @@ def test_nothing_logged_is_still_a_page(tmp_path: Path) -> None:
 def test_the_typical_event_is_the_kept_one_nearest_to_the_median(tmp_path: Path) -> None:
     write(tmp_path, *(record(row("a", ms)) for ms in (1.0, 5.0, 5.1, 5.2, 90.0)))
     event = report.periods(report.read(str(tmp_path), now=NOW), 7, NOW)[0].events["PreToolUse"]
-    assert page.typical(event)["elapsed_ms"] == 5.1
+    assert hooks.typical(event)["elapsed_ms"] == 5.1
