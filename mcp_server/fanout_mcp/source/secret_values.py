@@ -78,7 +78,7 @@ def _kind(words: list[str]) -> Kind | None:
         return None if before in _NOT_KEYS or last.removesuffix("key") in _NOT_KEYS else "key"
     if "public" in words[-3:-1]:  # .NET's PublicKeyToken
         return None
-    return "key" if last in _KEYS or last.endswith(("token", "sessid", "sessionid")) else None
+    return "key" if last in _KEYS or last.endswith(("token", "sessid", "sessionid", "cookie")) else None
 
 
 _PLACEHOLDER: Final = re.compile(
@@ -138,6 +138,8 @@ _PHRASE_SAYS: Final = frozenset(
     """.split()
 )
 """Words of names and sentences, which are not made-up phrases."""
+
+_MESSAGES: Final = _PHRASE_SAYS - frozenset("a in my of on the to and for with".split())
 _FILE: Final = re.compile(
     r"(?i)[\w./ -]{1,200}\.(?:te?xt|json|ya?ml|html?|xml|toml|ini|cfg|conf|env|pem|key|crt|cer|p12|pfx|jks"
     r"|gpg|asc|kdbx|sql|log|csv|dat|bin|md|sh|bash|py|rb|php|java|kts?|go|rs|cs?|h|cpp|[jt]sx?|vue|svelte|css|png"
@@ -191,6 +193,8 @@ def is_secret(name: str, value: str, *, is_bare: bool = False) -> bool:
         return is_random(value) or _is_salt(value)
     if _BASE64.fullmatch(value) and len(value) % 4 == 0:
         return True
+    if name.lower().endswith("phrase") and _SENTENCE.fullmatch(value.lower()):
+        return _MESSAGES.isdisjoint(value.lower().split())
     if _NUMBERED.fullmatch(value):
         return _PHRASE_SAYS.isdisjoint(value.split())
     return is_chosen(value, name) or is_random(value) or _is_salt(value)
@@ -280,10 +284,9 @@ def is_loose(value: str, before: str) -> bool:
     """Tell a secret by its looks alone, unless a word before it says that all may know it."""
     words = {word.lower() for word in _WORD.findall(before)}
     is_mixed = words and is_token(value) and _is_mixed(value) and len(_TURN.findall(value)) >= 4
-    return bool(is_mixed or (_LOUD.search(value) and is_striking(value))) and _PUBLIC.isdisjoint(words)
-
-
-_LOUD: Final = re.compile(r"[!&^%]")
+    return bool(
+        is_mixed or (not set("!&^%").isdisjoint(value) and is_striking(value))
+    ) and _PUBLIC.isdisjoint(words)
 
 
 def is_account(value: str) -> bool:

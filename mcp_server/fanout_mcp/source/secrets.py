@@ -167,7 +167,7 @@ _FOLLOWS: Final = (
         is_secret,
         Linear(r"[\"']\s{0,4},\s{0,20}(?:b|\[\]byte\(|[\"'](?:\\)?)?" + _Q + r"(?:\s{0,4}[^\s:]|\s{0,4}\z)"),
     ),
-    (True, is_passed, Linear(r"\s?[({]\s?" + _Q)),  # setPassword("x"), token{"x"}
+    (True, is_passed, Linear(r"\s?[({]\s?" + _WRAP + _Q)),  # setPassword("x"), token{"x"}
     (True, is_given, Linear(r"[ \t]{1,8}" + _Q + r"[ \t]{0,4}(?:\r?\n|\z)")),  # password "a b c"
     # ENV SECRET_KEY "x", IDENTIFIED BY 'x', --token "x"
     (True, is_secret, Linear(r"\s{1,8}(?:is |was |to )?" + _Q)),
@@ -304,14 +304,13 @@ _CALL: Final = Linear(
     r"|ftp(?:\.open)?|smtp|imap|(?:jwt|jsonwebtoken|jws|jose)\.(?:sign|verify|encode|decode))"
     r"|(connect|open|dial|session|transport|database|unlock|unprotect|encrypt|decrypt|aes|ssh|ldap)"
     r"|(client|provider|fernet|twilio|pusher|algolia(?:search)?|oauth2?|strategy|signer|hmac|cipher|crypt(?:o|er|or)?|sdk|api"
-    r"|gateway|wallet|[th]?otp|account|bot|run|key(?:pair|spec)|init(?:ialize)?|configure|setup|forroot))"
+    r"|gateway|wallet|[th]?otp|account|bot|run|key(?:pair|spec)|init(?:ialize)?|configure|setup|forroot|cookieparser))"
     r"(?:(?:::|\.|->|_)(?:new|of|create|s3|db)\w{0,12})?(?:\s?=?\s?\(|\s:\w{1,40},|[ \t][\"'])"
 )
 """What is given an account's secrets without a name: connections (the password is the third), logins (not the
 first), what may be one, and what is made of keys."""
 
 _LITERAL: Final = re.compile(rb"\"([^\"\n]{0,300})\"|'([^'\n]{0,300})'|`([^`\n]{0,300})`|[(),]")
-_SIGNS: Final = frozenset((b"(", b")", b","))
 _PASSED: Final = re.compile(rb"[(,\[][\s@$bru\\]{0,20}\Z")
 """What stands before a literal that is an argument itself, rather than a part of one."""
 
@@ -320,6 +319,7 @@ MAX_DEPTH: Final = 4
 MAX_PARTS: Final = 30
 _LOOSE: Final = Linear(
     r"[\"'`](?:-p)?([A-Za-z0-9+/_-]{20,128}={0,2}|[A-Za-z0-9][\w.-]{1,40}[!&^%][\w!&^%.-]{0,40})[\"'`]"
+    r"|(?:^|[\s(:/])([A-Z][\w.-]{1,40}![A-Za-z0-9][\w!.-]{0,40})(?:[\s)]|$)"
 )
 _SEED: Final = Linear(
     r"(?m)(?:^|[\"'`:=>])[ \t]{0,8}((?:[a-z]{3,8} ){11,24}[a-z]{3,8})[ \t\r]{0,2}(?:[\"'`<;,.]|$)"
@@ -608,8 +608,9 @@ def _in_commands(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
             spans.append(account.span(1))
     for loose in _LOOSE.finditer(data):
         before = data[max(0, loose.start() - 80) : loose.start()].rpartition(b"\n")[2]
-        if is_loose(_text(loose[1]), _text(before)):
-            spans.append(loose.span(1))
+        group = 1 if _has(loose, 1) else 2
+        if is_loose(_text(loose[group]), _text(before)):
+            spans.append(loose.span(group))
     spans += [seed.span(1) for seed in _SEED.finditer(data) if is_seed(_text(seed[1]).split())]
     done = 0
     for start, end in sorted(spans):
@@ -641,7 +642,7 @@ def _in_call(data: bytes, call: Match) -> list[Span]:
         if not 0 < depth <= MAX_DEPTH:
             break
         is_passed_on = part.start() == start or _PASSED.search(data, part.start() - 20, part.start())
-        if sign in _SIGNS or not is_passed_on:
+        if sign in b"()," or not is_passed_on:
             continue
         value = _text(sign[1:-1]).rstrip("\\")
         is_open = kind == 3 and not has_account
