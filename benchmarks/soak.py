@@ -24,7 +24,7 @@ from typing import Final
 
 from redis import Redis
 
-from benchmarks._cluster import MISSING, SUMMARY, Cluster, started
+from benchmarks._cluster import AT_ONCE, MISSING, SUMMARY, Cluster, started
 from benchmarks.table import Row
 from fakes.processes import Held, at_rest
 from fakes.service import Service, said
@@ -34,8 +34,8 @@ from fanout_mcp.types import Json
 MINUTES: Final = float(os.environ.get("FANOUT_BENCH_MINUTES", "20"))
 WARM_UP: Final = 0.15
 """Of the minutes: caches and pools fill before the first count."""
-REST_S: Final = 65.0
-"""Before each count: idle connections to the provider are kept for a minute."""
+REST_S: Final = 10.0
+"""Before each count."""
 FILES: Final = 100
 PANELS: Final = 6
 LARGE: Final = 2
@@ -48,8 +48,8 @@ AGAIN_S: Final = 1.0
 ENDS_S: Final = 600.0
 """For calls that are at work when a part is over."""
 MORE_KB: Final = 16_000
-MORE_DESCRIPTORS: Final = 8
-"""Above those in the middle of the soak."""
+MORE_DESCRIPTORS: Final = AT_ONCE
+"""Above those in the middle of the soak: a pool keeps as many idle connections as calls went at once."""
 
 
 def _kinds(*names: str, match: str = "") -> list[Rule]:
