@@ -303,11 +303,6 @@ def _computed(left: object, sign: ast.operator, right: object) -> int | None:
     return compute(left, right) if compute else None
 
 
-def _compared(left: object, sign: ast.cmpop, right: object) -> bool | None:
-    compare = _COMPARES.get(type(sign))
-    return compare(left, right) if compare and type(left) is int and type(right) is int else None
-
-
 def read_unary_op(reader: Reader, node: ast.UnaryOp) -> Value:
     value = value_of(reader, node.operand)
     if isinstance(node.op, ast.USub) and type(value.const) is int:
@@ -369,8 +364,10 @@ def read_if_exp(reader: Reader, node: ast.IfExp) -> Value:
 def read_compare(reader: Reader, node: ast.Compare) -> Value:
     sides = [value_of(reader, side) for side in (node.left, *node.comparators)]
     sinks.check_compare(reader, node, sides)
-    known = _compared(sides[0].const, node.ops[0], sides[1].const) if len(sides) == 2 else None
-    return NOTHING if known is None else Value(const=known)
+    left, right, compare = sides[0].const, sides[1].const, _COMPARES.get(type(node.ops[0]))
+    if len(sides) > 2 or compare is None or not (type(left) is int and type(right) is int):
+        return NOTHING
+    return Value(const=compare(left, right))
 
 
 def element(container: Value) -> Value:
