@@ -118,12 +118,9 @@ class Tally:
             f"{least}{spent}" if asked else "$0",
         ]
         if asked and self.done < self.total:
-            parts.append(f"about {_spoken((now - self.started) / asked * (self.total - self.done))} left")
+            left = (now - self.started) / asked * (self.total - self.done)
+            parts.append(f"about {f'{left:.0f} s' if left < 100 else f'{left / 60:.0f} min'} left")
         return ", ".join(parts)
-
-
-def _spoken(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 class Journal:

@@ -324,7 +324,6 @@ CLIENTS: Final[Mapping[str, Client]] = {
 
 # --- one call ----------------------------------------------------------------------------------------------
 
-
 BUSY: Final = 4.0
 """Runnable processes a core, from which on fewer clients are started: each would only start later."""
 

@@ -19,7 +19,7 @@ import asyncio
 import logging
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -142,14 +142,12 @@ class Feed:
         if not self._has_news:
             return
         self._has_news = False  # before the look: what is reported meanwhile is sent in the next gap
-        message = _joined([self._messages.popleft() for _ in range(len(self._messages))])
+        said = [self._messages.popleft() for _ in range(len(self._messages))]
+        message = printable(" \u00b7 ".join(dict.fromkeys(said)))
+        if len(message) > MAX_MESSAGE:
+            message = "\u2026" + message[1 - MAX_MESSAGE :]
         self._sent = max(float(self._done), self._sent + STEP)
         await self._send(self._sent, self._total, message or None)
-
-
-def _joined(messages: Iterable[str]) -> str:
-    text = printable(" \u00b7 ".join(dict.fromkeys(messages)))
-    return text if len(text) <= MAX_MESSAGE else "\u2026" + text[1 - MAX_MESSAGE :]
 
 
 @asynccontextmanager

@@ -336,7 +336,8 @@ class Return:
 
 def returning(installed: Installed, here: Places, project: str) -> list[Return]:
     """Return what has to come back when this installation goes: nothing where a server stays."""
-    if not _has_server(installed, here):
+    record = installed.json_files.get(str(here.servers))
+    if record is None or all(one.keys != here.server_keys for one in record.made.additions):
         return []
     scopes = {"user": OWN_SCOPES, "local": ("local",), "project": ()}[here.scope]
     alone = [scope for scope in (*scopes, "shared") if _is_last_server(scope, project)]
@@ -385,11 +386,6 @@ def _known_projects(servers: Path) -> list[str]:
 def _calls(project: str) -> bool:
     own = client_places.find("local", project, dict(os.environ))
     return Path(own.hooks).is_file() or Path(own._replace(scope="shared").warm).is_file()
-
-
-def _has_server(installed: Installed, here: Places) -> bool:
-    record = installed.json_files.get(str(here.servers))
-    return record is not None and any(one.keys == here.server_keys for one in record.made.additions)
 
 
 def _is_last_server(scope: str, project: str) -> bool:

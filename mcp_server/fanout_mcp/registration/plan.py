@@ -55,9 +55,7 @@ def agreed(text: str) -> tuple[str, str]:
 
 def taken_back(text: str, line: str) -> str:
     """Return config.toml as it was before `agreed`, whatever else changed since."""
-    if line:
-        return text.replace(LINE, line, 1)
-    return text.replace(f"{LINE}\n", "", 1)
+    return text.replace(LINE, line, 1) if line else text.replace(f"{LINE}\n", "", 1)
 
 
 # --- What an installation consists of: the server's entry, the permission, the hooks, the skill. ------------
