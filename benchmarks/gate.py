@@ -27,7 +27,7 @@ from fanout_mcp.edge.hook_bridge import HookBridge, start_supervisor
 from gate.scenarios import Scenario, load, pairs
 from gate.session import Session
 from gate.test_scenarios import MIN_CAUGHT, play
-from gate.unseen import Unseen, fresh, of_three, of_three_more, second_of, unseen
+from gate.unseen import Unseen, fresh, held_out, of_three, of_three_more, second_of, unseen
 
 EVENTS = 300
 TIMES = 200
@@ -81,6 +81,7 @@ def on_unseen() -> Iterator[Row]:
     yield from _judged("by one author who had not read the rules", fresh())
     yield from _judged("by three authors, rules changed for them since", of_three())
     yield from _judged("by three other authors, rules changed for them since", of_three_more())
+    yield from _judged("by three more authors, judged after all changes", held_out())
     every = unseen()
     yield from _judged("held out", [pair for pair in every if not pair.changed_for and not pair.after])
     yield from _judged(

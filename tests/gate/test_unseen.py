@@ -8,6 +8,7 @@ from gate.test_scenarios import MIN_CAUGHT
 from gate.unseen import (
     Unseen,
     fresh,
+    held_out,
     of_doubts,
     of_one_verb,
     of_three,
@@ -45,7 +46,11 @@ def test_most_of_what_could_have_gone_together_is_sent_back() -> None:
 
 @pytest.mark.parametrize(
     "pair",
-    [own for own in (*fresh(), *of_three(), *of_three_more(), *of_one_verb()) if not own.needless],
+    [
+        own
+        for own in (*fresh(), *of_three(), *of_three_more(), *held_out(), *of_one_verb())
+        if not own.needless
+    ],
     ids=_id,
 )
 def test_what_had_to_wait_passes_in_the_fresh_pairs(pair: Unseen) -> None:
@@ -57,7 +62,9 @@ def test_most_of_the_fresh_needless_pairs_are_sent_back() -> None:
     assert verdicts.count("deny") >= MIN_CAUGHT * len(verdicts)
 
 
-@pytest.mark.parametrize(("pairs", "least"), [(of_three(), 46), (of_three_more(), 48), (of_doubts(), 40)])
+@pytest.mark.parametrize(
+    ("pairs", "least"), [(of_three(), 46), (of_three_more(), 48), (held_out(), 34), (of_doubts(), 40)]
+)
 def test_most_needless_pairs_that_are_worded_freely_are_sent_back(pairs: list[Unseen], least: int) -> None:
     verdicts = [second_of(pair).kind for pair in pairs if pair.needless]
     assert verdicts.count("deny") >= least

@@ -80,6 +80,15 @@ def of_three_more() -> list[Unseen]:
     return _rows("pairs_three_more.jsonl")
 
 
+def held_out() -> list[Unseen]:
+    """Return 120 legitimate and 60 needless pairs by three more authors, judged after all these changes.
+
+    First measured: 1 of 120 denied, 34 of 60 sent back (11, 12 and 11). The one was to
+    write the file again that the first had not written; it passes since.
+    """
+    return _rows("pairs_held_out.jsonl")
+
+
 def of_doubts() -> list[Unseen]:
     """Return 114 legitimate pairs, most of them written against those rules, and 44 needless ones.
 

@@ -179,7 +179,7 @@ CHANGES = Rule(
     r"(?:implement|fix|refactor|write|add|create|update|migrate|rename|install|generate|apply|build|edit|remove|delete|"
     r"replace|convert|port|upgrade|rewrite|extract|move|patch|set\s+up|scaffold|repair|bump|introduce|change|make|wire|"
     r"integrate|enable|disable|optimi[sz]e|speed\s+up|split|simplify|develop|harden|translate|bootstrap|initiali[sz]e|"
-    r"address|resolve|correct|adapt|adjust|connect|drop|format|draft|design|prepare|proofread|document)\b"
+    r"address|resolve|correct|adapt|adjust|connect|drop|format|draft|design|prepare|proofread|document|save|store)\b"
     r"(?!\s*[,)])"
 )
 """Verbs with an object: in "libraries, format, levels" there is none."""
