@@ -73,7 +73,7 @@ _NO_SECRET_NAME: Final = re.compile("|".join(map(translate, NOT_SECRET)))
 
 _PEM: Final = Linear(
     r"-----BEGIN ((?:[\w ]|-\w)*\b(?i:key)\b[\w ]*)-----"
-    r"(?:\\{1,2}[nrt]|[\s\"'`+,.&|>#*\\]){0,200}(?:[A-Z][\w-]{2,20}: |[A-Za-z0-9+/=]{16}|\z)"
+    r"(?:\\{1,2}[nrt]|[\s\"'`+,.&|>#*\\]){0,200}(?:[A-Z][\w-]{2,20}: |[A-Za-z0-9+/=]{16}|M(?:I[IG]|Hc|C4)|\z)"
     r"(?:[^-]|-{1,4}[^-])*(?:-----END (?:[\w ]|-\w)*\b(?i:key)\b[\w ]*-----|-{0,5}\z)"
 )
 _PEM_REST: Final = Linear(
@@ -593,8 +593,7 @@ def _line_end(data: bytes, start: int) -> int:
 
 def _in_commands(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
     """Yield where passwords are that commands and calls take without a name, in order."""
-    spans: list[Span] = []
-    done = 0
+    spans, done = list[Span](), 0
     for head in _HEAD.finditer(data):
         if head.start() >= done:
             start = data.rfind(b"\n", 0, head.start()) + 1
@@ -603,8 +602,7 @@ def _in_commands(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
     for call in _CALL.finditer(data):
         spans += _in_call(data, call)
     for account in _ACCOUNT.finditer(data):
-        at = account.start()
-        if is_striking(_text(account[1])) and _USER.search(data, max(0, at - 150), at):
+        if is_striking(_text(account[1])) and _USER.search(data, account.start() - 150, account.start()):
             spans.append(account.span(1))
     for loose in _LOOSE.finditer(data):
         before = data[max(0, loose.start() - 80) : loose.start()].rpartition(b"\n")[2]
