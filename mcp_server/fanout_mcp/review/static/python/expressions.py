@@ -229,6 +229,10 @@ def checked_names(test: ast.expr) -> tuple[set[str], bool]:
         return {name for names, negative in parts if negative is wanted for name in names}, wanted
     if isinstance(test, ast.Compare) and len(test.ops) == 1:
         allowed = test.comparators[0]
+        if isinstance(test.ops[0], ast.Is | ast.IsNot) and ast.unparse(allowed) == "None":
+            return checked_names(test.left)[0], isinstance(test.ops[0], ast.Is)
+        if isinstance(test.ops[0], ast.LtE):
+            return set(_signs(test.left)), False
         is_list = not (isinstance(allowed, ast.Constant) and isinstance(allowed.value, str))
         if is_list and isinstance(test.ops[0], ast.In | ast.NotIn):
             return _named(test.left) | _below(allowed), isinstance(test.ops[0], ast.NotIn)
@@ -236,10 +240,30 @@ def checked_names(test: ast.expr) -> tuple[set[str], bool]:
             return _below(test.left), isinstance(test.ops[0], ast.NotEq)
     if isinstance(test, ast.Attribute) and test.attr in _ELSEWHERE and isinstance(test.value, ast.Name):
         return {test.value.id}, True
+    if isinstance(test, ast.BinOp) and isinstance(test.op, ast.Sub):
+        return set(_signs(test.left)), True
+    if isinstance(test, ast.Call) and last_name(test.func) in {"all", "any"} and test.args:
+        is_any = last_name(test.func) == "any"
+        return _checked_each(test.args[0], is_negative=is_any), is_any
     if isinstance(test, ast.Call) and _is_check(test):
         owner = [test.func.value] if isinstance(test.func, ast.Attribute) else []
         return {item.id for item in (*owner, *test.args) if isinstance(item, ast.Name)}, False
     return set(), False
+
+
+def _signs(tested: ast.expr) -> list[str]:
+    """Return the name whose signs are compared as a set: set(name)."""
+    is_set = isinstance(tested, ast.Call) and last_name(tested.func) in {"set", "frozenset"}
+    return _parted(tested) if is_set else []
+
+
+def _checked_each(given: ast.expr, *, is_negative: bool) -> set[str]:
+    """Return the name of which every sign is checked: all(sign.isalnum() for sign in name)."""
+    if not isinstance(given, ast.GeneratorExp) or not isinstance(given.generators[0].iter, ast.Name):
+        return set()
+    checked, is_refused = checked_names(given.elt)
+    is_each = ast.unparse(given.generators[0].target) in checked and is_refused is is_negative
+    return {given.generators[0].iter.id} if is_each else set()
 
 
 _CHECKS_BY_NAME: Final = re.compile(r"(?i)allow|valid|safe|trusted|permit")
@@ -382,6 +406,8 @@ def read_bin_op(reader: Reader, node: ast.BinOp) -> Value:
     if isinstance(node.op, ast.Div) and ("Path" in left.kind or (right.taint and not right.is_number)):
         kind = left.kind or "pathlib.Path()"
     sinks.check_header(reader, node, (left, right))
+    if isinstance(node.op, ast.Mod) and left.kind.endswith("Markup()"):
+        return Value(kind=left.kind)  # it escapes what it takes in
     return replace(joined, const=None, kind=kind, built=is_text and varies)
 
 
@@ -673,6 +699,7 @@ def _result(reader: Reader, call: Call, method: str, receiver: Value) -> Value:
     if name == "lxml.etree.XMLParser" and has(keywords.get("resolve_entities"), False):
         return Value(kind=sinks.SAFE_PARSER)
     everything = call.everything
+    local = name.rsplit(".", 1)[-1]
     if name in EMPTY and len(arguments) < 2 and all(one.items is not None for one in arguments):
         return replace(
             arguments[0] if arguments else NOTHING,
@@ -692,6 +719,8 @@ def _result(reader: Reader, call: Call, method: str, receiver: Value) -> Value:
         return Value(Taint(REMOTE, "the error", node.lineno, is_error=True))
     if method in ARCHIVE_METHODS and reader.roots & ARCHIVES:
         return Value(Taint(LOCAL, ARCHIVED, node.lineno))
+    if local in reader.enums or (method == "get" and any(_is_typed(k) for k in node.keywords)):
+        return Value(is_listed=local in reader.enums)
     if method in {"bindparams", "params"} or (method == "copy" and receiver.entries):
         return receiver
     if name in _COPIES and len(arguments) == 1 and arguments[0].entries:
@@ -711,7 +740,6 @@ def _result(reader: Reader, call: Call, method: str, receiver: Value) -> Value:
     if method in {"get", "setdefault", "pop"} and receiver.is_listed and receiver.taint is None:
         default = arguments[1] if len(arguments) > 1 else Value(is_listed=True)
         return replace(default, is_listed=not default.varies, const=None, kind="")
-    local = name.rsplit(".", 1)[-1]
     if local in reader.functions and (name == local or name.startswith("self.")):
         _pass(reader, local, arguments, keywords)
         _check(reader, local, node)
@@ -751,6 +779,10 @@ def _result(reader: Reader, call: Call, method: str, receiver: Value) -> Value:
         if local[:1].isupper() or local == "namedtuple()"
         else None,
     )
+
+
+def _is_typed(keyword: ast.keyword) -> bool:
+    return keyword.arg == "type" and ast.unparse(keyword.value) in {"int", "float", "UUID", "uuid.UUID"}
 
 
 _COPIES: Final = names("dict collections.OrderedDict copy.copy copy.deepcopy")

@@ -96,6 +96,10 @@ def _converted(node: Function) -> set[str]:
     return {name for pair in found for name in pair if name}
 
 
+_TYPED: Final = frozenset({"UUID", "uuid.UUID", "date", "datetime", "Decimal", "UUID4"})
+"""Types that a framework makes of what it was sent, and that hold no text."""
+
+
 def parameter(reader: Walker, node: Function, argument: ast.arg) -> Value:
     """Return what is known of a parameter of the function that the reader has entered."""
     name = argument.arg
@@ -111,6 +115,8 @@ def parameter(reader: Walker, node: Function, argument: ast.arg) -> Value:
         return Value(Taint(REMOTE, name, node.lineno))
     note = ast.unparse(argument.annotation) if argument.annotation is not None else ""
     if name in _converted(node):
+        return Value()
+    if note in reader.enums or note in _TYPED or note.startswith(("Literal[", "typing.Literal[")):
         return Value()
     if note in {"int", "float", "bool", "int | None", "Optional[int]"} or "Depends" in note:
         return Value()
@@ -199,6 +205,8 @@ class Walker:
     settled: set[int] = field(default_factory=set)
     """Lines of calls that could do harm, but are given constants alone."""
     scope: Scope = field(default_factory=lambda: Scope(None, {}))
+    enums: set[str] = field(default_factory=set)
+    """Classes whose values are all written out."""
     fields: dict[str, list[str]] = field(default_factory=dict)
     """Class -> the fields that it is made with, in order."""
     depth: int = 0
@@ -363,6 +371,7 @@ class Walker:
     def _begun(self, test: ast.expr, checked: set[str]) -> tuple[set[str], dict[str, frozenset[str]]]:
         """Weigh `path.startswith(...)`: what a path begins with says little before it is resolved."""
         calls = [one for one in ast.walk(test) if isinstance(one, ast.Call) and one.args]
+        checked = checked | {name for call in calls for name in self._asked(call)}
         beyond: dict[str, frozenset[str]] = {}
         for call in calls if len(calls) < MAX_LOOPS else ():
             name = call.func.value if isinstance(call.func, ast.Attribute) else None
@@ -374,6 +383,18 @@ class Walker:
             elif value.kind == "os.path.join()" or (value.built and value.text.startswith("/")):
                 checked = checked - {name.id}
         return checked, beyond
+
+    def _asked(self, call: ast.Call) -> Iterator[str]:
+        """Yield the names that a function of the file looks at, which returns what its check says."""
+        known = self.functions.get(call.func.id) if isinstance(call.func, ast.Name) else None
+        function = known[0] if known else None
+        last = function.body[-1] if function is not None and len(function.body) < MAX_LOOPS else None
+        if function is None or not isinstance(last, ast.Return) or last.value is None:
+            return
+        checked, is_negative = checked_names(last.value)
+        for given, argument in zip(call.args, function.args.args, strict=False):
+            if isinstance(given, ast.Name) and argument.arg in checked and not is_negative:
+                yield given.id
 
     def clean(self, names: AbstractSet[str]) -> None:
         self.scope.env.update(cleaned(self.scope.env, names))
@@ -458,6 +479,8 @@ class Walker:
         bases = [self.dotted(base) for base in node.bases]
         is_view = self.is_web and any(base.endswith(VIEW_BASES) for base in bases)
         is_handler = any(base.endswith(REQUEST_HANDLERS) for base in bases)
+        if any(base.endswith(("Enum", "enum.StrEnum")) for base in bases):
+            self.enums.add(node.name)
         outer = self.scope
         self.scope = Scope(outer.function, dict(outer.env), owner=node.name)
         plain = [item for item in node.body if not isinstance(item, Function)]
