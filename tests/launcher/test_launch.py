@@ -15,6 +15,7 @@ from typing import Any, cast
 import pytest
 
 from fakes.checkout import Checkout
+from fakes.few import few
 from fakes.wire_client import Wire
 from fanout_mcp.edge.first import First
 from launcher.environment import Environment, SetUp
@@ -49,7 +50,7 @@ def decision(answer: dict[str, Any]) -> str:
     return told
 
 
-@pytest.mark.parametrize("as_plugin", [True, False], ids=["as a plugin", "in a clone"])
+@pytest.mark.parametrize("as_plugin", few([True, False], True), ids=["as a plugin", "in a clone"])
 def test_the_handshake_is_answered_while_the_environment_is_made(
     checkout: Checkout, *, as_plugin: bool
 ) -> None:
@@ -64,6 +65,7 @@ def test_the_handshake_is_answered_while_the_environment_is_made(
         assert decision(wire.answer(call)) == "NOT_ASKED"
 
 
+@pytest.mark.slow
 def test_the_older_handshake_is_repeated_to_the_real_server(checkout: Checkout) -> None:
     with checkout.start() as wire:
         say(wire, "initialize", LEGACY, 0)
@@ -99,6 +101,7 @@ def test_a_hook_never_waits_for_an_install(checkout: Checkout) -> None:
         assert not result["isError"]
 
 
+@pytest.mark.slow
 def test_a_cancelled_call_is_not_passed_on(checkout: Checkout) -> None:
     with checkout.start() as wire:
         cancelled = start_call(wire)
@@ -109,6 +112,7 @@ def test_a_cancelled_call_is_not_passed_on(checkout: Checkout) -> None:
         assert cancelled not in [note.get("id") for note in wire.notes]
 
 
+@pytest.mark.slow
 def test_a_failed_install_says_why_and_the_next_call_tries_again(checkout: Checkout) -> None:
     with checkout.start() as wire:
         call = start_call(wire)
@@ -140,6 +144,7 @@ def test_a_hook_that_comes_as_the_install_fails_has_no_opinion(tmp_path: Path) -
     assert answers[1][::2] == (2, True)
 
 
+@pytest.mark.slow
 def test_two_sessions_at_once_make_one_environment(checkout: Checkout) -> None:
     with checkout.start() as one, checkout.start() as other:
         first, second = start_call(one), start_call(other)
@@ -148,6 +153,7 @@ def test_two_sessions_at_once_make_one_environment(checkout: Checkout) -> None:
     assert checkout.steps() == ["venv", "pip"]
 
 
+@pytest.mark.slow
 def test_an_install_outlives_the_session_that_started_it(checkout: Checkout) -> None:
     with checkout.start() as wire:
         wire.ask("tools/list")
@@ -176,6 +182,7 @@ def test_where_the_environment_is_ready_the_launcher_becomes_the_server(checkout
         assert command[1:5] == [b"-I", b"-m", b"fanout_mcp", b"serve"]
 
 
+@pytest.mark.slow
 def test_an_edited_source_gets_another_environment(checkout: Checkout) -> None:
     install(checkout)
     (checkout.source / "pyproject.toml").write_text("# a newer version\n")
@@ -184,6 +191,7 @@ def test_an_edited_source_gets_another_environment(checkout: Checkout) -> None:
     assert len(list(checkout.data.glob("env-*"))) == 2
 
 
+@pytest.mark.slow
 def test_a_plugin_that_runs_from_a_clone_takes_the_environment_of_the_clone(checkout: Checkout) -> None:
     with checkout.start(as_plugin=False) as wire:
         call = start_call(wire)
@@ -195,6 +203,7 @@ def test_a_plugin_that_runs_from_a_clone_takes_the_environment_of_the_clone(chec
     assert not checkout.data.exists()
 
 
+@pytest.mark.slow
 def test_a_copy_of_a_clone_is_never_served_from_the_clone(checkout: Checkout, tmp_path: Path) -> None:
     with checkout.start(as_plugin=False) as wire:
         call = start_call(wire)
@@ -209,6 +218,7 @@ def test_a_copy_of_a_clone_is_never_served_from_the_clone(checkout: Checkout, tm
     assert checkout.steps() == ["venv", "pip"] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_reaches_the_server_behind_the_launcher(checkout: Checkout, number: signal.Signals) -> None:
     with checkout.start() as wire:
@@ -219,6 +229,7 @@ def test_a_signal_reaches_the_server_behind_the_launcher(checkout: Checkout, num
         assert wire.process.wait(30) == 128 + number
 
 
+@pytest.mark.slow
 def test_both_end_when_the_client_closes_its_end(checkout: Checkout) -> None:
     with checkout.start() as wire:
         call = start_call(wire)

@@ -26,7 +26,6 @@ from fanout_mcp.scale.issuer import Issuer
 pytestmark = pytest.mark.anyio
 
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
-NOW = int(time.time())
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +49,7 @@ def unsigned(fake: Fake) -> str:
     def packed(part: dict[str, Any]) -> str:
         return base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
 
-    body = {"iss": fake.url, "aud": AUDIENCE, "sub": "erin", "exp": NOW + 600}
+    body = {"iss": fake.url, "aud": AUDIENCE, "sub": "erin", "exp": int(time.time()) + 600}
     return f"{packed({'alg': 'none', 'kid': 'rsa'})}.{packed(body)}."
 
 
@@ -67,10 +66,10 @@ def with_another_body(fake: Fake) -> str:
 OTHER_RSA = rsa.generate_private_key(65537, 2048)
 OTHER_EC = ec.generate_private_key(ec.SECP256R1())
 FORGED: dict[str, Callable[[Fake], str]] = {
-    "that has ended": lambda fake: fake.token(exp=NOW - 60),
+    "that has ended": lambda fake: fake.token(exp=int(time.time()) - 60),
     "without an end": lambda fake: fake.token(exp=None),
-    "that has not begun": lambda fake: fake.token(nbf=NOW + 600),
-    "issued in the future": lambda fake: fake.token(iat=NOW + 600),
+    "that has not begun": lambda fake: fake.token(nbf=int(time.time()) + 600),
+    "issued in the future": lambda fake: fake.token(iat=int(time.time()) + 600),
     "of another issuer": lambda fake: fake.token(iss="https://evil.example"),
     "of the issuer with a slash": lambda fake: fake.token(iss=f"{fake.url}/"),
     "of no issuer": lambda fake: fake.token(iss=None),
@@ -222,7 +221,7 @@ def test_a_stranger_reads_where_to_get_a_token(service: Service, fake: Fake) -> 
     status, headers, _ = service.post(LIST, None)
     assert status == 401
     assert headers["www-authenticate"] == f'Bearer scope="read ask", resource_metadata="{where}"'
-    for token in ("wrong", fake.token(exp=NOW - 60)):
+    for token in ("wrong", fake.token(exp=int(time.time()) - 60)):
         status, headers, _ = service.post(LIST, token)
         assert (status, 'error="invalid_token"' in headers["www-authenticate"]) == (401, True)
     status, text = service.send(b"", (), "GET", "/.well-known/oauth-protected-resource/mcp")
