@@ -26,6 +26,7 @@ import pytest
 
 import fanout_hooks
 import fanout_mcp
+from fanout_hooks.gate.dependence import Rule
 from fanout_mcp.linear import Linear
 from fanout_mcp.review.static.grammars import GRAMMARS
 from fanout_mcp.review.static.rules import rules_of
@@ -103,6 +104,8 @@ def held(value: Any, where: str, names: tuple[str, ...], seen: set[int]) -> Iter
         yield Held(where, value, names)
     if id(value) in seen:
         return
+    if isinstance(value, Rule):
+        yield Held(where, value.compiled, names)
     if isinstance(value, dict):
         seen.add(id(value))
         for key, item in value.items():
