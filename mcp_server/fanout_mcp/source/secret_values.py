@@ -72,6 +72,8 @@ def _kind(words: list[str]) -> Kind | None:
     if last in _SECRETS or last.endswith("secret"):
         return "secret"
     before = words[-2] if len(words) > 1 else ""
+    if before == "or":  # `secretOrKey`
+        return _kind(words[:-2]) or _kind(words[-1:])
     if last in {"appid", "accounts"} or (before, last) == ("app", "id"):
         return "id"
     if last.endswith("key"):
@@ -87,7 +89,7 @@ _PLACEHOLDER: Final = re.compile(
     r"|QWxhZGRpbjpvcGVu"
 )
 _REFERENCE: Final = re.compile(
-    r"(?i)[$@&!%*]?[\w.]{0,80}\(|-?[<{\[(^|&*@$]|[\w.-]{1,60}:/|\[?[a-z]{1,40}!?\]?!?\)[:,]?\Z|~?/|\.{1,2}/|%\w+%|\\|\w+://|data:"
+    r"(?i)[$@&!%*]?(?:[\w.]|::|->){0,80}\(|-?[<{\[(^|&*@$]|[\w.-]{1,60}:/|\[?[a-z]{1,40}!?\]?!?\)[:,]?\Z|~?/|\.{1,2}/|%\w+%|\\|\w+://|data:"
     r"|(?:arn|env|file|ref|vault|aws|gcp|sops|sha\d+|secret|op|ssm):|![A-Za-z:/.]+\Z|enc[\[(]|required\b|\d{4}-\d\d-\d\d"
     r"|(?-i:(?:Get|New|Read|Import|Convert(?:To|From)|Invoke|Select)-[A-Z])"
 )
@@ -124,8 +126,12 @@ _BARE_WORD: Final = re.compile(r"[A-Za-z]{1,40}(?:[_-][A-Za-z]{1,40})?")
 _PHRASE: Final = re.compile(r"[a-z]{3,20}(?:-[a-z]{3,20}){2,8}")
 _DOTTED: Final = re.compile(r"[a-z]{3,20}(?:\.[a-z]{3,20}){2,3}")
 """A phrase, too, unless a word of it says that it is the name of a member, a message or a machine."""
-_APP_PASSWORD: Final = re.compile(r"(?:[a-z]{4} ){3}[a-z]{4}")
-"""As mail providers draw them for programs."""
+_APP_PASSWORD: Final = re.compile(
+    r"(?:[a-z]{4} ){3}[a-z]{4}|(?=[^aeiou]*(?:[aeiou][^aeiou]*){0,4}\Z)[a-z]{16}"
+)
+"""As mail providers draw them for programs; in one piece, words have more vowels."""
+_FINGERPRINT: Final = re.compile(r"(?:[0-9A-Fa-f]{2}:){5,31}[0-9A-Fa-f]{2}")
+"""Of a key or a certificate, or a network card's address."""
 
 _SENTENCE: Final = re.compile(r"[a-z]{2,20}(?: [a-z]{2,20}){2,8}")
 _NUMBERED: Final = re.compile(r"(?:[a-z]{3,20} ){2,7}(?:[a-z]{3,20} )?[0-9]{1,8}!?")
@@ -185,7 +191,7 @@ def is_secret(name: str, value: str, *, is_bare: bool = False) -> bool:
         return False
     if is_bare:
         return is_random(value) and len(value) >= 20 and not _is_member(value)
-    if _HASH.match(value) or (kind == "password" and _APP_PASSWORD.fullmatch(value)):
+    if _HASH.match(value) or (kind == "password" and _is_app_password(value)):
         return True
     if kind == "id":
         return _HEX.fullmatch(value) is not None
@@ -198,6 +204,10 @@ def is_secret(name: str, value: str, *, is_bare: bool = False) -> bool:
     if _NUMBERED.fullmatch(value):
         return _PHRASE_SAYS.isdisjoint(value.split())
     return is_chosen(value, name) or is_random(value) or _is_salt(value)
+
+
+def _is_app_password(value: str) -> bool:
+    return _APP_PASSWORD.fullmatch(value) is not None and kind_of(value) is None
 
 
 def is_given(name: str, value: str) -> bool:
@@ -318,7 +328,7 @@ _PUBLIC: Final = frozenset(
     hash hashes href html id ids image img integrity jkt mappings md5 modulus nonce order page path
     pattern payload pins prime pub public put ref regex rev revision sample selector sha sha1 sha256 sig
     signature site snapshot span src sri state sub sum svg test thumb thumbprint tx txid uri url
-    userhandle username uuid vector verification version want x5t
+    userhandle username ulid uuid vector verification version want x5t
     """.split()
 )
 
@@ -396,7 +406,7 @@ def is_random(value: str) -> bool:
     has_digit = _DIGIT.search(value)
     if not has_digit and (value.islower() or value.isupper() or len(value) < 16):
         return False
-    if not _RANDOM.fullmatch(value) or _PLACEHOLDER.search(value):
+    if not _RANDOM.fullmatch(value) or _FINGERPRINT.fullmatch(value) or _PLACEHOLDER.search(value):
         return False
     is_base64 = value.startswith("/") and (len(value) >= 40 or value.endswith("="))
     if _REFERENCE.match(value) and not is_base64:
@@ -437,6 +447,7 @@ def is_argument(value: str, *, is_sure: bool = False) -> bool:
     """
     return (
         is_chosen(value)
+        or _is_app_password(value)
         or (" " in value and is_given("password", value))
         or (is_sure and not (_PLACEHOLDER.search(value) or _REFERENCE.match(value) or kind_of(value)))
         or is_random(value)

@@ -73,7 +73,7 @@ _NO_SECRET_NAME: Final = re.compile("|".join(map(translate, NOT_SECRET)))
 
 _PEM: Final = Linear(
     r"-----BEGIN ((?:[\w ]|-\w)*\b(?i:key)\b[\w ]*)-----"
-    r"(?:\\{1,2}[nrt]|[\s\"'`+,.&|>#*\\]){0,200}(?:[A-Z][\w-]{2,20}: |[A-Za-z0-9+/=]{16}|M(?:I[IG]|Hc|C4)|\z)"
+    r"(?:\\{1,2}[nrt]|[\s\"'`+,.&|>#*\\]){0,200}(?:[A-Z][\w-]{2,20}: |[A-Za-z0-9+/=]{16}|M(?:I[IG]|Hc|C4))"
     r"(?:[^-]|-{1,4}[^-])*(?:-----END (?:[\w ]|-\w)*\b(?i:key)\b[\w ]*-----|-{0,5}\z)"
 )
 _PEM_REST: Final = Linear(
