@@ -81,7 +81,9 @@ def _in_client(top: Path, in_client: InClient) -> Iterator[Row]:
         found = in_client(top / f"{kind} {count}", ways, CALL_S)
         native, warm = (statistics.median(found[way]) for way in ("native", "warm"))
         figure = f"{warm:.1f} ms, {native / warm:.1f} x faster"
-        what = f"warm event, {count} `{'node' if kind == 'node' else 'uv run --script'}` hooks"
+        what = (
+            f"warm event, {count} `{'node' if kind == 'node' else 'uv run --script'}` hook{'s' * (count > 1)}"
+        )
         yield Row(what, figure, f"native {native:.0f} ms", f">= {bar:.0f} x", native / warm >= bar)
 
 

@@ -86,7 +86,7 @@ class HookInput(NamedTuple):
 def rows(top: Path) -> Iterator[Row]:
     for name, what, play in (
         ("absent", "absent", _absent),
-        ("other", "not approved, another session's is there", _other),
+        ("other", "not approved, another session's server is running", _other),
         ("before", "killed before the event", _killed_before),
     ):
         hook_input = HookInput.make(top / name)
