@@ -186,8 +186,9 @@ def build(environment: Environment) -> int:
         except (LookupError, OSError) as error:
             reason = str(error)
         # A clone's older dependencies are better than no server, until pyproject.toml changes again.
-        has_older = environment.is_clone and os.path.exists(environment.python) and environment.is_usable()
-        if reason and not has_older:
+        if reason and not (
+            environment.is_clone and os.path.exists(environment.python) and environment.is_usable()
+        ):
             with open(environment.failure, "w", encoding="utf-8") as file:
                 file.write(reason)
             return 1

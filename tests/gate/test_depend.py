@@ -151,11 +151,31 @@ CHANGED = (
         id="what the first makes",
     ),
     pytest.param("Write the parser.", "Write the command line.", id="parts of one work"),
+    pytest.param(
+        "Refactor the eviction code of src/cache.py into small functions, with no changes to its interface.",
+        "Refactor the expiry code of src/cache.py into small functions, with no changes to its interface.",
+        id="an edit that leaves something as it is",
+    ),
+    *(
+        pytest.param(
+            f"Create src/i18n/fr.ts from docs/fr.csv{enters('French')}",
+            f"Create src/i18n/pl.ts from docs/pl.csv{enters('Polish')}",
+            id=name,
+        )
+        for name, enters in {
+            "an index that both edit": lambda language: f". Modify src/i18n/index.ts to load {language}.",
+            "a pattern that both edit": lambda _: (
+                " as in src/i18n/index.ts, and update src/i18n/index.ts accordingly."
+            ),
+            "a table that both enter": lambda language: f". Expose {language} in src/i18n/index.ts.",
+        }.items()
+    ),
     pytest.param("Scaffold the shop package.", "Scaffold the mail package.", id="a foundation"),
 )
 DISTURB = (
     pytest.param("Deploy auth to staging.", "Deploy billing to staging.", id="deployments"),
     pytest.param("Benchmark the encoder.", "Benchmark the decoder.", id="measurements"),
+    pytest.param("Profile the data loader.", "Profile the image decoder.", id="profiles"),
     pytest.param("Merge branch fix-a.", "Merge branch fix-b.", id="merges"),
     pytest.param(
         "Try a learning rate of 0.1 and train.", "Try a learning rate of 0.5 and train.", id="experiments"
@@ -260,7 +280,14 @@ def test_what_answers_before_the_last_one_say_counts_too() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", ["API Error: 529 overloaded", "I could not access the page.", "No match in src/.", ""]
+    "answer",
+    [
+        "API Error: 529 overloaded",
+        "I could not access the page.",
+        "No match in src/.",
+        "I read all of it. There is no such place.",
+        "",
+    ],
 )
 def test_after_a_failure_the_next_attempt_passes(answer: str) -> None:
     earlier = Earlier("Search src\nSearch src for the limit.", answer)
@@ -288,6 +315,23 @@ def test_all_of_what_an_answer_lists_depends_on_it() -> None:
     )
     assert dependence.why(second.format("loops", "blit"), earlier, PROMPT).startswith("it refers back")
     assert not dependence.why(second.format("loops", "round"), earlier, PROMPT)
+
+
+def test_a_small_number_counts_where_the_second_says_what_it_is_about() -> None:
+    earlier = Earlier(
+        "Triage bugs\nFind open issues in our tracker that are regressions since last release.",
+        "Issues 47 and 52 are regressions.",
+    )
+    second = "Triage {0}\nSay who should own {0} in our tracker and what fixing it would take."
+    assert dependence.why(second.format("issue 47"), earlier, PROMPT)
+
+
+def test_a_pattern_of_folders_names_nothing() -> None:
+    tasks = (
+        "Fix the parser in parse.go and run `go test ./...`.",
+        "Fix the lexer in lex.go and run `go test ./...`.",
+    )
+    assert why_of(*tasks) == ""
 
 
 def test_names_are_matched_as_whole_words() -> None:

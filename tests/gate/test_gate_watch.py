@@ -112,6 +112,18 @@ def test_a_state_that_cannot_be_used_blocks_nothing_and_goes_to_the_log_alone(tm
     assert (said.decision, said.message, said.note["verdict"]) == ("", "", "skipped")
 
 
+def test_a_defect_of_the_gate_blocks_nothing_and_goes_to_the_log_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise ValueError("empty separator")
+
+    monkeypatch.setattr(watch, "_decided", broken)
+    (said,) = Watched(tmp_path).see(call("Explore billing", "second"))
+    assert (said.decision, said.message, said.note["verdict"]) == ("", "", "skipped")
+    assert "defect" in said.note["why"]
+
+
 def test_a_lock_that_is_never_given_back_blocks_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

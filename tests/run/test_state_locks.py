@@ -136,8 +136,6 @@ def test_events_of_many_cold_processes_at_once_lose_no_update(tmp_path: Path) ->
 
 HOLD = """
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 sys.path.insert(0, sys.argv[1])
 from fanout_hooks.warm.loop import Loop
 from fanout_hooks.run.state import Locks

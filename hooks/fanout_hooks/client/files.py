@@ -94,7 +94,11 @@ def own(path: str, how: int = OWN) -> int:
     try:
         return os.open(path, how, 0o600)
     except FileNotFoundError:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        folder = os.path.dirname(path)
+        try:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+        except FileExistsError:  # of a link that leads nowhere; of the file itself it would mean "taken"
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder) from None
         return os.open(path, how, 0o600)
 
 

@@ -172,7 +172,7 @@ DID_NOT_FINISH = Rule(
     r"\bincomplete\b|\binterrupted\b|\bgave\s+up\b|\bpermission\s+denied\b|\bplease\s+(?:clarify|specify|provide)\b",
     r"\bwhich\s+(?:one\s+)?(?:do|did|should)\s+(?:you|I)\b|\bAPI\s+Error\b",
     r"\A\W*(?:(?:I\s+)?found\s+)?(?:nothing|none|no\s+(?:such|match|trace|hits?|results?|sign|mention|occurrence))\b",
-    r"\A\W*there(?:'s|\s+(?:is|are|was|were))\s+no\b|\bnot\s+(?:found|a\s+single)\b|\bnothing\s+found\b",
+    r"(?:\A|[.!?]\s)\W*there(?:'s|\s+(?:is|are|was|were))\s+no\b|\bnot\s+(?:found|a\s+single)\b|\bnothing\s+found\b",
 )
 CHANGES = Rule(
     r"(?:^|[.;:!?\n,]|\b(?:and|then|please|also|finally|to\s+do|is\s+to|must|should))[\s*#>-]*(?:\d+[.)]\s*)?"
@@ -201,17 +201,20 @@ READ = Rule(
 )
 """Words that lead to a file which is not changed."""
 PUTS = Rule(
-    r"\b(?:add|put|register|append|mention|insert|extend|write|record|save|export|renew|regenerate|update)"
+    r"\b(?:add|put|register|append|mention|insert|extend|write|record|save|export|renew|regenerate|update|modify|expose"
+    r"|include|declare|link|hook|plug)"
 )
 """Verbs that change a file in passing."""
+LOOKS = Rule(r"\b(?:from|read|check|look\s+(?:at|into|in)|run|with|using|use|by|via|in)\b")
+"""Words that lead to a file which is read or run."""
 WRITES_NOTHING = Rule(
     r"\b(?:(?:do\s+not|don't|never)\s+(?:\w+\s+)?(?:edit|change|modify|write|fix)|without\s+(?:edit|chang|modify|writ)ing"
     r")(?:\s+(?:any|anything|code|files?|the\s+(?:code|files?|repository))\b|\s*[.,;!\n]|\s*$)|\bread[\s-]only\b"
-    r"|\b(?:report|suggestions|findings|list)\s+only\b|\bno\s+(?:edits|changes\s+to)\b"
+    r"|\b(?:report|suggestions|findings)\s+only\b|\bno\s+(?:edits|changes)(?:\s*[.,;!\n]|\s*$)"
 )
 ORDERED = Rule(
     r"\A(?:run\s+)?(?:deploy|release|publish|merge|rebase|push|restart|roll\s+(?:back|out)|benchmark|load[\s-]?test|train"
-    r"|tune|try|experiment|profile(?!.*\b(?:table|data\w*|columns?)\b))\b"
+    r"|tune|try|experiment|profile(?!.*(?:\b(?:table|dataset|columns?)\b|\.(?:csv|parquet)\b)))\b"
 )
 """Verbs of works that share a target, a machine or a lesson."""
 INQUIRY = Rule(
@@ -506,7 +509,8 @@ def _only_answered(task: str, pair: Pair, said: str, known: str) -> str:
 
     In the subject a longer word is what the answer chose; further on, a single common one is chance.
     """
-    chosen = _meaningful(f"{_subject(task)}\n{pair.instruction[0]}")
+    opening = f"{_subject(task)}\n{pair.instruction[0]}"
+    chosen = _meaningful(opening) | {word for word in _stems(opening) if word.isdecimal()}
     new = (chosen | _particular(task) - SMALL_NUMBERS) & set(_stems(said)) - set(_stems(known))
     if len(new) > 1 or new & (chosen | _telling(task)):
         return ", ".join(sorted(new))
@@ -554,16 +558,18 @@ def _changes(task: str) -> bool:
 
 def _is_only_read(name: str, prompt: str, *, is_apart: bool) -> bool:
     """Say whether a name is led to as a pattern, or no sentence with it says that it is changed."""
-    units = [unit for unit in UNIT_END.split(prompt) if name in unit]
     return all(
-        READ.first(unit.partition(name)[0]) or (is_apart and _changes_nothing(unit, name)) for unit in units
+        READ.first(before) or (is_apart and LOOKS.first(before) and not _changes_something(unit))
+        for unit in UNIT_END.split(prompt)
+        for before in unit.split(name)[:-1]
     )
 
 
-def _changes_nothing(unit: str, name: str) -> bool:
-    in_a_sentence = WORD.search(NAME.sub("", unit.partition(name)[0]))
-    return bool(in_a_sentence) and not CHANGES.first(unit) and not PUTS.first(unit)
+def _changes_something(unit: str) -> bool:
+    return bool(CHANGES.first(unit) or PUTS.first(unit))
 
 
 def _names(task: str) -> Iterator[str]:
-    return (match.group().rstrip("./") for match in NAME.finditer(task))
+    """Yield paths, files and identifiers; `./...` names nothing."""
+    found = (match.group().rstrip("./") for match in NAME.finditer(task))
+    return (name for name in found if name)

@@ -160,6 +160,11 @@ async def opinion(loop: Loop, event: dict[str, Any], env: dict[str, str], entry:
         # For the log alone: as a message it would come with every event of the session.
         note = {"verdict": "skipped", "why": str(trouble)}
         return Opinion(NAME, context=reminder, message=message, note=note)
+    except Exception as error:  # noqa: BLE001 - a defect of the gate must not cost what the hooks said
+        from fanout_hooks.crash import explain_alike
+
+        note = {"verdict": "skipped", "why": explain_alike("the gate", error, env)}
+        return Opinion(NAME, context=reminder, message=message, note=note)
     verdict = done.verdict
     message = "\n".join(filter(None, (message, _message(done.note), ruling.warning)))
     if ruling.denial:

@@ -151,7 +151,7 @@ class RuntimeState:
         if interpreter is None or (interpreter.broken and interpreter.has_served):
             if interpreter is not None:
                 interpreter.close()
-            has_lost = interpreter is not None and interpreter.has_lost
+            has_lost = interpreter is not None and interpreter.takes_notice_of_loss()
             interpreter = Interpreter(self.loop, has_lost=has_lost)
             interpreter.open(program, env, cwd)
             interpreter.preload(known.modules.get(program.exe, ()))

@@ -1,9 +1,10 @@
 """A small event loop: coroutines, timers and descriptors in one thread, without asyncio's 38 ms of import.
 
 What is here is what the hooks' own processes need: `Future` (set once, awaited by any number), `Loop.spawn`,
-`sleep`, `watch`, and `Channel` for messages over a socket. There is no cancelling: what must end early is
-killed, and its end is an event like any other. What somebody waits for is started with `spawn`, which hands
-an error on to them; what nothing waits for with `leave`, so that its error is reported.
+`sleep`, `watch`, `Channel` for messages over a socket, and how a process to start, one at work and one that
+has ended are described. There is no cancelling: what must end early is killed, and its end is an event like
+any other. What somebody waits for is started with `spawn`, which hands an error on to them; what nothing
+waits for with `leave`, so that its error is reported.
 """
 
 from __future__ import annotations
