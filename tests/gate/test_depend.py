@@ -158,16 +158,14 @@ CHANGED = (
     ),
     *(
         pytest.param(
-            f"Create src/i18n/fr.ts from docs/fr.csv{enters('French')}",
-            f"Create src/i18n/pl.ts from docs/pl.csv{enters('Polish')}",
+            f"Create src/i18n/fr.ts from docs/fr.csv{enters.format('French')}",
+            f"Create src/i18n/pl.ts from docs/pl.csv{enters.format('Polish')}",
             id=name,
         )
         for name, enters in {
-            "an index that both edit": lambda language: f". Modify src/i18n/index.ts to load {language}.",
-            "a pattern that both edit": lambda _: (
-                " as in src/i18n/index.ts, and update src/i18n/index.ts accordingly."
-            ),
-            "a table that both enter": lambda language: f". Expose {language} in src/i18n/index.ts.",
+            "an index that both edit": ". Modify src/i18n/index.ts to load {0}.",
+            "a pattern that both edit": " as in src/i18n/index.ts, and update src/i18n/index.ts accordingly.",
+            "a table that both enter": ". Expose {0} in src/i18n/index.ts.",
         }.items()
     ),
     pytest.param("Scaffold the shop package.", "Scaffold the mail package.", id="a foundation"),
