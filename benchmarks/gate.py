@@ -157,13 +157,14 @@ class _Supervised:
     """A supervisor with its state in a folder, as a server starts it."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        os.environ["FANOUT_STATE_DIR"] = str(folder / "state")
-        os.environ["CLAUDE_PROJECT_DIR"] = str(folder)
+        self.folder, self.project = folder, folder / "project"
+        self.project.mkdir()
+        os.environ["FANOUT_STATE_DIR"] = str(folder / "state")  # one inside the project is not believed
+        os.environ["CLAUDE_PROJECT_DIR"] = str(self.project)
         self.bridge = HookBridge(start_supervisor)
 
     async def send(self, gated: str, session: str, name: str, **fields: Any) -> str:
-        own = {"session_id": session, "cwd": str(self.folder), "hook_event_name": name, **fields}
+        own = {"session_id": session, "cwd": str(self.project), "hook_event_name": name, **fields}
         given = {key: _as_sent(own.get(key, "")) for key in hook_input.mcp_input(name, ())}
         return await self.bridge.handle(given | ({"fanout_gate": gated} if gated else {}))
 
