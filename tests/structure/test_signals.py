@@ -78,6 +78,12 @@ FOUND = [
     ),
     ("a.py", "open('a', 'w')\n", "data flow", ["writes files", 1, [1], "open"]),
     ("a_test.rb", "x.must_equal 1\n_(y).wont_be_nil\n", "testing", ["asserts", 2, [1, 2], "x.must_equal"]),
+    (
+        "a_test.rb",
+        "lambda { x.y }.must_raise(E)\n",
+        "testing",
+        ["asserts", 1, [1], "_.must_raise"],
+    ),
     ("a_test.rb", "assert x.y\n", "testing", ["asserts", 1, [1], "assert"]),
     (
         "a.c",

@@ -196,7 +196,13 @@ def _name(node: Node, language: Language) -> tuple[str, Node | None]:
     for _ in range(4):
         text = re.sub(r"\([^()]*\)|<[^<>]*>|\[[^\[\]]*\]", "", text)
     text = "".join(text.split())
-    return (text if re.fullmatch(r"[\w.:!@/?-]+", text) else ""), parts[-1]
+    if not _PLAIN_NAME.fullmatch(text):
+        # What Ruby calls a method on may be a block of many lines: `lambda { ... }.must_raise`.
+        text = f"_.{texts[-1]}" if language.key == "ruby" and len(texts) > 1 else ""
+    return (text if _PLAIN_NAME.fullmatch(text) else ""), parts[-1]
+
+
+_PLAIN_NAME: Final = re.compile(r"[\w.:!@/?-]+")
 
 
 def _signs(node: Node, name: str, language: Language, line: int) -> Iterator[tuple[str, int]]:
