@@ -1,4 +1,4 @@
-"""The bars of the source tools: speed, memory, definitions, saving, cache, fan-out, keys and ranking."""
+"""The bars of the source tools: speed, memory, definitions, statements, saving, cache, fan-out, ranking."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from benchmarks._outlines import against_ast, against_reading, saving
 from benchmarks._ranking import ranking
 from benchmarks._shell import fanout, watched
 from benchmarks._stage import Provider, bare, provider, seconds
+from benchmarks._statements import judged
 from benchmarks.table import Row
 from fakes.upstream import Rule
 from fanout_mcp.structure.languages import language_of, parser
@@ -35,6 +36,7 @@ def run() -> Iterator[Row]:
     yield Row(what, f"{parsed:.0f} files/CPU-s", bar=">= 900", met=parsed >= 900)
     yield against_ast(django, paths)
     yield from against_reading()
+    yield judged()
     yield from whole_call(whole, parsed)
     yield memory(whole)
     yield from saving()

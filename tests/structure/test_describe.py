@@ -24,6 +24,25 @@ APACHE = """\
  */
 """
 FILES = [
+    ("README.md", "Sells *nice* things.\n\n## Sponsors\n\nMany.\n", "Sells *nice* things."),
+    ("README.md", "*Shop* sells things.\n\n# Shop\n", "Shop: *Shop* sells things."),
+    ("CHANGES.md", "## Unreleased\n\n- A\n\n## 1.0\n\nAll is new.\n", "Unreleased"),
+    (
+        "doc.md",
+        "---\ntitle: Compared\ndescription: How it compares\n---\n\n## Redux\n\nIs alike.\n",
+        "Compared: How it compares",
+    ),
+    ("a.mjs", "/* global process*/\nexport const a = 1\n", "no description; defines a (derived)"),
+    (
+        "lib.rs",
+        "#![deny(missing_docs)]\n\n//! # shop\n//!\n//! Sells things.\n\npub mod a;\n",
+        "Sells things.",
+    ),
+    (
+        "upgrade.rs",
+        "/// Is open.\npub struct Till;\n\nimpl Other {\n    /// Opens it.\n    pub fn upgrade(self) {}\n}\n",
+        "Is open.",
+    ),
     ("README.md", "# Shop\n\nWith NPM:\n\n```\nnpm i\n```\n\nSells things.\n", "Shop: Sells things."),
     (
         "Cart.kt",

@@ -275,13 +275,40 @@ TESTED = [
         [],
     ),
     ({"cart.py": "", "tests/cart": "things\n"}, "cart.py", []),
+    (
+        {"src/-Reader.kt": "class Reader\n", "test/ReaderTest.kt": "class ReaderTest\n"},
+        "src/-Reader.kt",
+        ["test/ReaderTest.kt"],
+    ),
+    (
+        {
+            "net.c": "int f(void) { return 1; }\n",
+            "net.h": "int f(void);\n",
+            "tests/all.c": '#include "../net.h"\n',
+        },
+        "net.c",
+        ["tests/all.c"],
+    ),
+    (
+        {"shop/a.py": "", "shop/a.pyi": "", "tests/test_all.py": "from shop.a import f\n"},
+        "shop/a.pyi",
+        ["tests/test_all.py"],
+    ),
 ]
 
 
 @pytest.mark.parametrize(
     ("files", "module", "wanted"),
     TESTED,
-    ids=["named after it", "a build file's name", "a name that two have", "no code"],
+    ids=[
+        "named after it",
+        "a build file's name",
+        "a name that two have",
+        "no code",
+        "a name hidden from callers",
+        "a header",
+        "a stub",
+    ],
 )
 def test_a_test_is_a_module_s_that_uses_it_or_is_named_after_it_alone(
     files: Files, module: str, wanted: list[str]

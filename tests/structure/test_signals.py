@@ -77,6 +77,26 @@ FOUND = [
         ["writes the environment", 1, [2], "an environment variable"],
     ),
     ("a.py", "open('a', 'w')\n", "data flow", ["writes files", 1, [1], "open"]),
+    ("a_test.rb", "x.must_equal 1\n_(y).wont_be_nil\n", "testing", ["asserts", 2, [1, 2], "x.must_equal"]),
+    (
+        "a_test.rb",
+        "lambda { x.y }.must_raise(E)\n",
+        "testing",
+        ["asserts", 1, [1], "_.must_raise"],
+    ),
+    ("a_test.rb", "assert x.y\n", "testing", ["asserts", 1, [1], "assert"]),
+    (
+        "a.c",
+        "#ifdef NDEBUG\n#define assert(e) (void)(e)\n#endif\nvoid f(int a) { assert(a); }\n",
+        "testing",
+        ["asserts", 1, [4], "assert"],
+    ),
+    (
+        "a.go",
+        "package a\n\nfunc f() { client.Do(r) }\n",
+        "security",
+        ["opens connections", 1, [3], "client.Do"],
+    ),
     ("a.py", "total_price = 1\n", "price", ["names with price", 1, [1], "total_price"]),
 ]
 
@@ -89,6 +109,7 @@ def test_what_happens_is_stated_with_its_name_and_line(
 
 
 NOTHING = [
+    ("a.go", 'package a\n\nimport "net/http"\n\nfunc f() { http.NewRequest("GET", "/", nil) }\n', "security"),
     ("a.rb", "class_eval do\n  def a; end\nend\n", "security"),
     ("a.rs", "#[cfg(test)]\nmod tests {\n    fn a() { std::fs::write(b, c); }\n}\n", "data flow"),
     ("a.go", 'package a\n\nimport "io"\n\nfunc f(r io.Reader) { io.ReadAll(r) }\n', "data flow"),

@@ -47,7 +47,7 @@ _LEGAL: Final = re.compile(
 )
 _TOOL: Final = re.compile(
     r"(?i)^\W*(?:eslint|tslint|jshint|jslint|oxlint|biome-ignore|@ts-|-\*-|vim?:|ex:|coding[:=]"
-    r"|use strict|go:build"
+    r"|use strict|go:build|(?-i:globals?)\s+[\w$]+(?:\s*[:,]\s*[\w$]+)*\W*$"
     r"|\+build|pragma\b|shellcheck|@flow|@jsx|@license|@preserve|@file:|noinspection|prettier|istanbul"
     r"|v8 ignore"
     r"|ruff:|mypy:|type:|pylint|flake8|pyright|noqa|fmt:|isort:|yapf|nosec|frozen_string_literal|rubocop|encoding:"
@@ -81,7 +81,7 @@ _XML_MARK: Final = re.compile(r"</?(?:summary|para|c|code|b|i|see|seealso|descri
 
 _ATTRIBUTE: Final = re.compile(r"\s*(?:#!?\[|@|export\s*$|template\s*<|\[)")
 _FIRST_CODE: Final = re.compile(
-    r"\s*(?:package\b|import\b|from\b|use\b|using\b|include\b|module\b|namespace\b|library\b|pragma\b|require|#include|#pragma"
+    r"\s*(?:#!\[|package\b|import\b|from\b|use\b|using\b|include\b|module\b|namespace\b|library\b|pragma\b|require|#include|#pragma"
     r"|#ifndef|#define|#if|set\s+-|local\s+\w+\s*=\s*(?:require|\{)|const\s++.*require\("
     r"|['\"]use strict|@file:|@testable|declare\("
     r"|defmodule\b|exports?\b\s*[{*]|export\s+\*|extern crate|mod\s|pub mod\s|terraform\b|part of\b"

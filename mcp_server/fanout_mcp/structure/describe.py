@@ -57,7 +57,7 @@ def _main_symbol(top: Sequence[Symbol], outline: Outline) -> Symbol | None:
     """Return the public definition that a file is about: the one it is named after, else the longest."""
     if not top:
         return next((one for one in outline.symbols if one.public and one.kind == "module"), None)
-    named = [symbol for symbol in top if _is_named(symbol, outline)]
+    named = [symbol for symbol in top if symbol.kind != "method" and _is_named(symbol, outline)]
     return max(
         named or top,
         key=lambda symbol: (
@@ -450,7 +450,7 @@ def _components(facts: Facts, known: Graph) -> list[str]:
             continue
         line = written(outline)[1] or next((one.line for one in _defined(outline)), 1)
         users = [user for user in known.imported_by.get(path, ()) if not is_test(user)]
-        used = f"; used by {counted(len(users), 'file')}" if users else ""
+        used = f"; imported by {counted(len(users), 'file')}" if users else ""
         found.append(f"{_name(path)}: {purpose(outline).rstrip('.')}{used} [{path}:{line}].")
     return found
 
@@ -544,9 +544,16 @@ def _risks(module: Module, known: Graph, facts: Facts, focus: str) -> list[str]:
         f"Hub: {counted(users[path], 'file')} use {path}; changes there reach far [{_use(path, known)}]."
         for path in hubs[:2]
     ]
-    if focus == "testing" and functions and not facts.tests and not all(map(is_test, module.paths)):
+    has_tests = bool(facts.tests) or any(
+        symbol.kind == "module" and symbol.name in {"tests", "test"}
+        for outline in outlines
+        for symbol in outline.symbols
+    )  # Rust has them in the file itself
+    if focus == "testing" and functions and not has_tests and not all(map(is_test, module.paths)):
         _, path, symbol = max(functions, key=lambda item: item[0])
-        found.append(f"Testing: no test file imports it or is named after it [{path}:{symbol.line}].")
+        found.append(
+            f"Testing: no test file imports it directly or is named after it [{path}:{symbol.line}]."
+        )
     return found[:8]
 
 

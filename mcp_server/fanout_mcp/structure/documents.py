@@ -75,6 +75,8 @@ HEAD_OF_MARKUP: Final = 1000
 def _markdown(text: str) -> tuple[str, Places]:
     headings: Places = []
     paragraph: list[str] = []
+    title = ""
+    begun = 0  # headings above the paragraph
     is_open = False
     fence = ""
     front = _FRONT.match(text)
@@ -82,6 +84,8 @@ def _markdown(text: str) -> tuple[str, Places]:
         own = re.search(r"^(?:description|summary)\s*:\s*([^\n>|]{8,})$", front[1], re.MULTILINE)
         text = "\n" * front[0].count("\n") + text[front.end() :]
         paragraph = [own[1].strip("\"' ")] if own else []
+        named = re.search(r"^title\s*:\s*([^\n>|]+)$", front[1], re.MULTILINE)
+        title = plain_text(named[1].strip("\"' ")) if named else ""
     lines = text.split("\n")
     for number, line in enumerate(lines, 1):
         mark = re.match(r"\s{0,3}(```+|~~~+)", line)
@@ -97,13 +101,18 @@ def _markdown(text: str) -> tuple[str, Places]:
         elif re.match(r"[^\s>|<-]", line) and re.match(r"(?:=+|-{3,})\s*$", under):
             headings.append((f"{'#' if under.startswith('=') else '##'} {line.strip()}", number))
         elif not paragraph and re.match(r"[A-Za-z*_`\"\[]", line) and not _NO_PROSE.match(line):
-            paragraph, is_open = [line], True
+            paragraph, is_open, begun = [line], True, len(headings)
         elif is_open and line.strip() and not re.match(r"\s*(?:=+|-{3,}|[-*+] |\d+\. |[<|])", line):
             paragraph.append(line)
         else:
             is_open = False
-    prose = first_sentence(plain_text(" ".join(paragraph))) if paragraph else ""
-    title = plain_text(headings[0][0].lstrip("# ")) if headings else ""
+    words = plain_text(" ".join(paragraph))
+    prose = ("*" if words.startswith("*") else "") + first_sentence(words) if paragraph else ""
+    levels = [len(name) - len(name.lstrip("#")) for name, _ in headings]
+    if headings and not title and (begun or not prose or levels[0] == 1):
+        title = plain_text(headings[0][0].lstrip("# "))
+        if min(levels[1:begun], default=7) <= levels[0]:
+            prose = ""  # it is in a later section, not in what the first heading names
     return ": ".join(part for part in (title, prose) if part), headings[:MAX_KEYS]
 
 

@@ -100,7 +100,8 @@ def graph(outlines: Iterable[Outline]) -> Graph:
 
 
 def _stem(path: str) -> str:
-    return posixpath.basename(path).partition(".")[0].lower()
+    name = posixpath.basename(path).partition(".")[0].lower()
+    return re.sub(r"^[-_](?=[a-z\d])", "", name)  # `-Reader.kt` and `_next.py` are hidden from callers
 
 
 def _connect(found: Graph, outline: Outline, names: Index) -> None:
@@ -493,6 +494,13 @@ _UNTESTED: Final = frozenset(
 """Names that many files share: a test of that name may be any one's."""
 
 
+_IMPORTED_FOR: Final[Mapping[str, Sequence[str]]] = {
+    **dict.fromkeys((".c", ".cc", ".cpp", ".cxx", ".m", ".mm"), (".h", ".hh", ".hpp")),
+    ".pyi": (".py",),
+}
+"""What a test imports in place of a file that is never imported itself: its header, what it is a stub of."""
+
+
 def tests_of(module: Module, known: Graph) -> list[str]:
     """Return the test files that touch a module: they import it, or are named after it or its files."""
     own = {path for path in module.paths if not is_test(path)} or set(module.paths)
@@ -503,6 +511,9 @@ def tests_of(module: Module, known: Graph) -> list[str]:
         beside = known.folders.get(posixpath.dirname(path), ()) if path.endswith(".go") else ()
         # A Go test is of its folder's package: it needs no import.
         found = [*known.imported_by.get(path, ()), *(one for one in beside if one.endswith("_test.go"))]
+        stem, ending = posixpath.splitext(path)
+        for other in _IMPORTED_FOR.get(ending, ()):
+            found += known.imported_by.get(stem + other, ())
         for test in found:
             if test not in own and is_test(test) and is_code(known.outlines[test]):
                 scores[test] = min(scores[test] + 1, 3)

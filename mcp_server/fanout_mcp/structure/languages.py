@@ -287,11 +287,24 @@ _KEYWORDS: Final = frozenset(
 def _import(read: Captured, node: Node, language: Language, alias: list[Node] | None) -> None:
     line, when = node.start_point[0] + 1, _when(node, language)
     for name, _ in imported(language.name, text_of(node)):
+        if language.name == "Rust" and name.startswith("super::"):
+            name = _from_file(name, node)  # noqa: PLW2901 - the same import, as the file would write it
         known = read.imports.get(name)
         if known is None or (known[1] and not when):
             read.imports[name] = line, when
         if language.name == "Go":
             read.aliases[text_of(alias[0]) if alias else _go_name(name)] = name
+
+
+def _from_file(name: str, node: Node) -> str:
+    """Return what `super::...` is outside of the file's inline modules: in `mod tests`, it is the file."""
+    above = node.parent
+    while above is not None and name.startswith("super::"):
+        if above.type == "mod_item":
+            name = name.removeprefix("super::")
+            name = name if name.startswith("super::") else f"self::{name}"
+        above = above.parent
+    return name
 
 
 def _go_name(path: str) -> str:

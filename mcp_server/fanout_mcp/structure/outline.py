@@ -152,7 +152,7 @@ def notes(text: str, symbols: Sequence[Symbol], *, is_whole: bool) -> Iterator[s
 
 # --- outline ------------------------------------------------------------------------------------------
 
-VERSION: Final = 20
+VERSION: Final = 21
 """Part of every cache key: raise it when an outline changes."""
 
 MAX_SIGNATURE: Final = 200

@@ -157,8 +157,8 @@ def _happenings(code: bytes, language: Language, *, with_tests: bool) -> Iterato
         if not name or (name.endswith("_eval") and node.child_by_field_name("block")):
             continue  # Ruby runs the block there: no text is evaluated
         first, dot, rest = re.match(r"([^.:]*)(::|\.)?(.*)", name, re.DOTALL).groups()  # type: ignore[union-attr] # matches any text
-        if not dot and name in defined and name not in bound:
-            continue
+        if not dot and name in defined and name not in bound and name != "assert":
+            continue  # C redefines `assert` for release builds, and it asserts still
         resolved = f"{bound[first]}{dot or ''}{rest}" if first in bound else name
         at = called.end_point[0] + 1 if called is not None and called.end_point[0] + 1 - line < 4 else line
         yield resolved, at
@@ -196,7 +196,13 @@ def _name(node: Node, language: Language) -> tuple[str, Node | None]:
     for _ in range(4):
         text = re.sub(r"\([^()]*\)|<[^<>]*>|\[[^\[\]]*\]", "", text)
     text = "".join(text.split())
-    return (text if re.fullmatch(r"[\w.:!@/?-]+", text) else ""), parts[-1]
+    if not _PLAIN_NAME.fullmatch(text):
+        # What Ruby calls a method on may be a block of many lines: `lambda { ... }.must_raise`.
+        text = f"_.{texts[-1]}" if language.key == "ruby" and len(texts) > 1 else ""
+    return (text if _PLAIN_NAME.fullmatch(text) else ""), parts[-1]
+
+
+_PLAIN_NAME: Final = re.compile(r"[\w.:!@/?-]+")
 
 
 def _signs(node: Node, name: str, language: Language, line: int) -> Iterator[tuple[str, int]]:
