@@ -75,7 +75,11 @@ def of_install() -> str:
         f"claude plugin marketplace add {place} && claude plugin install fanout@fanout": "as a plugin",
         f"{clone}claude": "the clone as it is",
     }
-    head = "One line, whichever way you like:" if name else "In a clone of this repository, one of these:"
+    head = (
+        "One line; if in doubt, the first:"
+        if name
+        else "In a clone of this repository, one of these; if in doubt, the first:"
+    )
     width = max(map(len, ways))
     lines = [f"$ {line:<{width}}  # {what}" for line, what in ways.items()]
     return "\n".join([head, "", "```console", *lines, "```"])
