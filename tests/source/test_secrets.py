@@ -11,6 +11,8 @@ import uuid
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from fanout_mcp.source.secret_values import is_secret, kind_of
 from fanout_mcp.source.secrets import is_secret_path, redact
@@ -204,6 +206,54 @@ def test_a_secret_in_an_everyday_notation_never_leaves(path: str, line: str) -> 
         ("a.kt", 'val password = System.getenv("CI_MVN") ?: "Tr4mway!Line9"', "Tr4mway"),
         ("a.cs", 'new SymmetricSecurityKey(Encoding.UTF8.GetBytes("q8Zt1LmXw3RbY7uKp0Vn"))', "q8Zt1"),
         ("a.php", 'mysql_connect("localhost", "root", "erdbeere!")', "erdbeere"),
+        ("a.py", 'client.login("bob", "geheim9ü")', "geheim9"),
+        ("a.py", 'client.login("bob", "pässwörd99")', "rd99"),
+        ("a.yml", "db_host: {{ db_host }}\ndb_password: hunter22x", "hunter22x"),
+        ("a.sh", "mysql --password MyRootPw", "MyRootPw"),
+        ("redis.conf", "requirepass MyRedisPass", "MyRedisPass"),
+        ("redis.conf", "requirepass redisMasterPass", "redisMasterPass"),
+        ("Dockerfile", "ENV DB_PASSWORD AdminSecret", "AdminSecret"),
+        ("A.java", 'user.setPassword("AdminPassword");', "AdminPassword"),
+        ("a.sh", "sqlcmd -S db -Usa -PHolzwurm33", "Holzwurm"),
+        ("a.sh", "sqlcmd -S db -P Holzwurm33 -U sa", "Holzwurm"),
+        ("a.sh", "bcp shop.dbo.t out t.csv -S db -Usa -PHolzwurm33 -c", "Holzwurm"),
+        ("a.sh", "osql -S db -Usa -PHolzwurm33", "Holzwurm"),
+        ("a.sh", "mongo -p Holzwurm33 -u admin", "Holzwurm"),
+        ("a.sh", "usermod -p Holzwurm33 bob", "Holzwurm"),
+        ("a.sh", "useradd -p Holzwurm33 bob", "Holzwurm"),
+        ("a.sh", "vault login s3Kd82Lq", "s3Kd82Lq"),
+        ("a.sh", "vault login -no-print Holzwurm33", "Holzwurm"),
+        ("a.py", 'run("vault login Holzwurm33")', "Holzwurm"),
+        *(
+            (
+                "key.xml",
+                (
+                    "<RSAKeyValue>\n  <Modulus>u1SU1LfVLPHCozMxH2Mo</Modulus>\n"
+                    f"  <{tag}>\n    q8Zt1LmXw3RbY7uKp0Vn\n  </{tag}>\n</RSAKeyValue>"
+                ),
+                "q8Zt1",
+            )
+            for tag in ("D", "P", "Q", "DP", "DQ", "InverseQ")
+        ),
+        (
+            "a.cs",
+            'x = "<RSAKeyValue><P>q8Zt1LmXw3RbY7uKp0Vn</P><D>z7Yt1LmXw3RbY7uKp0Vn</D></RSAKeyValue>";',
+            "q8Zt1",
+        ),
+        ("a.py", "# call it with Bearer q8Zt1LmXw3RbY7uKp0Vn", "q8Zt1"),
+        ("a.py", '"""Try it:\n\n    -H \'X: Bearer q8Zt1LmXw3RbY7uKp0Vn\'\n"""', "q8Zt1"),
+        ("a.js", "const t = `\nGET /\nX-Auth: Bearer q8Zt1LmXw3RbY7uKp0Vn\n`", "q8Zt1"),
+        ("a.go", f'call("Bearer {"q8Zt1LmXw3RbY7uK" * 10}")', "q8Zt1"),
+        ("a.js", f"// Bearer {'q8Zt1LmXw3RbY7uK' * 60}", "q8Zt1"),
+        ("a.R", 'h <- "Bearer AAAAAAAAAAAAAAAAAAAAAMLheq8Zt1%2BXw3RbY7uKp0Vn%3DS5dHc2GfJ9aE"', "q8Zt1"),
+        ("a.py", 'client("sk-todo-service-9f8a7b6c5d4e3f2a1b0c")', "9f8a7b"),
+        ("a.py", 'client("ghp_q8Zt1LmXw3RTodoY7uKp0VnS5dHc2GfJ9aE")', "q8Zt1"),
+        ("a.py", 'client("AKIA2TODOX7Q4RBN5M3K")', "X7Q4RB"),
+        ("a.md", "see eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0yourNTY3ODkwIn0.q8Zt1LmXw3RbY7uKp0Vn", "q8Zt1"),
+        ("a.ts", 'jwt.sign(p, "c2VjcmV0LWtleTE=")', "c2VjcmV0"),
+        ("a.java", 'DriverManager.getConnection(url, "root", "pa=ss1234");', "ss1234"),
+        ("a.java", 'DriverManager.getConnection(url, "root", "hunter.two22");', "two22"),
+        ("a.py", 'client.login("bob", "hunter.two22")', "two22"),
     ],
 )
 def test_a_secret_in_the_notation_of_a_kind_never_leaves(path: str, text: str, secret: str) -> None:
@@ -211,6 +261,148 @@ def test_a_secret_in_the_notation_of_a_kind_never_leaves(path: str, text: str, s
     scrubbed, _ = redact(text, path)
     assert secret not in scrubbed
     assert scrubbed.count("\n") == text.count("\n")
+
+
+PEM_BODY = (
+    "MIIEpAIBAAKCAQEAq8Zt1LmXw3RbY7uKp0VnS5dHc2GfJ9aEx4Tn6Ws/eUo1PiQz",
+    "vB3kR+8yFh5gMdC7jAt2LxNq9EsWoZ4VuIr6pTbYcK0mHXfGaJ1ieSl3nQwUD8zO",
+    "t5Rv7By2Kx9Lm4Wq",
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("a.txt", "{B}\n{0}\n{1}\n{2}\n{E}"),
+        ("a.json", '{B}\\n{0}\\n{1}\\n{2}\\n{E}\\n"'),
+        ("a.js", "// {B}\n// {0}\n// {1}\n// {2}\n// {E}"),
+        ("a.ini", "; {B}\n; {0}\n; {1}\n; {2}\n; {E}"),
+        ("a.tex", "% {B}\n% {0}\n% {1}\n% {2}\n% {E}"),
+        ("a.sql", "-- {B}\n-- {0}\n-- {1}\n-- {2}\n-- {E}"),
+        ("a.vb", 'k = "{B}" & vbCrLf & "{0}" & vbCrLf & _\n "{1}" & vbCrLf & "{2}" & vbCrLf & "{E}"'),
+        ("a.php", "$k = '{B}' . PHP_EOL . '{0}' . PHP_EOL .\n '{1}' . PHP_EOL . '{2}' . PHP_EOL . '{E}';"),
+        (
+            "a.java",
+            'k = "{B}" + System.lineSeparator() + "{0}" +\n System.lineSeparator() + "{1}" + "{2}" + "{E}";',
+        ),
+        ("a.java", 'b.append("{B}\\n").append("{0}\\n")\n .append("{1}\\n").append("{2}\\n").append("{E}");'),
+        ("a.xml", "<k>{B}&#10;{0}&#10;{1}&#10;{2}&#10;{E}</k>"),
+        ("a.html", "<p>{B}<br>{0}<br>{1}<br>{2}<br>{E}</p>"),
+        ("a.html", "<p>{B}<br/>\n{0}<br/>\n{1}<br/>\n{2}<br/>\n{E}</p>"),
+        ("a.txt", "     1\t{B}\n     2\t{0}\n     3\t{1}\n     4\t{2}\n     5\t{E}"),
+        ("a.txt", "k.txt:1:{B}\nk.txt:2:{0}\nk.txt:3:{1}\nk.txt:4:{2}\nk.txt:5:{E}"),
+        (
+            "a.log",
+            (
+                "2026-03-01T10:11:12Z app[7]: {B}\n2026-03-01T10:11:12Z app[7]: {0}\n"
+                "2026-03-01T10:11:12Z app[7]: {1}\n"
+                "2026-03-01T10:11:12Z app[7]: {2}\n2026-03-01T10:11:12Z app[7]: {E}"
+            ),
+        ),
+        ("a.log", "web_1  | {B}\nweb_1  | {0}\nweb_1  | {1}\nweb_1  | {2}\nweb_1  | {E}"),
+        ("a.diff", "-{B}\n-{0}\n-{1}\n-{2}\n-{E}\n+none"),
+        ("a.diff", "+{B}\n+{0}\n+{1}\n+{2}\n+{E}\n none"),
+        (
+            "a.txt",
+            "{B}\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,0A1B2C3D4E5F6071\n\n{0}\n{1}\n{2}\n{E}",
+        ),
+        ("a.txt", "{B}\n{0}\n{1}\n{2}"),
+        ("a.js", "// {B}\n// {0}\n// {1}\n// {2}\n\n-----BEGIN CERTIFICATE-----\n"),
+        ("a.js", "// {0}\n// {1}\n// {2}\n// {E}"),
+        ("a.diff", "-{0}\n-{1}\n-{2}\n-{E}"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["RSA PRIVATE KEY", "PRIVATE KEY"])
+def test_a_private_key_never_leaves_whatever_stands_before_its_lines(path: str, text: str, kind: str) -> None:
+    whole = text.format(*PEM_BODY, B=f"-----BEGIN {kind}-----", E=f"-----END {kind}-----")
+    scrubbed, count = redact(f"first\n{whole}\nlast\n", path)
+    assert not [line for line in PEM_BODY if line in scrubbed], scrubbed
+    assert count == 1
+    assert scrubbed.startswith("first\n")
+    assert scrubbed.endswith("\nlast\n")
+    assert scrubbed.count("\n") == whole.count("\n") + 3
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        (
+            "a.py",
+            (
+                'BEGIN = "-----BEGIN RSA PRIVATE KEY-----"\n\n'
+                "load_private_key_from_file = loadDerPrivateKeyFromBase64\n\n\n"
+                "def is_key(text: str) -> bool:\n    return text.startswith(BEGIN)\n"
+            ),
+        ),
+        (
+            "A.java",
+            (
+                'String body = pem.replace("-----BEGIN PRIVATE KEY-----", "")\n'
+                '    .replaceAll(System.lineSeparator(), "")\n'
+                '    .replace("-----END PRIVATE KEY-----", "");\n'
+                "return KeyFactory.getInstance(RSA).generatePrivate(new PKCS8EncodedKeySpec(decode(body)));\n"
+            ),
+        ),
+        (
+            "a.js",
+            "// -----BEGIN RSA PRIVATE KEY-----\n// begins it.\nmodule.exports = { toKeyFromPemText2 };\n",
+        ),
+        (
+            "a.go",
+            'const begin = "-----BEGIN EC PRIVATE KEY-----"\n\nfunc ParseECPrivateKeyFromPEM(k []byte) {\n',
+        ),
+        (
+            "a.md",
+            "It begins with `-----BEGIN PRIVATE KEY-----`;\nsee src/main/java/com/acme/PemReader2.java.\n",
+        ),
+    ],
+)
+def test_a_program_that_reads_private_keys_leaves_as_it_is(path: str, text: str) -> None:
+    assert redact(text, path) == (text, 0)
+
+
+def test_what_follows_a_private_key_that_was_cut_off_leaves_as_it_is() -> None:
+    rest = "\ndef check(text: str) -> bool:\n    return text.startswith(KEY)\n"
+    text = f'KEY = """-----BEGIN RSA PRIVATE KEY-----\n{PEM_BODY[0]}\n..."""\n{rest}'
+    scrubbed, count = redact(text, "a.py")
+    assert count == 1
+    assert PEM_BODY[0] not in scrubbed
+    assert scrubbed.endswith(rest)
+
+
+PLACES = [
+    "{}",
+    "password={}",
+    'token: "{}"',
+    'client.login("bob", "{}")',
+    "getConnection(url, 'root', '{}')",
+    "mysql -u root -p{}",
+    "curl -u bob:{} x",
+    "postgres://bob:{}@db/x",
+    "Cookie: a={}; b={}",
+    "Authorization: Bearer {}",
+    "| user | password |\n| bob | {} |",
+    "INSERT INTO u (name, password) VALUES ('bob', '{}')",
+    "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----",
+    "<RSAKeyValue><D>{}</D>",
+    "the password is {}",
+    "密码: {}",
+]
+WIDE = st.lists(st.sampled_from([*"aB1x9Q!#%&?.:-+/ \n", "ü", "é", "密", "💡"]), max_size=24).map("".join)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(PLACES), WIDE | st.text(max_size=9), st.sampled_from([1, 1, 2, 9, 40])),
+        max_size=4,
+    ),
+    st.sampled_from(["", "a.py", "a.md"]),
+)
+@example([('client.login("bob", "{}")', "geheim9ü", 1)], "")
+@example([("password=aaaaaaaa{}", "a1!B#2%c?D9+x:Ü", 60)], "")
+def test_of_every_text_each_line_end_stays(parts: list[tuple[str, str, int]], path: str) -> None:
+    text = "\n".join(place.replace("{}", value * times) for place, value, times in parts)
+    assert redact(text, path)[0].count("\n") == text.count("\n")
 
 
 def table(name: str) -> list[tuple[str, str]]:
@@ -421,6 +613,21 @@ def test_of_five_hundred_ordinary_lines_at_most_one_is_changed(start: int) -> No
         ),
         ("a.js", 'it("password", "x y z2")'),
         ("a.rb", '  password "is too short"\n'),
+        ("a.yml", "x: {{ a\n  if token: abcdef123x }}"),
+        ("a.ts", 'const s = getSecret("dbPassword"), t = getSecret("db_password");'),
+        ("A.cs", 'var s = client.GetSecret("DbPassword");'),
+        ("a.c", "  Secret clientSecret;"),
+        ("a.sh", "sqlcmd -S db -U sa -P $SA_PASSWORD"),
+        ("a.sh", "mongod -p 27017"),
+        ("a.sh", "useradd -p ${HASH} bob"),
+        ("a.sh", "vault login -no-print $TOKEN"),
+        ("a.sh", "vault login -method=userpass username=bob42x"),
+        ("a.md", "Send it as `Bearer your-token-goes-here-1234`, a bearer authentication-scheme."),
+        ("a.md", "`ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx` or `xoxb-your-token-here`"),
+        ("a.md", "AKIAIOSFODNN7EXAMPLE, AKIAXXXXXXXXXXXXXXXX, sk-your-api-key-goes-here"),
+        ("a.md", "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX"),
+        ("a.py", 'ldap.bind("cn=admin,dc=shop,dc=org", password)'),
+        ("a.py", 'client.login("bob", "mail.example2.org")'),
         ("a.csproj", "<UserSecretsId>77c8453c-0245-4600-b74a-a9ff0b45621a</UserSecretsId>"),
     ],
 )

@@ -223,12 +223,45 @@ def is_given(name: str, value: str) -> bool:
 
 def is_passed(name: str, value: str) -> bool:
     """Tell a secret given to a function of its name from the name of one: `getSecret("dbPassword")`."""
-    return is_secret(name, value) and not (_BARE_WORD.fullmatch(value) and kind_of(value))
+    is_name = is_name_of_secret(value) or (
+        _GETTER.match(name.rpartition(".")[2]) and _BARE_WORD.fullmatch(value) and kind_of(value)
+    )
+    return is_secret(name, value) and not is_name
 
 
-def is_placeholder(value: str) -> bool:
-    """Tell what only shows where a key belongs, and the keys of manuals, which say so."""
-    return _PLACEHOLDER.search(value) is not None
+_GETTER: Final = re.compile(
+    r"(?:[Gg]et|[Rr]ead|[Ff]etch|[Ff]ind|[Ll]oad|[Ll]ookup|[Hh]as|[Rr]esolve|[Rr]equire)(?![a-z])"
+)
+_IDENTIFIER: Final = re.compile(r"[a-z]{1,40}(?:[_-][a-z]{1,40}){0,8}|[a-z]{1,40}(?:[A-Z][a-z]{1,40}){1,8}")
+"""Names in snake, kebab or lower camel case; `MyRootPw` is a password as likely as a name."""
+
+
+def is_name_of_secret(value: str) -> bool:
+    """Tell `dbPassword` and `db_password`."""
+    return _IDENTIFIER.fullmatch(value) is not None and kind_of(value) is not None
+
+
+def is_shown(value: str) -> bool:
+    """Tell the keys of manuals: they say so, and without the words that do nothing of them is random.
+
+    In a long key such letters also stand by chance.
+    """
+    if _PLACEHOLDER.search(value) is None:
+        return False
+    rest = _PLACEHOLDER.sub("", value)
+    return not any(is_random(piece[:MAX_VALUE]) for piece in _APART.split(rest))
+
+
+_APART: Final = re.compile(r"[^A-Za-z0-9+=_~-]{1,9}")
+
+
+def is_encoded(value: str) -> bool:
+    """Tell a line of base64 from names, which have few digits amid their letters."""
+    if value.startswith(("MII", "MIGHAgE", "MIGkAgE", "MHcCAQ", "MC4CAQ", "b3BlbnNzaC1rZXk")):
+        return True
+    is_hex = value.islower() or value.isupper()
+    turns = len(_TURN.findall(value))
+    return not is_hex and len(value) <= 2.3 * len(_RUN.findall(value)) and turns >= max(3, len(value) / 12)
 
 
 _SIGNED: Final = re.compile(
@@ -301,7 +334,7 @@ def is_loose(value: str, before: str) -> bool:
 
 def is_account(value: str) -> bool:
     """Tell hosts, mailboxes and names in directories, beside which a password stands."""
-    return _HOST.fullmatch(value) is not None or "=" in value
+    return _HOST.fullmatch(value) is not None or _DIRECTORY.match(value) is not None
 
 
 def is_password_of(value: str, *, is_sure: bool, is_open: bool) -> bool:
@@ -309,17 +342,24 @@ def is_password_of(value: str, *, is_sure: bool, is_open: bool) -> bool:
 
     `is_sure`: plain words count; `is_open`: anything may be among them.
     """
-    if is_account(value):
-        return False
     if is_sure:
         return len(value) >= 3 and is_argument(value, is_sure=True)
+    if is_account(value):
+        return False
     return is_striking(value) or (not (is_open or _NAMES.fullmatch(value)) and is_argument(value))
 
 
 _NAMES: Final = re.compile(r"[A-Za-z_]{1,128}")
 _HOST: Final = re.compile(
-    r"localhost|(?:[\w.+-]{1,64}@)?[a-z0-9-]{1,60}(?:\.[a-z0-9-]{1,60}){0,6}(?::\d{1,5})|(?:[\w.+-]{1,64}@)?[a-z0-9-]{1,60}(?:\.[a-z0-9-]{1,60}){1,6}"
+    r"localhost|(?:[\w.+-]{1,64}@)?[a-z0-9-]{1,60}(?:\.[a-z0-9-]{1,60}){0,6}(?::\d{1,5}"
+    r"|\.(?:[a-z-]{2,30}|\d{1,3}))"
 )
+_DIRECTORY: Final = re.compile(
+    r"(?i)(?:cn|dc|ou|uid|o|c|l|sn|mail)=[^=,;]{1,80}(?:[,;]|\Z)"
+    r"|(?:\w{2,12}:)?(?:host|server|dbname|driver|data source)="
+)
+"""A name in a directory, or what says where a database is."""
+
 _PUBLIC: Final = frozenset(
     """
     256 addr address alphabet analytics assert atob attestation b64 base base64 block body build cache
@@ -463,9 +503,10 @@ def is_argument(value: str, *, is_sure: bool = False) -> bool:
 
 # --- The shapes of providers' keys, as their owners publish them so that scanners can tell them. ------------
 # Each row: the name that stands for the key, words of which one is in every such key and seldom elsewhere
-# (found by plain search, so that most texts cost no more than that), and the shape. Lengths are those
-# published or a little less, SHORTEST at least: a key that somebody cut is a key. What has no mark of its
-# own (32 hexadecimal digits) is told by the words beside it.
+# (all found by one search, so that most texts cost no more than that), and the shape. A row without words is
+# looked for in every text. Lengths are those published or a little less, SHORTEST at least: a key that
+# somebody cut is a key. What has no mark of its own (32 hexadecimal digits) is told by the words beside it.
+
 
 SHORTEST: Final = 15
 """Characters without a space between them in every key."""
@@ -480,7 +521,6 @@ class Shape(NamedTuple):
 
 
 SHAPES: Final = (
-    Shape("xml-key", ("<RSAKeyValue>",), r"D>[A-Za-z0-9+/=\s]{16,}</D"),
     Shape(
         "chain",
         ("xprv", "nsec1", "edsk"),

@@ -28,15 +28,17 @@ from fanout_mcp.source.secret_values import (
     is_announced,
     is_argument,
     is_byte_string,
+    is_encoded,
     is_given,
     is_loose,
+    is_name_of_secret,
     is_near,
     is_passed,
     is_password_of,
-    is_placeholder,
     is_random,
     is_secret,
     is_seed,
+    is_shown,
     is_striking,
     is_token,
     is_word,
@@ -71,16 +73,37 @@ SECRET_FOLDERS: Final = frozenset(
 _SECRET_NAME: Final = re.compile("|".join(map(translate, SECRET_NAMES)))
 _NO_SECRET_NAME: Final = re.compile("|".join(map(translate, NOT_SECRET)))
 
-_PEM: Final = Linear(
-    r"-----BEGIN ((?:[\w ]|-\w)*\b(?i:key)\b[\w ]*)-----"
-    r"(?:\\{1,2}[nrt]|[\s\"'`+,.&|>#*\\]){0,200}(?:[A-Z][\w-]{2,20}: |[A-Za-z0-9+/=]{16}|M(?:I[IG]|Hc|C4))"
-    r"(?:[^-]|-{1,4}[^-])*(?:-----END (?:[\w ]|-\w)*\b(?i:key)\b[\w ]*-----|-{0,5}\z)"
+_PEM: Final = Linear(r"-----BEGIN ((?:[\w ]|-\w)*\b(?i:key)\b[\w ]*)-----")
+_PEM_END: Final = Linear(r"-?-----END (?:[\w ]|-\w)*\b(?i:key)\b[\w ]*-----")
+"""A sixth dash is a difference's."""
+
+_PEM_BESIDE: Final = Linear(
+    r"(?:\\{1,2}[nrt]|[\s\"'`+,.&|>#*\\/;%:-]){0,200}(?:(M(?:I[IG]|Hc|C4))|([A-Za-z0-9+/=]{16,}))"
 )
+"""A key that begins right after its marker, which no name does."""
+
+_PEM_LINE: Final = Linear(r"[A-Za-z0-9+/=]{16,}")
+_PEM_LAST: Final = Linear(
+    r"[^\nA-Za-z0-9+/=]{0,40}[A-Za-z0-9+/=]{0,80}[0-9+/=][A-Za-z0-9+/=]{0,80}[^\nA-Za-z0-9+/=]{0,8}(?:\n|\z)"
+)
+"""The short rest that ends a key."""
+
+PEM_BEFORE: Final = 400
+"""Bytes up to a key's first line: headers, and what a log, a comment or a program puts before each line."""
+
+PEM_AMID: Final = 4
+PEM_GAP: Final = 2
+"""Lines among a key's that may have none of it: in all, and two more for each that has; at once, in a key
+without an end."""
+
 _PEM_REST: Final = Linear(
-    r"(?m)(?:^[ \t\"'>#+]{0,16}[A-Za-z0-9+/=]{16,120}[\"'\\n,+ \t]{0,8}\r?\n)+[ \t\"'>#+]{0,16}"
+    r"(?m)(?:^[ \t\"'>#+;%|/*-]{0,16}[A-Za-z0-9+/=]{16,120}[\"'\\n,+ \t]{0,8}\r?\n)+[ \t\"'>#+;%|/*-]{0,16}"
     r"-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|Private-Lines: \d+\s{1,4}(?:[A-Za-z0-9+/=]{4,80}\r?\n?)+"
 )
 """A key whose beginning was cut off, and PuTTY's."""
+
+_XML_KEY: Final = Linear(r"<(?:D|P|Q|DP|DQ|InverseQ)>[A-Za-z0-9+/=\s]{16,}</")
+"""The private parts of .NET's `<RSAKeyValue>`."""
 
 _SHAPED: Final = tuple(
     (name, frozenset(word.encode() for word in words), Linear(pattern)) for name, words, pattern in SHAPES
@@ -93,6 +116,7 @@ _HEADERS: Final = Linear(
     r"(?:(?:bearer|basic|token|apikey|digest|negotiate) (?:token=)?)?)"
     r"((?:[A-Za-z0-9+/_.~-]|%[0-9A-F]{2}){16,}={0,2}|[A-Za-z0-9+/]{8,15}={1,2})"
 )
+_BEARER: Final = Linear(r"(?i)(\bbearer )((?:[A-Za-z0-9+/_.~-]|%[0-9A-F]{2}){20,}={0,2})")
 _SCHEMES: Final = (b"bearer", b"basic", b"token", b"token=", b"apikey", b"digest", b"negotiate")
 _COOKIES: Final = Linear(
     r"(?i)\bcookie2?[\"']?\s?[:,]\s{0,20}(?:[\"']value[\"']\s?:\s?)?[\"']?([^\s=;:,\"']{1,80}=[^\n\"']{8,900})"
@@ -250,6 +274,12 @@ _COMMANDS: Final = (
         is_argument,
         r"\b(?:curl|wget|https?|lftp)\s~(?:-u|--user|--proxy-user|-a|-U) ?=?[\"']?[\w.@+-]{1,80}[:,]AFTER",
     ),
+    (is_argument, r"\b(?:mongo\w{0,8}|sqlcmd|osql|bcp|svn)\b~\s(?:-p|-P) ?ARG"),
+    (is_argument, r"\b(?:useradd|usermod)\b~\s-p ARG"),
+    (
+        is_argument,
+        r"\bvault\s+login(?:\s+-[^\s]{1,40}){0,6}\s+[\"']?()()([\w.][\w.-]{3,199})(?:[\s\"'`;|&)]|$)",
+    ),
     (is_argument, r"\b(?:redis-cli|iredis)\b~\s-a ARG"),
     (
         is_argument,
@@ -392,7 +422,9 @@ def redact(text: str, path: str = "") -> tuple[str, int]:
         return inner
 
     if b"-----BEGIN" in data:
-        data = _PEM.sub(counted(lambda m: m.group() if b"PUBLIC" in m[1] else _shaped("pem")(m)), data)
+        spans = list(_in_pem(data))
+        count += len(spans)
+        data = _without(data, spans, b"<redacted:pem>")
     if (b"PRIVATE KEY" in data and b"-----END" in data) or b"Private-Lines" in data:
         data = _PEM_REST.sub(counted(_shaped("pem")), data)
     # Most of a text is in words too short for any key: a hundred searches cost a quarter in what is left.
@@ -401,6 +433,8 @@ def redact(text: str, path: str = "") -> tuple[str, int]:
     for name, words, shape in _SHAPED:
         if not found.isdisjoint(words) if words else shape.search(long):
             data = shape.sub(counted(_shaped(name)), data)
+    if b"<RSAKeyValue>" in data:
+        data = _XML_KEY.sub(counted(_shaped("xml-key")), data)
     lower = data.lower()
     if b"://" in data and b"@" in data:
         data = _URL.sub(counted(_address), data)
@@ -410,6 +444,8 @@ def redact(text: str, path: str = "") -> tuple[str, int]:
         data = _PGPASS.sub(counted(_line), data)
     if b"authorization" in lower:
         data = _HEADERS.sub(counted(_header), data)
+    if b"bearer " in lower:
+        data = _BEARER.sub(counted(_bearer), data)
     if b"cookie" in lower:
         data = _COOKIES.sub(counted(_cookies), data)
     is_program = _PROGRAMS.search(path[-12:]) is not None if path else None
@@ -431,19 +467,67 @@ IsProgram = bool | None
 """None: of a text from who knows where."""
 
 
-def _without(data: bytes, spans: list[Span]) -> bytes:
+def _without(data: bytes, spans: list[Span], sign: bytes = b"<redacted:value>") -> bytes:
     parts, done = [], 0
     for start, end in spans:
-        parts += [data[done:start], b"<redacted:value>", b"\n" * data.count(b"\n", start, end)]
+        parts += [data[done:start], sign, b"\n" * data.count(b"\n", start, end)]
         done = end
+        while done < len(data) and data[done] & 0xC0 == 0x80:  # a bounded pattern may end amid a character
+            done += 1
     return b"".join([*parts, data[done:]]) if spans else data
+
+
+def _in_pem(data: bytes) -> Iterator[Span]:
+    """Yield where private keys are, whatever is put before their lines; where one is cut off, its lines."""
+    done = 0
+    for begin in _PEM.finditer(data):
+        if begin.start() < done or b"PUBLIC" in begin[1]:
+            continue
+        stop = data.find(b"-----", begin.end())
+        last = _PEM_END.match(data, stop) if stop >= 0 else None
+        stop = stop if stop >= 0 else len(data)
+        at = _pem_body(data, begin.end(), stop, has_hex=last is not None or b"tatic" in begin[1])
+        if at is None:
+            continue
+        lines, others, gap, end = 0, 0, 0, at
+        while at < stop and (last or gap <= PEM_GAP):
+            line, at = at, min(stop, _line_end(data, at) + 1)
+            if any(is_encoded(run) or is_random(run) for run in _runs(data, line, at)):
+                lines += 1
+                if gap <= PEM_GAP:
+                    gap, end = 0, at
+            else:
+                others, gap = others + 1, gap + 1
+        if last and others <= PEM_AMID + 2 * lines:
+            end = last.end()
+        elif rest := _PEM_LAST.match(data, end, stop):
+            end = rest.end()
+        done = end - (data[end - 1 : end] == b"\n")
+        yield begin.start(), done
+
+
+def _pem_body(data: bytes, start: int, stop: int, *, has_hex: bool) -> int | None:
+    """Return where a key begins after its marker, which programs and prose have as well."""
+    beside = _PEM_BESIDE.match(data, start, stop)
+    if beside and (_has(beside, 1) or is_encoded(_text(beside[2])) or is_random(_text(beside[2]))):
+        return max(beside.start(1), beside.start(2))
+    for line in _PEM_LINE.finditer(data[start : min(stop, start + PEM_BEFORE)]):
+        run = _text(line.group())
+        is_hex = has_hex and run.islower() and is_random(run)
+        if len(run) >= MADE_CHARS and (is_hex or is_encoded(run)):
+            return start + line.start()
+    return None
+
+
+def _runs(data: bytes, start: int, end: int) -> Iterator[str]:
+    return (_text(run.group()) for run in _PEM_LINE.finditer(data[start:end]))
 
 
 def _shaped(name: str) -> Callable[[Match], bytes]:
     # A key over several lines leaves as many line ends behind.
     def shaped(match: Match) -> bytes:
         whole = match.group()
-        if name != "pem" and is_placeholder(_text(whole)):
+        if name != "pem" and is_shown(_text(whole)):
             return whole
         return f"<redacted:{name}>".encode() + b"\n" * whole.count(b"\n")
 
@@ -454,7 +538,12 @@ def _header(match: Match) -> bytes:
     """After a scheme all is a credential; without one `request.headers.get` stands there as well."""
     value = _text(match[2])
     has_scheme = match[1].lower().rstrip().endswith(_SCHEMES)
-    is_one = is_random(value) or (has_scheme and not is_placeholder(value))
+    is_one = is_random(value) or (has_scheme and not is_shown(value))
+    return match[1] + b"<redacted:header>" if is_one else match.group()
+
+
+def _bearer(match: Match) -> bytes:
+    is_one = is_random(_text(match[2][:MAX_VALUE]))
     return match[1] + b"<redacted:header>" if is_one else match.group()
 
 
@@ -531,13 +620,15 @@ def _value(data: bytes, at: Span, name: str, is_program: IsProgram) -> tuple[lis
         match = setting.match(data, end, limit) if data[end : end + 1] in _BEGINS[number] else None
         if match is None or (number == 1 and not _takes_a_space(data, start, end)):
             continue
-        if b"{{" in data[max(0, start - 40) : start]:
+        before = data[max(0, start - 40) : start]
+        if before.rfind(b"{{") > before.rfind(b"}}"):
             break
         value = match[1] if number == 1 else match[1].rstrip(b").]}")
         seen = [(match.start(1), match.start(1) + len(value))]
         # Of a text from who knows where, `password = x` with spaces is taken for a program's.
         is_code = data[end : end + 2] == b" =" if is_program is None else is_program
-        is_name = number == 1 and not is_passed(name, _text(value))  # `Type name`
+        is_type = is_code or not (name.islower() or name.isupper() or name[:1] == "-")
+        is_name = number == 1 and is_type and is_name_of_secret(_text(value))  # `Type name`
         if is_secret(name, _text(value), is_bare=is_code and not _is_inside(data, start)) and not is_name:
             return seen, True
     near = _near(data, at, name, is_program)
@@ -642,13 +733,14 @@ def _in_call(data: bytes, call: Match) -> list[Span]:
         is_passed_on = part.start() == start or _PASSED.search(data, part.start() - 20, part.start())
         if sign in b"()," or not is_passed_on:
             continue
-        value = _text(sign[1:-1]).rstrip("\\")
+        literal = sign[1:-1].rstrip(b"\\")
+        value = _text(literal)
         is_open = kind == 3 and not has_account
         has_account = has_account or is_account(value)
         is_sure = kind == 1 and commas == 2
         is_one = kind < 4 and (commas or is_open) and is_password_of(value, is_sure=is_sure, is_open=is_open)
         if is_one or (len(value) >= MADE_CHARS and is_token(value)):
-            found.append((part.start() + 1, part.start() + 1 + len(value)))
+            found.append((part.start() + 1, part.start() + 1 + len(literal)))
     return [span for span in found if is_striking(_text(data[slice(*span)]))] or found
 
 
