@@ -285,3 +285,20 @@ def test_what_is_nested_deeply_is_read_once_and_not_twice_at_each_level(nested: 
 )
 def test_what_fails_or_grows_when_it_runs_is_read_all_the_same(text: str) -> None:
     assert "command-injection" in {finding.rule for finding in found(text + VIEW + "    os.system(x)\n")}
+
+
+@pytest.mark.parametrize(
+    ("text", "is_secret"),
+    [
+        ("key = random.choice(list(d))\n", False),
+        ("status_code = random.choice([200, 404])\n", False),
+        ("def serialize():\n    return random.random()\n", False),
+        ("def verify_sort():\n    return random.sample(range(9), 5)\n", False),
+        ("code = random.randint(100000, 999999)\n", True),
+        ("def recovery_code():\n    return random.randint(1, 9)\n", True),
+        ("serial = random.randint(1, 9)\n", True),
+    ],
+)
+def test_chance_weighs_more_where_a_secret_is_made_of_it(text: str, *, is_secret: bool) -> None:
+    (finding,) = found("import random\n" + text)
+    assert (finding.rule, finding.confidence > 50) == ("weak-random", is_secret)
