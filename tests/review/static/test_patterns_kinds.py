@@ -101,6 +101,25 @@ CLEAN = {
         "ci.yml",
         f"jobs:\n  a:\n    runs-on: x\n    steps:\n      - uses: some/one@{'a1' * 20}\n      - uses: actions/checkout@v5\n",
     ),
+    "a model's noise under a key's name": ("a.py", "import jax\nkey = jax.random.PRNGKey(0)\n"),
+    "activations of a model": ("a.py", "import numpy as np\nactivations = np.random.randn(10)\n"),
+    "a test of recovery": ("a.py", "import torch\ndef test_recover():\n    x = torch.randn(3)\n"),
+    "a field without a check": ("a.py", "from marshmallow import fields\nx = fields.Str(validate=None)\n"),
+    "a join that is not validated": ("a.py", "import pandas as pd\ndef f(a, b):\n    return a.merge(b, validate='none')\n"),
+    "a mode of no connection": ("a.py", "x = check(verify_mode=None)\n"),
+    "a constant of another function": ("a.js", "function g() {\n  const u = 'http://a.example.com/';\n  use(u);\n}\nfunction h(u) {\n  return fetch(u);\n}\n"),
+    "a parameter named like a constant": ("a.js", "const u = 'http://a.example.com/';\nconst h = (u) => fetch(u);\nconst g = u => fetch(u);\n"),
+    "a cookie that a client sends": ("a.go", 'package a\nfunc f(req *http.Request) {\n\treq.AddCookie(&http.Cookie{Name: "session", Value: "b"})\n}\n'),
+    "a cookie made secure afterwards": ("a.go", 'package a\nfunc f(w http.ResponseWriter) {\n\tc := &http.Cookie{Name: "sid", Value: "b", HttpOnly: true}\n\tc.Secure = true\n\thttp.SetCookie(w, c)\n}\n'),
+    "an option of a page": ("a.rb", 'def f(n)\n  select("Option #{n}", from: "x")\nend\n'),
+    "a lock by its name": ("a.rb", 'def f(id)\n  redis.lock("key-#{id}", 2000)\nend\n'),
+    "an entry of a cache": ("a.rb", 'def f(id)\n  Rails.cache.fetch("update/#{id}") { 1 }\nend\n'),
+    "a step of an installation": ("a.rb", 'def f(id)\n  run("apt-get update #{id}")\nend\n'),
+    "a sender's address": ("a.rb", 'def f(name)\n  mail.from("#{name} <x@y.org>")\nend\n'),
+    "a post of a blog": ("a.js", "app.post('/', (req, res) => {\n  fs.appendFile(blogPath, req.body.x, done);\n});\n"),
+    "a line of a catalog": ("a.php", "<?php\nfile_put_contents('catalog.txt', $_POST['x']);\n"),
+    "a token of a parser": ("a.js", "function f(token) {\n  console.log('unexpected', token);\n}\n"),
+    "the name of a schema": ("a.js", "const uri = 'http://schemas.xmlsoap.org/wsdl/';\nconst url = 'http://purl.org/dc/terms/';\nconst href = 'http://json-schema.org/draft-07/schema#';\n"),
 }  # fmt: skip
 
 BAD = {
@@ -161,6 +180,17 @@ BAD = {
     "a bucket for everyone": ("a.tf", 'resource "google_storage_bucket_iam_member" "a" {\n  member = "allUsers"\n}\n', 284),
     "a policy for everything": ("a.tf", 'resource "aws_iam_policy" "a" {\n  policy = jsonencode({ Statement = [{ Action = "*", Resource = "*" }] })\n}\n', 732),
     "an action by its tag": ("ci.yml", "jobs:\n  a:\n    runs-on: x\n    steps:\n      - uses: some/one@v1.2.3\n", 829),
+    "a code of letters": ("a.py", "import random, string\ndef f():\n    code = ''.join(random.choice(string.ascii_letters) for _ in range(8))\n    return code\n", 330),
+    "a serial number": ("a.py", "import random\nserial_number = random.getrandbits(64)\n", 330),
+    "a directory's certificate": ("a.py", "import ldap3\nt = ldap3.Tls(validate=None)\n", 295),
+    "a broker's certificate": ("a.py", "import redis\nr = redis.Redis(ssl=True, ssl_cert_reqs='none')\n", 295),
+    "a constant of the file": ("a.js", "const u = 'http://a.shop.net/';\nfunction h() {\n  return fetch(u);\n}\n", 319),
+    "columns of a query": ("a.rb", 'def f(c)\n  User.select("name, #{c}")\n  Order.where(a: 1).sum("#{c}")\nend\n', 89),
+    "what a query leaves out": ("a.rb", "def f(n)\n  User.where.not(\"name = '#{n}'\")\nend\n", 89),
+    "an update that is run": ("a.rb", 'def f(x)\n  DB.run("update t set a = #{x}")\nend\n', 89),
+    "a line of a log": ("a.js", "app.post('/', (req, res) => {\n  fs.appendFile(accessLog, req.body.x, done);\n});\n", 117),
+    "a line of a log of PHP": ("a.php", "<?php\nfile_put_contents('app.log', $_POST['x']);\n", 117),
+    "a token of a session": ("a.js", "const jwt = require('jsonwebtoken');\nfunction f(token) {\n  console.log('got', token);\n}\n", 532),
 }  # fmt: skip
 
 

@@ -209,6 +209,8 @@ class Flow:
     """Names whose only input is the address of the request itself."""
     texts: dict[str, str] = field(default_factory=dict)
     """Name -> the constant, or the path put together, that it was given last."""
+    outer_texts: dict[str, str] = field(default_factory=dict)
+    """The same outside of functions."""
     tried: dict[str, str] = field(default_factory=dict)
     """Name of an error -> the name that could not be read as a number, where it is one."""
     is_main: bool = False
@@ -227,9 +229,17 @@ class Flow:
             self.parsed.clear()
             self.tried.clear()
             self.safe.clear()
+            self.texts = dict(self.outer_texts)
             self.is_main = re.search(r"\bw?main\s*\(", text_of(node)[:300]) is not None
-        parameters = node.child_by_field_name("parameters")
-        if parameters is not None and (self.grammar.parameter or self.grammar.route):
+        parameters = node.child_by_field_name("parameters") or node.child_by_field_name("parameter")
+        for name in _named(parameters) if parameters is not None else ():
+            self.texts.pop(name, None)
+            self.texts.pop(f"${name}", None)
+        if (
+            parameters is not None
+            and parameters.named_children
+            and (self.grammar.parameter or self.grammar.route)
+        ):
             self._take_parameters(node, parameters)
 
     def _take_parameters(self, node: Node, parameters: Node) -> None:
@@ -285,13 +295,14 @@ class Flow:
         """Remember a constant or a path under its name, and which text an error speaks of."""
         bare_name = re.fullmatch(r"\$?[\w$]+", left.strip())
         if bare_name:
-            self.texts.pop(left.strip(), None)
+            known = self.texts if self.place < self.until else self.outer_texts
+            known.pop(left.strip(), None)
             if (
                 is_sure
                 and len(right) < MAX_SPELLED
                 and (_LITERAL.fullmatch(right.strip()) or _FORMATS.match(right.strip()))
             ):
-                self.texts[left.strip()] = right.strip()
+                known[left.strip()] = right.strip()
         tried = _TRIES.search(right)
         failed = re.search(r"\b(err\w*|ok)\b", left)
         if tried and failed:
@@ -301,12 +312,13 @@ class Flow:
 
     def spelled(self, text: str) -> str:
         """Return a text with constants and paths in the place of the names that hold them."""
-        if not self.texts or len(text) > MAX_SPELLED:
+        texts = self.texts if self.place < self.until else self.outer_texts
+        if not texts or len(text) > MAX_SPELLED:
             return text
-        for name in set(_NAME.findall(self.bare(text))) & {known.lstrip("$") for known in self.texts}:
+        for name in set(_NAME.findall(self.bare(text))) & {known.lstrip("$") for known in texts}:
             if name in self.names:
                 continue
-            value = self.texts.get(name) or self.texts[f"${name}"]
+            value = texts.get(name) or texts[f"${name}"]
             inner = re.escape(name)
             if value[0] in "\"'`":
                 text = re.sub(rf"\$\{{{inner}\}}|#\{{{inner}\}}", lambda _, v=value: v[1:-1], text)  # type: ignore[misc] # a lambda's default
@@ -416,6 +428,13 @@ class Flow:
         words = _NAME.findall(_FORMATS.sub("(", without_lookups(self.bare(text), self.tables)))
         known = {"$", *_WORDS, *self.safe, *self.constants, *self.tables}
         return any(word not in known and not CONSTANT.fullmatch(word) for word in words)
+
+
+def _named(parameters: Node) -> Iterator[str]:
+    """Yield the names of a function's parameters, without their types and defaults."""
+    for one in parameters.named_children or [parameters]:
+        named = one.child_by_field_name("name") or one.child_by_field_name("pattern")
+        yield from _NAME.findall(text_of(named) if named is not None else text_of(one).partition("=")[0])
 
 
 def _is_action(method: Node, head: str, controller: re.Pattern[str]) -> bool:

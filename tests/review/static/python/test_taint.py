@@ -252,9 +252,53 @@ def calls_to_read(text: str) -> int:
         lambda depth: "a, b = " + "[" * depth + "x" + ", 2]" * depth,
         lambda depth: loops("for a in b:", depth),
         lambda depth: loops("while a:", depth),
+        lambda depth: "a = [1, 2]\nb = " + "a[" * depth + "0" + ":1]" * depth,
+        lambda depth: "x = Node(y, y)\n" + "x = Node(x, x)\n" * depth + "if c:\n    x = Node(x, x)\n",
+        lambda depth: "".join(
+            f"{head}\n    x = [1]\n" + "    x = [x, x]\n" * depth for head in ("if c:", "else:")
+        ),
     ],
-    ids="list tuple dict starred keyword command response address appended assigned for while".split(),  # noqa: SIM905 - words read better as text
+    ids=(  # noqa: SIM905 - words read better as text
+        "list tuple dict starred keyword command response address appended assigned for while slice "
+        "object branch"
+    ).split(),
 )
 def test_what_is_nested_deeply_is_read_once_and_not_twice_at_each_level(nested: Callable[[int], str]) -> None:
     shallow, deep = (calls_to_read(VIEW + "    pass\n" + nested(depth)) for depth in (8, 16))
     assert deep < 4 * shallow
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x = 0 ** -1\n",
+        "x = 'a'.lower('b')\n",
+        "x = 'a'.startswith()\n",
+        "x = 'a'\n" + "x = x + x\n" * 60,
+        "x = b'a'\n" + "x = x * 64\n" * 12,
+        "x = [1]\n" + "x += x\n" * 60,
+        "x = 9 ** 9\n" + "x = x * x\n" * 60,
+        "x = [1]\n" + "x = [x]\n" * 900 + "if c:\n    x = [x]\n",
+        "x = {}\n" + "".join(f"x['k{key}'] = {key}\n" for key in range(900)),
+    ],
+    ids="power lower startswith text bytes list number nested keys".split(),  # noqa: SIM905 - words read better as text
+)
+def test_what_fails_or_grows_when_it_runs_is_read_all_the_same(text: str) -> None:
+    assert "command-injection" in {finding.rule for finding in found(text + VIEW + "    os.system(x)\n")}
+
+
+@pytest.mark.parametrize(
+    ("text", "is_secret"),
+    [
+        ("key = random.choice(list(d))\n", False),
+        ("status_code = random.choice([200, 404])\n", False),
+        ("def serialize():\n    return random.random()\n", False),
+        ("def verify_sort():\n    return random.sample(range(9), 5)\n", False),
+        ("code = random.randint(100000, 999999)\n", True),
+        ("def recovery_code():\n    return random.randint(1, 9)\n", True),
+        ("serial = random.randint(1, 9)\n", True),
+    ],
+)
+def test_chance_weighs_more_where_a_secret_is_made_of_it(text: str, *, is_secret: bool) -> None:
+    (finding,) = found("import random\n" + text)
+    assert (finding.rule, finding.confidence > 50) == ("weak-random", is_secret)

@@ -16,6 +16,7 @@ from fanout_mcp.review.static.python.values import (
     ARCHIVED,
     FRAMEWORKS,
     GROWS,
+    MAX_ITEMS,
     NOTHING,
     REQUEST_NAMES,
     Call,
@@ -358,11 +359,13 @@ def read_attribute(reader: Reader, node: ast.Attribute) -> Value:
 
 
 def read_subscript(reader: Reader, node: ast.Subscript) -> Value:
-    base, key = value_of(reader, node.value), value_of(reader, node.slice)
+    base = value_of(reader, node.value)
+    bounds = _bounds(reader, node.slice) if isinstance(node.slice, ast.Slice) else []  # once: they may nest
+    key = _together(bounds) if bounds else value_of(reader, node.slice)
     if reader.dotted(node.value) in {"globals()", "locals()"}:
         sinks.report(reader, "unsafe-reflection", node, key)
     if base.items is not None and isinstance(node.slice, ast.Slice) and node.slice.step is None:
-        low, high = (value_of(reader, bound).const for bound in (node.slice.lower, node.slice.upper))
+        low, high = (bound.const for bound in bounds[:2])
         if (low is None or isinstance(low, int)) and (high is None or isinstance(high, int)):
             return _listed(base.items[low:high])
     own = element_of(base, key.const)
@@ -373,6 +376,10 @@ def read_subscript(reader: Reader, node: ast.Subscript) -> Value:
         return replace(base, taint=replace(base.taint, clean=clean), const=None, kind="", items=None)
     known = replace(NOTHING, text=base.text, is_listed=base.is_listed)
     return replace(base if base.taint else known, const=None, kind="")
+
+
+def _bounds(reader: Reader, node: ast.Slice) -> list[Value]:
+    return [value_of(reader, bound) for bound in (node.lower, node.upper, node.step)]
 
 
 DECODES: Final = names(
@@ -388,14 +395,21 @@ def read_bin_op(reader: Reader, node: ast.BinOp) -> Value:
     left, right = value_of(reader, node.left), value_of(reader, node.right)
     joined = join(left, right)
     if isinstance(left.const, str) and isinstance(right.const, str) and isinstance(node.op, ast.Add):
-        return Value(const=left.const + right.const, text=left.const + right.const)
+        text = left.const + right.const
+        if len(text) < MAX_CONSTANT:
+            return Value(const=text, text=text)
     if isinstance(node.op, ast.Add) and left.items is not None and right.items is not None:
         return _listed([*left.items, *right.items])
     number = _computed(left.const, node.op, right.const)
     if number is not None:
         return Value(const=number)
-    if isinstance(left.const, bytes) and isinstance(right.const, int) and isinstance(node.op, ast.Mult):
-        return Value(const=left.const * min(right.const, 64))
+    if (
+        isinstance(left.const, bytes)
+        and isinstance(right.const, int)
+        and isinstance(node.op, ast.Mult)
+        and len(left.const) * right.const < MAX_CONSTANT
+    ):
+        return Value(const=left.const * right.const)
     if isinstance(node.op, ast.Div | ast.Mod | ast.FloorDiv) and right.is_number:
         sinks.report(reader, "zero-division", node, right)
     if isinstance(node.op, ast.Mult) and (left.is_number or right.is_number) and (left.text or right.text):
@@ -411,12 +425,17 @@ def read_bin_op(reader: Reader, node: ast.BinOp) -> Value:
     return replace(joined, const=None, kind=kind, built=is_text and varies)
 
 
+MAX_CONSTANT: Final = 10_000
+"""Letters or bytes of a constant that is put together: what doubles in a line grows beyond all memory."""
+MAX_POWER: Final = 64
+
+
 _COMPUTES: Final[dict[type[ast.operator], Callable[[int, int], int]]] = {
     ast.BitAnd: operator.and_,
     ast.BitOr: operator.or_,
     ast.BitXor: operator.xor,
     ast.RShift: operator.rshift,
-    ast.Pow: lambda base, power: base ** min(power, 9),
+    ast.Pow: operator.pow,
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
@@ -438,7 +457,9 @@ def _computed(left: object, sign: ast.operator, right: object) -> int | None:
     if not (type(left) is int and type(right) is int and max(abs(left), abs(right)) < 10**6):
         return None
     needs_more = isinstance(sign, ast.FloorDiv | ast.Mod | ast.RShift)
-    compute = _COMPUTES.get(type(sign)) if right > 0 or not needs_more else None
+    if (needs_more and right <= 0) or (isinstance(sign, ast.Pow) and not 0 <= right <= MAX_POWER):
+        return None
+    compute = _COMPUTES.get(type(sign))
     return compute(left, right) if compute else None
 
 
@@ -643,7 +664,8 @@ def follow(
         taken = entries.setdefault(key, arguments[1])
     elif method in {"update", "clear", "pop", "popitem", "setdefault"}:
         entries, taken = None, None
-    reader.scope.env[name] = replace(old, entries=entries)
+    is_followed = entries is not None and len(entries) <= MAX_ITEMS
+    reader.scope.env[name] = replace(old, entries=entries if is_followed else None)
     return taken if method in {"pop", "setdefault"} else None
 
 
@@ -688,10 +710,6 @@ def _follow_list(reader: Reader, name: str, method: str, arguments: Sequence[Val
     followed = tuple(items) if len(items) < MAX_ITEMS else None
     reader.scope.env[name] = replace(old, items=followed, taint=taint if followed is not None else old.taint)
     return taken
-
-
-MAX_ITEMS = 40
-"""Elements of a list that are followed one by one."""
 
 
 def _result(reader: Reader, call: Call, method: str, receiver: Value) -> Value:
@@ -846,7 +864,10 @@ def _computed_by(name: str, method: str, receiver: object, arguments: list[objec
         and isinstance(receiver, str)
         and all(isinstance(a, str) for a in arguments)
     ):
-        result: object = getattr(receiver, method)(*arguments)
+        try:
+            result: object = getattr(receiver, method)(*arguments)
+        except (TypeError, ValueError):
+            return None
         return result
     return None
 

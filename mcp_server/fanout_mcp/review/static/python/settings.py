@@ -161,7 +161,13 @@ _NUMERIC: Final = re.compile(
 )
 """Numbers of simulations: no one asks whether they can be guessed, unless a secret is made of them."""
 _DRAWN = re.compile(
-    r"(?i)voucher|coupon|invit|licen[cs]e|verif|activat|serial|recover|(?:^|_)(?:pass)?code$|(?:^|_)key$"
+    r"(?i)voucher|coupon|invit|licen[cs]e|passcode|(?:^|_)(?:verification|recovery|activation)$|(?<![a-z])serial(?:_|$)"
+    r"|(?:verif(?:y|ication)|activat(?:e|ion)|recover(?:y)?)_?(?:code|key|link|number|url)"
+)
+_MAYBE_DRAWN = re.compile(r"(?i)(?:^|_)(?:code|key)$")
+"""Codes and keys of any kind: secrets where they are long or of letters, and not one of a few values."""
+_LETTERS = re.compile(
+    r"(?i)ascii_|digits|letters|alphabet|chars|getrandbits|randbytes|\bhex\(|\.join\(|\d{4,}|10 ?\*\*"
 )
 _FORESEEN = re.compile(
     r"\b(?:time\.time|time_ns|datetime\.(?:datetime\.)?(?:utc)?now|os\.getpid|uuid\.uuid1|uuid1)\("
@@ -173,14 +179,18 @@ def check_random(reader: Reader, call: Call, receiver: str) -> None:
     is_own = (call.name.startswith("random.") or receiver in _GENERATORS) and (
         last in RANDOM or last == "integers"
     )
-    is_numeric = bool(_NUMERIC.match(call.name)) or (receiver in _GENERATORS and "numpy" in receiver)
+    is_numeric = bool(_NUMERIC.fullmatch(call.name)) or (receiver in _GENERATORS and "numpy" in receiver)
     is_foreseen = (
         call.name.startswith("hashlib.") and bool(_FORESEEN.search(_given(call)))
     ) or "uuid1" in call.name
     if not (is_own or is_numeric or is_foreseen) or "SystemRandom" in call.name + receiver:
         return
-    words = f"{_around(reader)} {_assigned(reader)}"
-    is_secret = any(_SECRET_NAME.search(word) or _DRAWN.search(word) for word in words.split())
+    around, assigned = _around(reader), _assigned(reader)
+    words = [*assigned.split(), *([] if is_numeric else [around])]
+    is_secret = bool(_SECRET_NAME.search(f"{around} {assigned}")) or any(map(_DRAWN.search, words))
+    if not is_secret and not is_numeric and any(map(_MAYBE_DRAWN.search, words)):
+        statement = ast.unparse(reader.statement) if reader.statement is not None else ""
+        is_secret = is_foreseen or _LETTERS.search(statement) is not None
     if is_secret or is_own:
         add(reader, "weak-random", call.node, REMOTE if is_secret else 1)
 
@@ -262,14 +272,13 @@ def check(reader: Reader, call: Call, receiver: str) -> None:
     switches = [*_VERIFIES, *(["ssl"] if "aiohttp" in reader.roots else [])]
     is_off = any(has(call.keywords.get(name), False) for name in switches)
     is_off = is_off or any(has(call.keywords.get(name), True) for name in _TRUSTS)
-    kinds = (
-        str(call.keywords[name].const or call.keywords[name].kind)
-        for name in _LEVELS
-        if name in call.keywords
-    )
-    is_off = is_off or any(k.arg in _LEVELS and ast.unparse(k.value) == "None" for k in call.node.keywords)
+    levels = [name for name in _LEVELS if name in call.keywords]
+    kinds = [str(call.keywords[name].const or call.keywords[name].kind) for name in levels]
+    asked = {name for name in levels if not _LEVELS[name] or _LEVELS[name] & reader.roots}
+    is_off = is_off or any(call.keywords[name].const == "none" for name in asked)
+    is_off = is_off or any(k.arg in asked and ast.unparse(k.value) == "None" for k in call.node.keywords)
     is_off = is_off or (last == "set_verify" and "lambda" in _given(call) and _given(call).endswith(": True"))
-    if is_off or any(kind.endswith(("CERT_NONE", "VERIFY_NONE")) or kind == "none" for kind in kinds):
+    if is_off or any(kind.endswith(("CERT_NONE", "VERIFY_NONE")) for kind in kinds):
         add(reader, "no-certificate-check", call.node)
     given = " ".join(value.kind for value in call.arguments)
     if (
@@ -299,7 +308,13 @@ _TRUSTS: Final = (
     *("tlsAllowInvalidCertificates", "tlsInsecure", "tlsAllowInvalidHostnames", "trust_server_certificate"),
     *("disable_ssl_certificate_validation", "ssl_insecure"),
 )
-_LEVELS: Final = ("cert_reqs", "ssl_cert_reqs", "validate", "verify_mode")
+_LEVELS: Final[dict[str, frozenset[str]]] = {
+    "cert_reqs": frozenset(),
+    "ssl_cert_reqs": frozenset(),
+    "validate": names("ldap3"),
+    "verify_mode": names("ssl OpenSSL aiohttp httpx requests urllib3 ldap3 paho websockets"),
+}
+"""What says how much is checked -> the packages that the file imports where "none" means certificates."""
 _PYCURL: Final = r"SSL_VERIFY(?:PEER|HOST) (?:0|False)"
 
 

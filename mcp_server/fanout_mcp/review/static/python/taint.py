@@ -30,6 +30,7 @@ from fanout_mcp.review.static.python.expressions import (
 from fanout_mcp.review.static.python.settings import check_setting
 from fanout_mcp.review.static.python.values import (
     FRAMEWORKS,
+    MAX_ITEMS,
     NOTHING,
     REQUEST_NAMES,
     Env,
@@ -180,6 +181,10 @@ def dotted(node: ast.expr, env: Mapping[str, Value], names: Mapping[str, str]) -
 
 MAX_LOOPS = 4
 """Loops within loops that are read twice: each doubles what is read of those inside it."""
+MAX_CALLS = 4
+"""Calls in a test, from where on none is weighed."""
+MAX_STATEMENTS = 4
+"""Statements of a function, from where on its name does not stand for its check."""
 
 
 @dataclass(slots=True)
@@ -256,7 +261,8 @@ class Walker:
         old, more = self.value(node.target), self.value(node.value)
         value = join(old, more)
         if isinstance(node.op, ast.Add) and old.items is not None and more.items is not None:
-            value = replace(value, items=(*old.items, *more.items))
+            is_followed = len(old.items) + len(more.items) <= MAX_ITEMS
+            value = replace(value, items=(*old.items, *more.items) if is_followed else None)
         built = isinstance(node.op, ast.Add) and (value.taint is not None or value.built)
         self.bind(node.target, replace(value, built=built, const=None))
 
@@ -373,7 +379,7 @@ class Walker:
         calls = [one for one in ast.walk(test) if isinstance(one, ast.Call) and one.args]
         checked = checked | {name for call in calls for name in self._asked(call)}
         beyond: dict[str, frozenset[str]] = {}
-        for call in calls if len(calls) < MAX_LOOPS else ():
+        for call in calls if len(calls) < MAX_CALLS else ():
             name = call.func.value if isinstance(call.func, ast.Attribute) else None
             if not isinstance(name, ast.Name) or last_name(call.func) != "startswith":
                 continue
@@ -388,7 +394,8 @@ class Walker:
         """Yield the names that a function of the file looks at, which returns what its check says."""
         known = self.functions.get(call.func.id) if isinstance(call.func, ast.Name) else None
         function = known[0] if known else None
-        last = function.body[-1] if function is not None and len(function.body) < MAX_LOOPS else None
+        is_short = function is not None and len(function.body) < MAX_STATEMENTS
+        last = function.body[-1] if function is not None and is_short else None
         if function is None or not isinstance(last, ast.Return) or last.value is None:
             return
         checked, is_negative = checked_names(last.value)
@@ -415,7 +422,7 @@ class Walker:
     def _is_computed(self, node: ast.expr) -> bool:
         """Tell whether only constants and names that the function itself assigns count."""
         if isinstance(node, ast.Name):
-            return self.scope.function is not None and node.id in self.scope.assigned
+            return node.id in self.scope.assigned and node.id not in self._shared()
         if isinstance(node, ast.Call):
             function = node.func
             inside = [function.value] if isinstance(function, ast.Attribute) else []
@@ -424,6 +431,16 @@ class Walker:
             return self.scope.function is not None
         children = [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
         return isinstance(node, _COMPUTED) and all(map(self._is_computed, children))
+
+    def _shared(self) -> set[str]:
+        """Return the names that others may change meanwhile: at a module's level, all of them."""
+        if self.scope.function is None:
+            return self.scope.assigned
+        if self.scope.shared is None:
+            inner = ast.walk(self.scope.function)
+            declared = [one.names for one in inner if isinstance(one, ast.Nonlocal | ast.Global)]
+            self.scope.shared = {name for names in declared for name in names}
+        return self.scope.shared
 
     def _branches(self, *bodies: Sequence[ast.stmt]) -> None:
         for body in bodies:
@@ -437,34 +454,52 @@ class Walker:
         self._block(node.orelse)
         after = self.scope.env
         anywhere = joined(before, after)
+        at_last = anywhere
         for handler in node.handlers:
             self.scope.env = dict(anywhere)
             if handler.name:
                 taint = Taint(REMOTE, "the error", handler.lineno, is_error=True)
                 self.scope.env[handler.name] = Value(taint)
             self._block(handler.body)
+            at_last = joined(at_last, self.scope.env)
             if not leaves(handler.body):
                 after = joined(after, self.scope.env)
         self.scope.env = after
-        self._block(node.finalbody)
+        if node.finalbody:
+            self._finally(node.finalbody, at_last)
+
+    def _finally(self, body: Sequence[ast.stmt], anywhere: Env) -> None:
+        """Read what also follows an error; what it leaves alone is after it what it was before."""
+        after, self.scope.env = self.scope.env, dict(anywhere)
+        self._block(body)
+        kept = {
+            name: value for name, value in after.items() if self.scope.env.get(name) is anywhere.get(name)
+        }
+        self.scope.env |= kept
 
     def read_with(self, node: ast.With | ast.AsyncWith) -> None:
         for item in node.items:
             value = self.value(item.context_expr)
             if item.optional_vars is not None:
                 self.bind(item.optional_vars, value)
+        calls = [item.context_expr.func for item in node.items if isinstance(item.context_expr, ast.Call)]
+        is_left = any(last_name(call).lower().endswith(("suppress", "raises")) for call in calls)
+        before = dict(self.scope.env) if is_left else {}
         self._block(node.body)
+        self.scope.env = joined(before, self.scope.env) if is_left else self.scope.env
 
     def read_match(self, node: ast.Match) -> None:
         subject = self.value(node.subject)
         known = subject.const if self._is_computed(node.subject) else None
-        for case in node.cases if known is None else [*_taken(node.cases, known)]:
+        taken = node.cases if known is None else [*_taken(node.cases, known)]
+        is_sure = known is not None and len(taken) == 1 and _is_plain(taken[0])
+        for case in taken:
             before = dict(self.scope.env)
             for inner in ast.walk(case.pattern):
                 if isinstance(inner, ast.MatchAs | ast.MatchStar) and inner.name:
                     self.scope.env[inner.name] = replace(subject, const=None, kind="")
             self._block(case.body)
-            self.scope.env = joined(before, self.scope.env) if known is None else self.scope.env
+            self.scope.env = self.scope.env if is_sure else joined(before, self.scope.env)
 
     def read_return(self, node: ast.Return) -> None:
         if node.value is not None:
@@ -552,15 +587,32 @@ _COMPUTED: Final = (ast.Compare, ast.BinOp, ast.BoolOp, ast.UnaryOp, ast.Subscri
 def _taken(cases: Sequence[ast.match_case], known: object) -> Iterator[ast.match_case]:
     """Yield the case that a constant takes, or those that it may take."""
     for case in cases:
-        options = case.pattern.patterns if isinstance(case.pattern, ast.MatchOr) else [case.pattern]
-        values = [one.value for one in options if isinstance(one, ast.MatchValue)]
-        constants = [one.value for one in values if isinstance(one, ast.Constant)]
+        options = _options(case.pattern)
+        constants = [*_constants(options)]
         if len(constants) < len(options) or known in constants:
             yield case
-        else:
-            continue
-        if case.guard is None and (constants or isinstance(case.pattern, ast.MatchAs)):
-            return
+            if _is_plain(case) or (case.guard is None and known in constants):
+                return
+
+
+def _options(pattern: ast.pattern) -> list[ast.pattern]:
+    """Return the patterns any of which takes a value: both of `"a" | "b" as name`."""
+    if isinstance(pattern, ast.MatchAs) and pattern.pattern is not None:
+        return _options(pattern.pattern)
+    return pattern.patterns if isinstance(pattern, ast.MatchOr) else [pattern]
+
+
+def _constants(options: Sequence[ast.pattern]) -> Iterator[object]:
+    for one in options:
+        if isinstance(one, ast.MatchValue) and isinstance(one.value, ast.Constant):
+            yield one.value.value
+
+
+def _is_plain(case: ast.match_case) -> bool:
+    """Tell whether a case takes its constants, or everything, whatever else holds."""
+    options = _options(case.pattern)
+    is_all = len(options) == 1 and isinstance(options[0], ast.MatchAs)
+    return case.guard is None and (is_all or len([*_constants(options)]) == len(options))
 
 
 _STATEMENTS: dict[type[ast.stmt], Callable[..., None]] = {

@@ -82,12 +82,19 @@ def last_name(node: ast.AST) -> str:
     return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
 
 
-def join(one: Value, other: Value) -> Value:
+MAX_ITEMS: Final = 40
+"""Elements of a list or mapping that are followed one by one."""
+MAX_NESTED: Final = 3
+"""Lists in lists whose elements are joined one by one: what holds itself twice doubles at each level."""
+
+
+def join(one: Value, other: Value, depth: int = 0) -> Value:
     """Return what is known when it may be either, or both put together."""
     if one is other or other is NOTHING:
         return one
     if one is NOTHING:
         return other
+    is_followed = depth < MAX_NESTED
     return Value(
         _stronger(one.taint, other.taint),
         one.const if one.const == other.const else None,
@@ -98,19 +105,25 @@ def join(one: Value, other: Value) -> Value:
         one.is_file or other.is_file,
         one.is_number and other.is_number if one.taint and other.taint else one.is_number or other.is_number,
         not one.varies and not other.varies,
-        _same_length(one.items, other.items),
-        _same_keys(one.entries, other.entries) if one.entries and other.entries else None,
+        _same_length(one.items, other.items, depth + 1) if is_followed else None,
+        _same_keys(one.entries, other.entries, depth + 1)
+        if is_followed and one.entries and other.entries
+        else None,
     )
 
 
-def _same_length(one: tuple[Value, ...] | None, other: tuple[Value, ...] | None) -> tuple[Value, ...] | None:
+def _same_length(
+    one: tuple[Value, ...] | None, other: tuple[Value, ...] | None, depth: int
+) -> tuple[Value, ...] | None:
     if one is None or other is None or len(one) != len(other):
         return None
-    return tuple(join(mine, its) for mine, its in zip(one, other, strict=True))
+    return tuple(join(mine, its, depth) for mine, its in zip(one, other, strict=True))
 
 
-def _same_keys(one: Mapping[object, Value], other: Mapping[object, Value]) -> Mapping[object, Value]:
-    return {key: join(value, other[key]) for key, value in one.items() if key in other}
+def _same_keys(
+    one: Mapping[object, Value], other: Mapping[object, Value], depth: int
+) -> Mapping[object, Value]:
+    return {key: join(value, other[key], depth) for key, value in one.items() if key in other}
 
 
 def with_element(container: Value, key: object, value: Value) -> Value:
@@ -119,10 +132,9 @@ def with_element(container: Value, key: object, value: Value) -> Value:
     if items is not None and type(key) is int and -len(items) <= key < len(items):
         at = key % len(items)
         return replace(container, items=(*items[:at], value, *items[at + 1 :]))
-    is_known = isinstance(key, str | int)
-    return replace(
-        container, items=None, entries={**(container.entries or {}), key: value} if is_known else None
-    )
+    known = container.entries or {}
+    is_followed = isinstance(key, str | int) and (len(known) < MAX_ITEMS or key in known)
+    return replace(container, items=None, entries={**known, key: value} if is_followed else None)
 
 
 def element_of(container: Value, key: object) -> Value | None:
@@ -180,6 +192,8 @@ class Scope:
     """The content types that the function gives its answers, once someone asked."""
     assigned: set[str] = field(default_factory=set)
     """The names that the function has assigned so far."""
+    shared: set[str] | None = None
+    """The names that it shares with functions that may change them at any time, once someone asked."""
 
 
 # --- A call in a Python program as rules see it, and how a rule speaks up. ----------------------------------
