@@ -279,9 +279,10 @@ def test_what_is_nested_deeply_is_read_once_and_not_twice_at_each_level(nested: 
         "x = [1]\n" + "x += x\n" * 60,
         "x = 9 ** 9\n" + "x = x * x\n" * 60,
         "x = [1]\n" + "x = [x]\n" * 900 + "if c:\n    x = [x]\n",
+        "x = " + " + ".join(f"'a{number}'" for number in range(900)) + "\n",
         "x = {}\n" + "".join(f"x['k{key}'] = {key}\n" for key in range(900)),
     ],
-    ids="power lower startswith text bytes list number nested keys".split(),  # noqa: SIM905 - words read better as text
+    ids="power lower startswith text bytes list number nested chain keys".split(),  # noqa: SIM905 - words read better as text
 )
 def test_what_fails_or_grows_when_it_runs_is_read_all_the_same(text: str) -> None:
     assert "command-injection" in {finding.rule for finding in found(text + VIEW + "    os.system(x)\n")}

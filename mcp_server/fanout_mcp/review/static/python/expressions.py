@@ -392,7 +392,17 @@ _LAST_PART: Final = re.compile(r"(split\([^()]*\)\[-1\]|partition\([^()]*\)\[(-1
 
 
 def read_bin_op(reader: Reader, node: ast.BinOp) -> Value:
-    left, right = value_of(reader, node.left), value_of(reader, node.right)
+    """Read a chain of operations from its left, without a call within a call for each."""
+    chain = [node]
+    while isinstance(chain[-1].left, ast.BinOp):
+        chain.append(chain[-1].left)
+    value = value_of(reader, chain[-1].left)
+    for one in reversed(chain):
+        value = _operated(reader, one, value, value_of(reader, one.right))
+    return value
+
+
+def _operated(reader: Reader, node: ast.BinOp, left: Value, right: Value) -> Value:
     joined = join(left, right)
     if isinstance(left.const, str) and isinstance(right.const, str) and isinstance(node.op, ast.Add):
         text = left.const + right.const
