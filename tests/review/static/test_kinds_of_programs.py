@@ -97,17 +97,46 @@ PYTHON = {
     "positions: backwards": (193, "def f(row):\n    for i in range(len(row), 0, -1):\n        print(row[i])\n"),
     "positions: the next, but for the last": (0, "def f(row):\n    for i in range(len(row) - 1):\n        if row[i] > row[i + 1]:\n            return i\n"),
     "positions: the next, where there is one": (0, "def f(row):\n    for i in range(len(row)):\n        if i + 1 < len(row) and row[i] > row[i + 1]:\n            return i\n"),
+    "positions: the next of the last, by a size": (193, "def f(row):\n    n = len(row)\n    for i in range(n):\n        print(row[i] - row[i + 1])\n"),
+    "positions: swapped with the next of the last": (193, "def f(row):\n    n = len(row)\n    for _ in range(n):\n        for j in range(n):\n            if row[j] > row[j + 1]:\n                row[j], row[j + 1] = row[j + 1], row[j]\n"),
+    "positions: at the size": (193, "def f(row):\n    n = len(row)\n    return row[n]\n"),
+    "positions: by a size, then grown": (0, "def f(row):\n    n = len(row)\n    row.append(0)\n    return [row[n]] + [row[i + 1] for i in range(n)]\n"),
+    "positions: by a size, then filled by a function": (0, "def f(code):\n    n = len(code)\n    emit(code)\n    return code[n]\n"),
+    "positions: filled in later": (0, "def f(code):\n    at = len(code)\n    code.append(None)\n    body(code)\n    code[at] = len(code)\n"),
+    "positions: a new word's number": (0, "def f(words, word):\n    n = len(words)\n    words[n] = word\n    return n\n"),
+    "positions: at what has the size's name": (0, "def f(words, node):\n    n = len(words)\n    return words[node.n], n\n"),
+    "positions: the size of parts, some of them odd": (0, "def f(data):\n    n = len(data.split(b'\\x00'))\n    for i in range(n):\n        print(i)\n"),
+    "positions: the size asked for first": (0, "def f(row):\n    for i in range(len(row)):\n        if len(row) > i + 1 and row[i + 1] == 0:\n            return i\n"),
+    "positions: written by number": (0, "def f(seen, counts):\n    for i in range(len(seen)):\n        counts[i + 1] = seen[i]\n    for i in range(len(counts)):\n        counts[i + 1] += 1\n"),
     "loops: on, unmoved": (835, "def f(rows):\n    i = 0\n    while i < len(rows):\n        if not rows[i]:\n            continue\n        print(rows[i])\n        i += 1\n"),
     "loops: half of two": (835, "def f(a, x):\n    low, high = 0, len(a)\n    while low < high:\n        mid = (low + high) // 2\n        if a[mid] < x:\n            low = mid\n        else:\n            high = mid\n    return low\n"),
     "loops: away": (835, "def f(n):\n    i = 0\n    while i < n:\n        print(i)\n        i -= 1\n"),
     "loops: nothing taken": (835, "def f(jobs):\n    while jobs:\n        run(jobs[0])\n"),
     "loops: ever longer": (835, "def f(rows):\n    for row in rows:\n        rows.append(row * 2)\n"),
     "loops: half of some": (0, "def f(a, x):\n    low, high = 0, len(a)\n    while low < high:\n        mid = (low + high) // 2\n        if a[mid] < x:\n            low = mid + 1\n        else:\n            high = mid\n    return low\n"),
+    "loops: each round the same number": (835, "def f(n):\n    i = 1\n    while i < n:\n        print(i)\n        i = -1\n"),
+    "loops: half of two, or found": (835, "def f(a, x):\n    low, high = 0, len(a)\n    while low < high:\n        mid = (low + high) // 2\n        if a[mid] == x:\n            return mid\n        if a[mid] < x:\n            low = mid\n        else:\n            high = mid\n    return low\n"),
+    "loops: a list that its size was taken of": (835, "def f(rows):\n    i, seen = 0, sorted(rows)\n    while i < len(seen):\n        if not seen[i]:\n            continue\n        i += 1\n"),
+    "loops: until a signal": (0, "import signal, time\nrunning = True\ndef stop(number, frame):\n    global running\n    running = False\ndef main():\n    signal.signal(signal.SIGTERM, stop)\n    while running:\n        time.sleep(1)\n"),
+    "loops: until it is called back": (0, "def f(loop):\n    done = False\n    def end():\n        nonlocal done\n        done = True\n    loop.later(end)\n    while not done:\n        loop.run_once()\n"),
+    "loops: until all have ended": (0, "pending = 3\ndef end():\n    global pending\n    pending -= 1\ndef f(loop):\n    while pending > 0:\n        loop.run_once()\n"),
+    "loops: emptied by an inner function": (0, "def f(tree):\n    todo = [tree]\n    def step():\n        todo.extend(todo.pop().children)\n    while todo:\n        step()\n"),
+    "loops: emptied by a function, in a script": (0, "todo = [1]\ndef step():\n    todo.pop()\nwhile todo:\n    step()\n"),
+    "loops: filled by a thread": (0, "import threading, time\ndef f():\n    state = {}\n    threading.Thread(target=fill, args=(state,)).start()\n    while not state:\n        time.sleep(1)\n"),
+    "loops: filled by a thread, up to a number": (0, "import time\ndef f(n):\n    rows = []\n    start(rows.append)\n    while len(rows) < n:\n        time.sleep(1)\n"),
+    "loops: until a key is there": (0, "import time\ndef f(key):\n    seen = {}\n    start(seen)\n    while key not in seen:\n        time.sleep(1)\n"),
+    "loops: an object's own list": (0, "class A:\n    def f(self):\n        todo = self.todo\n        while todo:\n            self.step()\n"),
+    "loops: on with the next of a queue": (0, "def f(q, running):\n    while running:\n        item = q.get()\n        if item is None:\n            continue\n        if item == STOP:\n            break\n        run(item)\n"),
+    "loops: on with the next page": (0, "def f(client):\n    more = True\n    while more:\n        page = client.get('/a')\n        if not page:\n            continue\n        more = page.more\n"),
+    "loops: until it is ready": (0, "def f(job):\n    ready = False\n    while ready == False:\n        ready = not job.pending()\n"),
+    "loops: away, until one is found": (0, "def f(a, i, n):\n    while i < n:\n        i -= 1\n        if not a[i]:\n            return i\n"),
     "no password: an address": (521, "from sqlalchemy import create_engine\nengine = create_engine('mysql://root:@db.shop.internal/shop')\n"),
     "no password: parts of an address": (521, "from sqlalchemy import URL\nurl = URL.create('postgresql', username='a', password='', host='db')\n"),
     "no password: a table of settings": (521, "DB = {'host': 'db.internal', 'user': 'shop', 'password': ''}\n"),
     "no password: where the environment has none": (521, "import os, psycopg2\nc = psycopg2.connect(host='db', user='a', password=os.environ.get('PW', ''))\n"),
     "no password: a file": (0, "DATABASES = {'default': {'ENGINE': 'django.db.backends.sqlite3', 'NAME': 'a', 'PASSWORD': ''}}\n"),
+    "no password: one that was sent": (0, "def f(request):\n    return authenticate(username=request.POST['name'], password=request.POST.get('password', ''))\n"),
+    "no password: where Django's environment has none": (0, "import os\nDATABASES = {'default': {'ENGINE': 'django.db.backends.postgresql', 'HOST': 'db', 'USER': 'a', 'PASSWORD': os.environ.get('DB_PASSWORD', '')}}\n"),
     "certificates: of a session": (295, "import requests\ns = requests.Session()\ns.verify = False\n"),
     "certificates: of a pool": (295, "import urllib3\np = urllib3.PoolManager(cert_reqs='CERT_NONE')\n"),
     "certificates: of a database": (295, "import pymongo\nc = pymongo.MongoClient('mongodb://db', tls=True, tlsAllowInvalidCertificates=True)\n"),
@@ -251,3 +280,24 @@ def test_a_program_is_judged_by_what_it_does(kind: str) -> None:
         assert any(same_weakness(finding.cwe, cwe) for finding in found)
     else:
         assert not [finding.rule for finding in found if is_at_least(finding.severity, "medium")]
+
+
+@pytest.mark.parametrize(
+    "kind", [name for name, (cwe, _) in PYTHON.items() if not cwe and name.startswith(("positions", "loops"))]
+)
+def test_a_sound_loop_or_position_is_not_reported_at_all(kind: str) -> None:
+    found = [
+        from_json(row)
+        for row in analyse({"path": "a.py", "text": PYTHON[kind][1], "focus": "security"})["findings"]
+    ]
+    assert not {finding.cwe for finding in found} & {193, 835}
+
+
+def test_a_password_that_the_environment_may_lack_is_less_than_one_that_is_empty() -> None:
+    settings = "import os\nDB = {'HOST': 'db', 'USER': 'a', 'PASSWORD': PASSWORD}\n"
+    given = ("''", "os.environ.get('PW', '')", "os.getenv('PW', '')")
+    texts = [settings.replace("PASSWORD}", f"{one}}}") for one in given]
+    found = [analyse({"path": "a.py", "text": text, "focus": "security"})["findings"] for text in texts]
+    written, *read = [from_json(rows[0]) for rows in found]
+    assert {one.cwe for one in (written, *read)} == {521}
+    assert all(one.severity == "low" and one.confidence < written.confidence for one in read)

@@ -5,13 +5,22 @@ from __future__ import annotations
 import ast
 import sys
 import textwrap
+from collections import deque
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 
 import pytest
 
 from fanout_mcp.review.finding import Finding
-from fanout_mcp.review.static.python.security import Unreadable, lowered, nodes_of, parse_python, read_python
+from fanout_mcp.review.static.python.security import (
+    Unreadable,
+    lowered,
+    nodes_of,
+    parse_python,
+    read_python,
+    shapes,
+)
 from fanout_mcp.review.static.python.taint import Walker, imported
 
 VIEW = """
@@ -222,7 +231,11 @@ def calls_to_read(text: str) -> int:
     """Count the calls of functions that following the input in a program takes."""
     tree = parse_python(text)
     assert tree is not None
-    walker, count = Walker(tree, *imported(nodes_of(tree))), 0
+    return calls_of(Walker(tree, *imported(nodes_of(tree))).read)
+
+
+def calls_of(work: Callable[[], object]) -> int:
+    count = 0
 
     def counted(_frame: FrameType, event: str, _argument: object) -> None:
         nonlocal count
@@ -231,7 +244,7 @@ def calls_to_read(text: str) -> int:
     before = sys.getprofile()
     sys.setprofile(counted)
     try:
-        walker.read()
+        work()
     finally:
         sys.setprofile(before)
     return count
@@ -269,6 +282,7 @@ def test_what_is_nested_deeply_is_read_once_and_not_twice_at_each_level(nested: 
 
 
 @pytest.mark.parametrize(
+<<<<<<< HEAD
     "text",
     [
         "x = 0 ** -1\n",
@@ -303,3 +317,41 @@ def test_what_fails_or_grows_when_it_runs_is_read_all_the_same(text: str) -> Non
 def test_chance_weighs_more_where_a_secret_is_made_of_it(text: str, *, is_secret: bool) -> None:
     (finding,) = found("import random\n" + text)
     assert (finding.rule, finding.confidence > 50) == ("weak-random", is_secret)
+=======
+    "wide",
+    [
+        lambda n: "".join(
+            f"    n{i} = len(a{i})\n    for i in range(n{i}):\n        g(i)\n" for i in range(n)
+        ),
+        lambda n: (
+            "    while x:\n" + "        a = b\n" * n + "        if c:\n            continue\n        x = d\n"
+        ),
+        lambda n: "    while a < b:\n" + "        m = (a + b) // 2\n" * n + "        a = m + 1\n",
+    ],
+    ids=["sizes of loops", "statements before another round", "halves"],
+)
+def test_a_function_twice_as_long_takes_twice_as_long(wide: Callable[[int], str]) -> None:
+    trees = [parse_python("def f(x, a, b):\n" + wide(size)) for size in (100, 200)]
+    nodes = [nodes_of(tree) for tree in trees if tree is not None]
+    short, long = (calls_of(partial(deque, shapes(each), 0)) for each in nodes)
+    assert long < 2.5 * short
+
+
+HUGE = "0x" + "f" * 4000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"while x < {HUGE}:\n    x = {HUGE}\n",
+        f"for i in range({HUGE}):\n    print(i)\n",
+        f"def f(a, b):\n    while a < b:\n        m = (a + b) // 2\n        b = {HUGE}\n",
+        f"assert x == {HUGE}\n",
+        f"if os.path.exists({HUGE}):\n    open({HUGE})\n",
+    ],
+    ids=["while", "for", "halves", "assert", "if"],
+)
+def test_a_number_with_thousands_of_digits_costs_no_review(text: str) -> None:
+    rules = [finding.rule for finding in found(text + "import hashlib\nhashlib.md5(password)\n")]
+    assert rules == ["weak-hash"]
+>>>>>>> k-fixsec

@@ -136,16 +136,26 @@ _ASKS_WHO = re.compile(
 _ROUTE = re.compile(r"\.(route|get|post|put|delete|patch)\(")
 
 
-def shapes(nodes: Iterable[ast.AST]) -> Iterator[Hit]:
-    """Yield what is weak in a module's nodes; every one is visited once."""
+def shapes(nodes: Sequence[ast.AST]) -> Iterator[Hit]:
+    """Yield what is weak in a module's nodes, of which the module is the first."""
     for node in nodes:
         rule = _RULES.get(type(node))
         if rule is not None:
             yield from rule(node)
+    if any(isinstance(node, ast.While) for node in nodes):
+        yield from _stuck(nodes)
 
 
 def _hit(weakness: str, node: ast.AST, why: str, level: int = 1) -> Hit:
     return hit(weakness, node, level, why)
+
+
+def _unparsed(node: ast.AST) -> str:
+    """Return a node's source, nothing where a number in it has too many digits or it is nested too deeply."""
+    try:
+        return ast.unparse(node)
+    except (ValueError, RecursionError):
+        return ""
 
 
 def _name(node: ast.expr) -> str:
@@ -187,11 +197,11 @@ def _short_password(node: ast.Compare) -> Iterator[Hit]:
 
 def _call(node: ast.Call) -> Iterator[Hit]:
     method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
-    if _name(node.func) == "csrf_exempt" or (method == "exempt" and "csrf" in ast.unparse(node.func)):
+    if _name(node.func) == "csrf_exempt" or (method == "exempt" and "csrf" in _unparsed(node.func)):
         yield _hit("csrf", node, "This view takes forged requests.", 0)
     if method in {"startswith", "endswith"} and node.args and isinstance(node.func, ast.Attribute):
         constant = _source_text(node.args[0])
-        is_url = _URLISH.search(ast.unparse(node.func.value))
+        is_url = _URLISH.search(_unparsed(node.func.value))
         if (
             constant
             and is_url
@@ -200,11 +210,9 @@ def _call(node: ast.Call) -> Iterator[Hit]:
             and constant[0] != "."
         ):
             yield _hit("input-validation", node, f"{constant}.attacker.example or its like passes.", 0)
-    if _name(node.func) == "range" and re.fullmatch(
-        r"range\((?:0, )?len\([\w.]+\) \+ 1\)", ast.unparse(node)
-    ):
+    if _name(node.func) == "range" and re.fullmatch(r"range\((?:0, )?len\([\w.]+\) \+ 1\)", _unparsed(node)):
         yield _hit("off-by-one", node, "The last round is beyond the end.")
-    if method == "setsockopt" and re.search(r"SO_REUSE(ADDR|PORT)", ast.unparse(node)):
+    if method == "setsockopt" and re.search(r"SO_REUSE(ADDR|PORT)", _unparsed(node)):
         yield _hit("bind-all", node, "Another process may bind to the same address.")
     if method == "get" and node.args and isinstance(node.func, ast.Attribute):
         element = ast.Subscript(node.func.value, node.args[0], ast.Store())
@@ -222,12 +230,12 @@ def _subscript(node: ast.Subscript) -> Iterator[Hit]:
     if _name(node.value) in {"cookies", "COOKIES"} and _WHO.match(_source_text(node.slice) or ""):
         yield _hit("cookie-trust", node, "The client may send any value.")
     is_read = isinstance(node.ctx, ast.Load) and isinstance(node.slice, ast.Call)
-    if is_read and ast.unparse(node.slice) == f"len({ast.unparse(node.value)})":
+    if is_read and _unparsed(node.slice) == f"len({_unparsed(node.value)})":
         yield _hit("off-by-one", node, "The last element is at len - 1.", 0)
 
 
 def _assert(node: ast.Assert) -> Iterator[Hit]:
-    if re.search(r"is_(admin|authenticated|staff|superuser|owner)|has_perm|\brole\b", ast.unparse(node.test)):
+    if re.search(r"is_(admin|authenticated|staff|superuser|owner)|has_perm|\brole\b", _unparsed(node.test)):
         yield _hit("assert-guard", node, "A right is checked by assert.")
 
 
@@ -267,23 +275,29 @@ def _empty_password(node: ast.Dict | ast.Call) -> Iterator[Hit]:
         pairs = [(k.arg, k.value) for k in node.keywords]
     given = {name.lower(): value for name, value in pairs if name}
     found = [
-        value for name, value in given.items() if name in {"password", "passwd", "pwd"} and _is_empty(value)
+        value
+        for name, value in given.items()
+        if name in {"password", "passwd", "pwd"} and _source_text(_default(value)) == ""
     ]
     beside = _SERVED & given.keys()
-    is_file = any("sqlite" in ast.unparse(given[name]) for name in beside & {"engine", "drivername"})
+    is_file = any("sqlite" in _unparsed(given[name]) for name in beside & {"engine", "drivername"})
     if isinstance(node, ast.Call) and _name(node.func) == "connect" and len(node.args) > 2:
         found += [
             value for value in node.args[2:3] if _source_text(value) == "" and _source_text(node.args[1])
         ]
         beside = _SERVED
     for value in found if beside and not is_file else ():
-        yield _hit("weak-password-rule", value, "The password is empty.", 0)
+        if _source_text(value) == "":
+            yield _hit("weak-password-rule", value, "The password is empty.", 0)
+        else:
+            yield _hit("weak-password-rule", value, "It is empty where none is set.", PARAM)
 
 
-def _is_empty(node: ast.expr) -> bool:
-    """Tell whether a value is the empty text, or is where the environment has none."""
-    is_default = isinstance(node, ast.Call) and len(node.args) == 2 and _name(node.func) in {"get", "getenv"}
-    return _source_text(node.args[1] if is_default and isinstance(node, ast.Call) else node) == ""
+def _default(node: ast.expr) -> ast.expr:
+    """Return what a value is where the environment has none."""
+    if isinstance(node, ast.Call) and len(node.args) == 2 and _name(node.func) in {"get", "getenv"}:
+        return node.args[1] if "env" in _unparsed(node.func) else node
+    return node
 
 
 def _constant(node: ast.Constant) -> Iterator[Hit]:
@@ -300,7 +314,7 @@ def _unverified(nodes: Iterable[ast.AST], names: Mapping[str, str]) -> Iterator[
         node.name
         for node in nodes
         if isinstance(node, ast.FunctionDef)
-        and ast.unparse(node.body[-1]) == "return True"
+        and _unparsed(node.body[-1]) == "return True"
         and len(node.body) == 1
     }
     for call in calls:
@@ -316,15 +330,22 @@ def _unverified(nodes: Iterable[ast.AST], names: Mapping[str, str]) -> Iterator[
 
 
 def _beyond(node: ast.While | ast.For, sizes: Mapping[str, str] | None = None) -> Iterator[Hit]:
-    """Find loops that take one element more than there are; `sizes`: names that hold how many there are."""
+    """Find loops that take one element more than there are; `sizes`: names that hold how many there are.
+
+    With sizes, a loop whose head names none of them is left out.
+    """
     if isinstance(node, ast.While):
-        head = ast.unparse(node.test) if isinstance(node.test, ast.Compare) else ""
+        head = _unparsed(node.test) if isinstance(node.test, ast.Compare) else ""
     else:
-        head = f"{ast.unparse(node.target)} in {ast.unparse(node.iter)}" if _is_range(node.iter) else ""
-    for name, size in (sizes or {}).items():
-        head = re.sub(rf"(?<=<= ){name}$|(?<=< ){name}$|\b{name}(?= [-+] 1\)|\))", size, head)
+        head = f"{_unparsed(node.target)} in {_unparsed(node.iter)}" if _is_range(node.iter) else ""
+    if sizes is not None:
+        plain, head = head, _SIZE.sub(lambda word: sizes.get(word[0], word[0]), head)
+        head = "" if head == plain else head
     if head:
-        yield from _reached(node, head, "\n".join(map(ast.unparse, node.body)))
+        yield from _reached(node, head, node.body)
+
+
+_SIZE = re.compile(r"(?<=<= )\w+$|(?<=< )\w+$|\b\w+(?= [-+] 1\)|\))")
 
 
 def _is_range(node: ast.expr) -> bool:
@@ -334,31 +355,52 @@ def _is_range(node: ast.expr) -> bool:
 def _taken_by_each(node: ast.ListComp | ast.SetComp | ast.GeneratorExp) -> Iterator[Hit]:
     first = node.generators[0]
     if len(node.generators) == 1 and not first.ifs and _is_range(first.iter):
-        yield from _reached(
-            node, f"{ast.unparse(first.target)} in {ast.unparse(first.iter)}", ast.unparse(node.elt)
-        )
+        yield from _reached(node, f"{_unparsed(first.target)} in {_unparsed(first.iter)}", [node.elt])
 
 
-def _reached(node: ast.AST, head: str, body: str) -> Iterator[Hit]:
+def _reached(node: ast.AST, head: str, body: Sequence[ast.AST]) -> Iterator[Hit]:
     for pattern, reached in _REACHES:
         found = pattern.search(head)
         if found is None:
             continue
         index, owner = re.escape(found["i"]), re.escape(found["of"])
-        is_reached = re.search(rf"(?<![\w.]){owner}\[{reached.format(i=index, of=owner)}\]", body)
-        if is_reached and not re.search(rf"\b{index}( [-+] 1)? [<>=!]=? |IndexError|% len|\bbreak\b", body):
+        is_checked = (
+            rf"\b{index}( [-+] 1)? [<>=!]=? |([<>]=?|[=!]=) {index}\b|IndexError|% len|\bbreak\b"
+            rf"|(?<![\w.]){owner}\.({'|'.join(_GROWS)})\("
+        )
+        taken = f"{found['of']}[{reached.format(i=found['i'], of=found['of'])}]"
+        counts_from_one = reached == "{i}" and "range(1, " in head
+        if _takes(body, taken, or_sets=counts_from_one) and not re.search(
+            is_checked, "\n".join(map(_unparsed, body))
+        ):
             yield _hit("off-by-one", node, f"{found['of']} has no element len({found['of']}).", 0)
             return
 
 
+def _takes(body: Sequence[ast.AST], taken: str, *, or_sets: bool) -> bool:
+    """Tell whether statements read this very element; what they only set may be a dictionary's."""
+    return any(
+        isinstance(inner, ast.Subscript)
+        and (or_sets or isinstance(inner.ctx, ast.Load))
+        and inner.lineno == inner.end_lineno
+        and (inner.end_col_offset or 0) - inner.col_offset < 2 * len(taken)
+        and _unparsed(inner) == taken
+        for part in body
+        for inner in ast.walk(part)
+    )
+
+
+_GROWS = sorted(names("append appendleft extend insert add update setdefault push"))
+
+
 _REACHES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"^(?P<i>\w+) <= len\((?P<of>[\w.\[\]]+)\)$"), "{i}"),
-    (re.compile(r"^(?P<i>\w+) < len\((?P<of>[\w.\[\]]+)\)$"), r"{i} \+ 1"),
-    (re.compile(r"^(?P<i>\w+) <= len\((?P<of>[\w.\[\]]+)\) - 1$"), r"{i} \+ 1"),
+    (re.compile(r"^(?P<i>\w+) < len\((?P<of>[\w.\[\]]+)\)$"), "{i} + 1"),
+    (re.compile(r"^(?P<i>\w+) <= len\((?P<of>[\w.\[\]]+)\) - 1$"), "{i} + 1"),
     (re.compile(r"^(?P<i>\w+) in range\((?:[\w.]+, )?len\((?P<of>[\w.\[\]]+)\) \+ 1\)$"), "{i}"),
-    (re.compile(r"^(?P<i>\w+) in range\((?:[\w.]+, )?len\((?P<of>[\w.\[\]]+)\)\)$"), r"{i} \+ 1"),
+    (re.compile(r"^(?P<i>\w+) in range\((?:[\w.]+, )?len\((?P<of>[\w.\[\]]+)\)\)$"), "{i} + 1"),
     (re.compile(r"^(?P<i>\w+) in range\(len\((?P<of>[\w.\[\]]+)\), (?:-1|0), -1\)$"), "{i}"),
-    (re.compile(r"^(?P<i>\w+) in range\((?:0, )?len\((?P<of>[\w.\[\]]+)\)\)$"), r"len\({of}\) - {i}"),
+    (re.compile(r"^(?P<i>\w+) in range\((?:0, )?len\((?P<of>[\w.\[\]]+)\)\)$"), "len({of}) - {i}"),
 )
 """How a loop over positions begins, and which position its last round takes too many."""
 
@@ -371,10 +413,80 @@ _HALVES = re.compile(
     r"^(?P<mid>\w+) = \(?(?P<low>\w+) \+ (?:(?P<high>\w+)\)|\({0,2}(?P<top>\w+) - (?P=low)\)) "
     r"(?:// 2|>> 1)\)?$"
 )
-_PURE = names("len strip lstrip rstrip startswith endswith lower upper isdigit isspace get split min max abs")
+_PURE = names("len strip lstrip rstrip startswith endswith lower upper isdigit isspace split min max abs")
 
 
-def _endless(node: ast.While) -> Iterator[Hit]:
+_KEEPS = _PURE | names(
+    "list tuple set frozenset dict sorted str int bool repr sum any all enumerate zip range print"
+)
+"""Functions that keep nothing of what they are given."""
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+
+
+class _Kept(NamedTuple):
+    """Who may change the names of a function."""
+
+    own: AbstractSet[str]
+    """Its arguments and what it stores, but for what others store too."""
+    shared: AbstractSet[str]
+    """What is declared global or nonlocal, wherever that is."""
+    lent: Mapping[str, int]
+    """What others may change the inside of, and from which line on."""
+
+
+def _stuck(nodes: Sequence[ast.AST]) -> Iterator[Hit]:
+    """Find loops that don't end, function by function: one waits for what another may change."""
+    shared = {name for node in nodes if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names}
+    scopes, parents = [nodes_of(nodes[0], _SCOPES)], [0]
+    for at, inside in enumerate(scopes):
+        for node in inside[1:]:
+            if isinstance(node, _SCOPES):
+                scopes.append(nodes_of(node, _SCOPES))
+                parents.append(at)
+    taken: list[set[str]] = [set() for _ in scopes]  # by the functions within each
+    for at, inside in reversed(list(enumerate(scopes))):
+        own = _owned(inside) - shared
+        loops = [node for node in inside if isinstance(node, ast.While)]
+        if loops:
+            kept = _Kept(own, shared, {**_lent(inside), **dict.fromkeys(taken[at], 0)})
+            for loop in loops:
+                yield from _endless(loop, kept)
+        named = {node.id for node in inside if isinstance(node, ast.Name)} | taken[at]
+        taken[parents[at]] |= named if isinstance(inside[0], ast.ClassDef) else named - own
+
+
+def _owned(inside: Iterable[ast.AST]) -> set[str]:
+    return {
+        node.arg if isinstance(node, ast.arg) else node.id
+        for node in inside
+        if isinstance(node, ast.arg) or (isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load))
+    }
+
+
+def _lent(inside: Iterable[ast.AST]) -> dict[str, int]:
+    """Return the names of what others hold too, each with the first line that lets them."""
+    given: list[ast.expr] = []
+    for node in inside:
+        if isinstance(node, ast.Call) and _name(node.func) not in _KEEPS:
+            given += (*node.args, *(keyword.value for keyword in node.keywords))
+        elif isinstance(node, ast.Assign):
+            given.append(node.value)
+            if isinstance(node.value, ast.Attribute):
+                given += node.targets
+    lines: dict[str, int] = {}
+    for one in given:
+        if isinstance(one, ast.Tuple | ast.List | ast.Set):
+            given += one.elts
+        elif isinstance(one, ast.Dict):
+            given += one.values
+        elif isinstance(one, ast.Starred | ast.Attribute):
+            given.append(one.value)
+        elif isinstance(one, ast.Name):
+            lines[one.id] = min(lines.get(one.id, one.lineno), one.lineno)
+    return lines
+
+
+def _endless(node: ast.While, kept: _Kept) -> Iterator[Hit]:
     """Find loops that go on as they began: nothing that their condition reads changes on some way round."""
     tested = [inner for inner in ast.walk(node.test) if isinstance(inner, ast.expr)]
     calls = [inner for inner in tested if isinstance(inner, ast.Call)]
@@ -382,26 +494,39 @@ def _endless(node: ast.While) -> Iterator[Hit]:
     is_plain = is_plain and not any(
         isinstance(inner, ast.Attribute | ast.NamedExpr | ast.Await) for inner in tested
     )
-    if not is_plain or any(ast.unparse(call.func) != "len" for call in calls):
+    if not is_plain or any(_unparsed(call.func) != "len" for call in calls):
         return
     names = {inner.id for inner in tested if isinstance(inner, ast.Name)} - {"len"}
-    compared = {
-        side for one in tested if isinstance(one, ast.Compare) for side in (one.left, *one.comparators)
-    }
-    numbers = {side.id for side in compared if isinstance(side, ast.Name)}
+    held = names - _numbers(tested)  # what a call may change
+    if not names & kept.own or names & kept.shared or not held <= kept.own:
+        return
+    if any(kept.lent.get(name, node.lineno) < node.lineno for name in held):
+        return
     inside = [inner for statement in node.body for inner in ast.walk(statement)]
-    held = names - numbers  # what a call may change
     tries = [
         inner for inner in inside if isinstance(inner, ast.Try) and not any(map(_leaves, inner.handlers))
     ]
     tried = {id(inner) for one in tries for part in one.body for inner in ast.walk(part)}
     leaves = any(isinstance(inner, _ENDS) and id(inner) not in tried for inner in inside)
-    if names and not leaves and not any(_moves(inner, names, held) for inner in inside):
+    if not leaves and not any(_moves(inner, names, held) for inner in inside):
         yield _hit("endless-loop", node, f"Nothing in the loop changes {min(names)}.", 0)
-    elif names and _stays(node.body, names):
+    elif _stays(node.body, names):
         yield _hit("endless-loop", node, f"One way round changes nothing: not {min(names)} either.", 0)
     elif why := _runs_away(node, inside):
         yield _hit("endless-loop", node, why, 0)
+
+
+def _numbers(tested: Iterable[ast.expr]) -> set[str]:
+    """Return the names that a condition compares with something, which holds nothing."""
+    return {
+        side.id
+        for one in tested
+        if isinstance(one, ast.Compare)
+        and not any(isinstance(sign, ast.In | ast.NotIn) for sign in one.ops)
+        and not any(isinstance(side, ast.List | ast.Dict | ast.Set | ast.Tuple) for side in one.comparators)
+        for side in (one.left, *one.comparators)
+        if isinstance(side, ast.Name)
+    }
 
 
 def _leaves(node: ast.AST) -> bool:
@@ -430,36 +555,35 @@ def _root(node: ast.expr) -> str:
 
 def _stays(body: Sequence[ast.stmt], names: AbstractSet[str]) -> bool:
     """Tell whether a way through statements comes to `continue` with all as it was when the round began."""
-    for at, statement in enumerate(body):
-        if isinstance(statement, ast.Continue):
-            return True
-        if isinstance(statement, ast.If) and not any(
-            _acts(inner, names) for inner in ast.walk(statement.test)
-        ):
-            if _stays(statement.body, names) or _stays(statement.orelse, names):
+    ways = [body]
+    for way in ways:
+        read: set[str] = set()
+        for statement in way:
+            if isinstance(statement, ast.Continue):
                 return True
-            if any(_acts(inner, names) for inner in ast.walk(statement)):
-                return False
-        elif not isinstance(statement, ast.Assign) or any(
-            _acts(inner, names) for inner in ast.walk(statement)
-        ):
-            return False
-        else:
-            stored = {
-                inner.id
-                for target in statement.targets
-                for inner in ast.walk(target)
-                if isinstance(inner, ast.Name)
-            }
-            read = {
-                inner.id
-                for one in (*body[:at], statement)
-                for inner in ast.walk(one)
-                if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Load)
-            }
-            if stored & (names | read):
-                return False
+            if isinstance(statement, ast.If) and not any(
+                _acts(inner, names) for inner in ast.walk(statement.test)
+            ):
+                ways += [statement.body, statement.orelse]
+            elif not isinstance(statement, ast.Assign):
+                break
+            if statement is way[-1]:
+                break
+            inside = list(ast.walk(statement))
+            read |= _loaded(statement)
+            if any(_acts(inner, names) for inner in inside) or (
+                isinstance(statement, ast.Assign) and not _targets(statement).isdisjoint(names | read)
+            ):
+                break
     return False
+
+
+def _loaded(node: ast.AST) -> set[str]:
+    return {
+        inner.id
+        for inner in ast.walk(node)
+        if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Load)
+    }
 
 
 def _acts(node: ast.AST, names: AbstractSet[str]) -> bool:
@@ -479,20 +603,24 @@ def _runs_away(node: ast.While, inside: Sequence[ast.AST]) -> str:
     if any(isinstance(inner, ast.Break) for inner in inside):
         return ""
     sets = [one for one in inside if isinstance(one, ast.Assign | ast.AugAssign)]
+    if why := _halved(test, sets):
+        return why
+    if any(isinstance(inner, _LEAVES) for inner in inside):
+        return ""
     right = {_root(test.comparators[0])} - {""}
     is_still = not any(_moves(inner, right, right) for inner in inside)
-    return _halved(test, sets) or _stepped(test, sets, is_still=is_still)
+    return _stepped(test, sets, is_still=is_still)
 
 
 def _halved(test: ast.Compare, sets: Sequence[ast.Assign | ast.AugAssign]) -> str:
     """Look at a search by halves: `low = (low + high) // 2` is low itself where high is next to it."""
-    ends = {ast.unparse(test.left): ast.Lt | ast.LtE, ast.unparse(test.comparators[0]): ast.LtE}
-    for half in filter(None, (_HALVES.match(ast.unparse(one)) for one in sets)):
+    ends = {_unparsed(test.left): ast.Lt | ast.LtE, _unparsed(test.comparators[0]): ast.LtE}
+    texts = {_unparsed(one) for one in sets}
+    for half in filter(None, map(_HALVES.match, texts)):
         bounds = (half["low"], half["high"] or half["top"])
         kept = {f"{end} = {half['mid']}" for end, signs in ends.items() if isinstance(test.ops[0], signs)}
-        for one in map(ast.unparse, sets if tuple(ends) == bounds else ()):
-            if one in kept:
-                return f"With two neighbours left, `{one}` no longer moves."
+        if tuple(ends) == bounds and kept & texts:
+            return f"With two neighbours left, `{min(kept & texts)}` no longer moves."
     return ""
 
 
@@ -504,13 +632,18 @@ _AWAY: Mapping[type[ast.cmpop], type[ast.operator]] = {
 
 def _stepped(test: ast.Compare, sets: Sequence[ast.Assign | ast.AugAssign], *, is_still: bool) -> str:
     """Look at the steps of the name that a loop compares with its end."""
-    name = ast.unparse(test.left)
+    name = _unparsed(test.left)
     own = [one for one in sets if name in _targets(one)]
     steps = [one for one in own if isinstance(one, ast.AugAssign) and isinstance(one.value, ast.Constant)]
     away = _AWAY.get(type(test.ops[0]))
     if own and is_still and len(steps) == len(own) and {type(one.op) for one in steps} == {away}:
         return f"Every step leads {name} away from its end."
-    if own and all(isinstance(one, ast.Assign) and isinstance(one.value, ast.UnaryOp) for one in own):
+    if own and all(
+        isinstance(one, ast.Assign)
+        and isinstance(one.value, ast.UnaryOp)
+        and isinstance(one.value.operand, ast.Constant)
+        for one in own
+    ):
         return f"Each round sets {name} to the same number."
     fractions = [
         one for one in steps if isinstance(one.value, ast.Constant) and type(one.value.value) is float
@@ -536,10 +669,10 @@ def _growing(node: ast.For) -> Iterator[Hit]:
     inside = [inner for statement in node.body for inner in ast.walk(statement)]
     if any(isinstance(inner, (*_LEAVES, ast.Continue)) for inner in inside):
         return
-    head = ast.unparse(node.iter)
+    head = _unparsed(node.iter)
     is_counting = re.match(r"(?:itertools\.)?(?:count|cycle)\(|itertools\.repeat\([^,]*\)$", head)
     grows = isinstance(node.iter, ast.Name) and any(
-        isinstance(one, ast.Expr) and re.match(rf"{head}\.(append|insert|extend)\(", ast.unparse(one))
+        isinstance(one, ast.Expr) and re.match(rf"{head}\.(append|insert|extend)\(", _unparsed(one))
         for one in node.body
     )
     if is_counting or grows:
@@ -553,7 +686,7 @@ def _growing(node: ast.For) -> Iterator[Hit]:
 
 def _try(node: ast.Try) -> Iterator[Hit]:
     for handler in node.handlers:
-        caught = ast.unparse(handler.type) if handler.type else ""
+        caught = _unparsed(handler.type) if handler.type else ""
         is_broad = caught in {"", "Exception", "BaseException"}
         if is_broad and all(isinstance(item, ast.Pass | ast.Continue) for item in handler.body):
             yield _hit("swallowed-error", handler, "Every error is dropped here, unlogged.")
@@ -566,7 +699,6 @@ def _for(node: ast.For) -> Iterator[Hit]:
 
 def _while(node: ast.While) -> Iterator[Hit]:
     yield from _beyond(node)
-    yield from _endless(node)
     if not (isinstance(node.test, ast.Constant) and node.test.value):
         return
     if not any(isinstance(inner, _LEAVES) for inner in ast.walk(node)):
@@ -576,10 +708,10 @@ def _while(node: ast.While) -> Iterator[Hit]:
 def _if(node: ast.If) -> Iterator[Hit]:
     """Find a test of a path, followed by its use."""
     for inner in ast.walk(node.test):
-        if isinstance(inner, ast.Call) and inner.args and ast.unparse(inner.func) in _PATH_TESTS:
-            path = ast.unparse(inner.args[0])
+        if isinstance(inner, ast.Call) and inner.args and _unparsed(inner.func) in _PATH_TESTS:
+            path = _unparsed(inner.args[0])
             for use in (call for part in node.body for call in ast.walk(part) if isinstance(call, ast.Call)):
-                if use.args and ast.unparse(use.func) in _PATH_USES and ast.unparse(use.args[0]) == path:
+                if use.args and _unparsed(use.func) in _PATH_USES and path == _unparsed(use.args[0]) != "":
                     yield _hit("race", node, f"{path} may change between the test and its use.")
                     return
 
@@ -606,7 +738,7 @@ def _unowned(node: Function, decorators: str) -> Iterator[Hit]:
     given = {argument.arg for argument in node.args.args}
     if not (_ROUTE.search(decorators) or {"request"} & given):
         return
-    body = ast.unparse(node)
+    body = _unparsed(node)
     found = _BY_ID.search(body)
     named = given.intersection(re.findall(r"\w+", found["given"])) - {"request"} if found else None
     if named and not _ASKS_WHOSE.search(body.partition("\n")[2]):
@@ -615,10 +747,10 @@ def _unowned(node: Function, decorators: str) -> Iterator[Hit]:
 
 def _module(node: ast.Module) -> Iterator[Hit]:
     """Find functions that change a global in a module with threads, without a lock."""
-    if not any(isinstance(item, ast.Import) and "threading" in ast.unparse(item) for item in node.body):
+    if not any(isinstance(item, ast.Import) and "threading" in _unparsed(item) for item in node.body):
         return
     for function in node.body:
-        if isinstance(function, ast.FunctionDef) and not re.search(r"(?i)lock", ast.unparse(function)):
+        if isinstance(function, ast.FunctionDef) and not re.search(r"(?i)lock", _unparsed(function)):
             inside = list(ast.walk(function))
             shared = {name for inner in inside if isinstance(inner, ast.Global) for name in inner.names}
             changed = shared & {name for inner in inside for name in _changed(inner)}
@@ -639,7 +771,7 @@ _EXEMPT = re.compile(r"\bcsrf_exempt\b|\bcsrf\.exempt\b")
 
 
 def _exempt(node: Function | ast.ClassDef) -> Iterator[Hit]:
-    words = " ".join(ast.unparse(item) for item in node.decorator_list)
+    words = " ".join(_unparsed(item) for item in node.decorator_list)
     if _EXEMPT.search(words):
         yield _hit("csrf", node, "This view takes forged requests.", 0)
     if "xframe_options_exempt" in words:
@@ -651,38 +783,82 @@ def _function(node: Function) -> Iterator[Hit]:
         constant = _source_text(default)
         if constant and is_secret(argument.arg, constant):
             yield _hit("hardcoded-secret", argument, "A secret is a default.", 0)
-    decorators = " ".join(ast.unparse(item) for item in node.decorator_list)
+    decorators = " ".join(_unparsed(item) for item in node.decorator_list)
     yield from _exempt(node)
     if sizes := _sizes(node):
         for inner in ast.walk(node):
             yield from _beyond(inner, sizes) if isinstance(inner, ast.For | ast.While) else ()
             if (
                 isinstance(inner, ast.Subscript)
-                and sizes.get(_name(inner.slice)) == f"len({ast.unparse(inner.value)})"
+                and isinstance(inner.ctx, ast.Load)
+                and isinstance(inner.slice, ast.Name)
+                and inner.slice.id in sizes
+                and sizes[inner.slice.id] == f"len({_unparsed(inner.value)})"
             ):
                 yield _hit("off-by-one", inner, "The last element is at len - 1.", 0)
     yield from _unowned(node, decorators)
     is_critical = _ROUTE.search(decorators) and _CRITICAL.search(f"{node.name} {decorators}")
-    if is_critical and not _ASKS_WHO.search(decorators + ast.unparse(node)):
+    if is_critical and not _ASKS_WHO.search(decorators + _unparsed(node)):
         yield _hit("missing-auth", node, f"{node.name} asks for no login.")
 
 
 def _sizes(function: Function) -> dict[str, str]:
-    """Return the names that a function gives the size of something at its top, and nothing else."""
-    stored = Counter(
-        inner.id
-        for inner in ast.walk(function)
-        if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store)
-    )
-    return {
-        one.targets[0].id: ast.unparse(one.value)
+    """Return the names that a function gives the size of something at its top, if neither changes later."""
+    given = [
+        one
         for one in function.body
         if isinstance(one, ast.Assign)
         and isinstance(one.targets[0], ast.Name)
-        and stored[one.targets[0].id] == 1
         and isinstance(one.value, ast.Call)
         and _name(one.value.func) == "len"
+        and one.value.args
+    ]
+    inside = nodes_of(function) if given else []
+    stored = Counter(
+        inner.id for inner in inside if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store)
+    )
+    loops = [inner for inner in inside if isinstance(inner, ast.For) and _is_range(inner.iter)]
+    counters = _owned(target for loop in loops for target in ast.walk(loop.target))
+    grown = {owner for inner in inside for owner in _grown(inner, counters)}
+    return {
+        one.targets[0].id: _unparsed(one.value)
+        for one in given
+        if isinstance(one.targets[0], ast.Name)
+        and isinstance(one.value, ast.Call)
+        and stored[one.targets[0].id] == 1
+        and _owner(one.value.args[0]) not in grown
     }
+
+
+def _grown(node: ast.AST, counters: AbstractSet[str]) -> list[str]:
+    """Return what a node may make longer: setting the element that a loop has come to does not."""
+    if isinstance(node, ast.Subscript):
+        is_set = not isinstance(node.ctx, ast.Load) and counters.isdisjoint(_loaded(node.slice))
+        return [_owner(node.value)] if is_set else []
+    if isinstance(node, ast.AugAssign):
+        return [_owner(node.target)]
+    if not isinstance(node, ast.Call):
+        return []
+    if isinstance(node.func, ast.Attribute) and node.func.attr in _GROWS:
+        return [_owner(node.func.value)]
+    given = (*node.args, *(keyword.value for keyword in node.keywords))
+    return [] if _name(node.func) in _KEEPS else [_owner(one) for one in given if not _is_element(one)]
+
+
+def _is_element(node: ast.expr) -> bool:
+    return isinstance(node, ast.Subscript | ast.Call)
+
+
+def _owner(node: ast.expr) -> str:
+    """Return the dotted name at the beginning of an expression: `a.b` of `a.b[0].c()`."""
+    words: list[str] = []
+    while isinstance(node, ast.Attribute | ast.Subscript | ast.Call | ast.Starred):
+        if isinstance(node, ast.Attribute):
+            words.append(node.attr)
+        else:
+            words.clear()
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return ".".join([node.id, *reversed(words)]) if isinstance(node, ast.Name) else ""
 
 
 _RULES: dict[type[ast.AST], Callable[..., Iterator[Hit]]] = {
@@ -749,7 +925,7 @@ def read_python(path: str, text: str) -> Read:
 def _is_switched(line: int, nodes: Iterable[ast.AST]) -> bool:
     """Tell whether a line runs only where someone asked for no checks."""
     return any(
-        node.lineno <= line <= (node.end_lineno or node.lineno) and SWITCH.search(ast.unparse(node.test))
+        node.lineno <= line <= (node.end_lineno or node.lineno) and SWITCH.search(_unparsed(node.test))
         for node in nodes
         if isinstance(node, ast.If)
     )
