@@ -282,7 +282,6 @@ def test_what_is_nested_deeply_is_read_once_and_not_twice_at_each_level(nested: 
 
 
 @pytest.mark.parametrize(
-<<<<<<< HEAD
     "text",
     [
         "x = 0 ** -1\n",
@@ -317,7 +316,9 @@ def test_what_fails_or_grows_when_it_runs_is_read_all_the_same(text: str) -> Non
 def test_chance_weighs_more_where_a_secret_is_made_of_it(text: str, *, is_secret: bool) -> None:
     (finding,) = found("import random\n" + text)
     assert (finding.rule, finding.confidence > 50) == ("weak-random", is_secret)
-=======
+
+
+@pytest.mark.parametrize(
     "wide",
     [
         lambda n: "".join(
@@ -354,4 +355,3 @@ HUGE = "0x" + "f" * 4000
 def test_a_number_with_thousands_of_digits_costs_no_review(text: str) -> None:
     rules = [finding.rule for finding in found(text + "import hashlib\nhashlib.md5(password)\n")]
     assert rules == ["weak-hash"]
->>>>>>> k-fixsec
