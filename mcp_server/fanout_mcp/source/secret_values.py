@@ -56,8 +56,8 @@ _WORD: Final = re.compile(r"[A-Z]{1,40}(?![a-z])|[A-Z]?[a-z]{1,40}|[0-9]{1,20}")
 def kind_of(name: str) -> Kind | None:
     """Tell how what is given to a name is judged; None where the name is not a secret's."""
     words = [word.lower() for word in _WORD.findall(name[:MAX_NAME])]
-    if words[-2:] == ["secrets", "id"]:
-        return None  # says where secrets are
+    if words[-2:] == ["secrets", "id"] or "hashed" in words:
+        return None  # says where secrets are, or is what is left of one
     while words and (words[-1].isdigit() or (words[-1] in _AFTER and _kind(words) is None)):
         words.pop()
     return _kind(words)
@@ -104,7 +104,7 @@ _CODED: Final = re.compile(r"\A\{(?i:noop|plain|cleartext)\}")
 _ADDRESS: Final = re.compile(r"0x[0-9A-Fa-f]{40}")
 """Of a contract or an account on a chain: known to all."""
 
-_SIGNER: Final = re.compile(r"(?i)(?:[\w.-]{0,40}[._-])?(?:gpg|pgp|signing|default)[\w.-]{0,20}key")
+_SIGNER: Final = re.compile(r"(?i)(?:[\w.-]{0,40}[._-])?(?:gpg|pgp|signing|default|recv)[\w.-]{0,20}keys?")
 _KEY_ID: Final = re.compile(r"(?:0x)?[0-9A-F]{8}(?:[0-9A-F]{8}|[0-9A-F]{32})?!?")
 """Names of OpenPGP keys, and how such a key is distinguished from others."""
 
@@ -320,7 +320,8 @@ def is_announced(name: str, value: str) -> bool:
 
 def is_token(value: str) -> bool:
     """Tell what a machine drew, long enough to be nothing else."""
-    return len(value) >= 20 and is_random(value) and not value.startswith(("AAAA", "MII"))
+    is_public = value.startswith(("AAAA", "MII")) or _ADDRESS.fullmatch(value)
+    return len(value) >= 20 and is_random(value) and not is_public
 
 
 def is_loose(value: str, before: str) -> bool:
@@ -424,6 +425,7 @@ def is_chosen(value: str, name: str = "password") -> bool:
         return (_PHRASE_SAYS | _MEMBERS | _DOMAINS).isdisjoint(value.split("."))
     if value.isdigit():
         return len(value) >= 6 and kind_of(name) == "password"
+    value = value.rstrip(")") or value  # of a command in a text
     if any(what.fullmatch(value) for what in (_PLAIN, _FILE, _RULES, _ALGORITHM, _STORED)):
         return False
     return not _is_member(value) and value[-1] not in "[({" and lower.strip("_-:") not in name.lower()
