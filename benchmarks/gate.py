@@ -212,7 +212,7 @@ async def _beside(supervised: _Supervised, name: str, fields: dict[str, Any]) ->
     return Row(
         f"{name}, warm, median of {EVENTS}",
         f"{with_gate:.2f} ms",
-        f"{without:.2f} ms for a call of the server alone",
+        f"{without:.2f} ms for a call to the server alone",
         f"<= {BESIDE_MS:.0f} ms more",
         with_gate - without <= BESIDE_MS,
     )

@@ -92,7 +92,7 @@ def _refusing(folder: Path, redis: RedisServer, many: int, row: str) -> Iterator
         "1.2 x",
         took <= 1.2 * ideal and answered == REFUSABLE,
     )
-    yield Row(f"{what}: tries a success", f"{tries:.2f}", bar="1.1", met=tries <= 1.1)
+    yield Row(f"{what}: attempts per success", f"{tries:.2f}", bar="1.1", met=tries <= 1.1)
 
 
 def _away(folder: Path, redis: RedisServer) -> Iterator[Row]:
