@@ -82,7 +82,7 @@ def _refusing(folder: Path, redis: RedisServer, many: int, row: str) -> Iterator
         tries = len(upstream.log()) / REFUSABLE
     answered = sum(one["statuses"].get("answered", 0) for one in found)
     took, ideal = max(one["seconds"] for one in found), REFUSABLE / ALLOWED
-    known = "which its row says" if row else "which no one knows"
+    known = "set in its row" if row else "not known to it"
     who = "one replica" if many == 1 else "two replicas"
     what = f"{REFUSABLE} jobs of {who}, upstream of {ALLOWED}/s, {known}"
     yield Row(
