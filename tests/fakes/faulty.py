@@ -53,7 +53,8 @@ def run(
     return subprocess.run(
         [*namespace, "sh", "-c", script, "sh", *command],
         cwd=cwd,
-        env={**env, **named, "HERE": str(cwd)},
+        # Python would leave compiled modules that end where the disk does.
+        env={**env, **named, "HERE": str(cwd), "PYTHONDONTWRITEBYTECODE": "1"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -69,9 +69,10 @@ def test_a_full_disk_costs_the_log_its_line_and_the_event_nothing(tmp_path: Path
     log = Path(log_append.path_of(str(sandbox.project)))
     log.parent.mkdir(parents=True)
     log.write_bytes(b"x" * 8191 + b"\n")
-    # A limit on the size of files stands in for a disk that has no more room for them.
+    # A limit on the size of files stands in for a disk that has no more room for them. -B: Python would leave
+    # compiled modules that end there, and every later process would fail on them.
     done = subprocess.run(
-        ["/bin/sh", "-c", 'ulimit -f 8; exec "$@"', "sh", *COLD, "--scopes", "local"],
+        ["/bin/sh", "-c", 'ulimit -f 8; exec "$@"', "sh", COLD[0], "-B", *COLD[1:], "--scopes", "local"],
         input=hook_input.to_stdin(sandbox.here(pre_tool_use())),
         env=sandbox.env,
         capture_output=True,
