@@ -78,9 +78,9 @@ def drawn(clone: str) -> list[Statement]:
         for row in entry["symbols"]
         if (match := ROW.fullmatch(row))
     ]
-    told = explored(clone, [entry["path"] for entry in entries])
-    seen = [one for one in told if one[3].lower().startswith(f"{one[2]}: ")]
-    rest = [one for one in told if one not in seen]
+    made = explored(clone, [entry["path"] for entry in entries])
+    seen = [one for one in made if one[3].lower().startswith(f"{one[2]}: ")]
+    rest = [one for one in made if one not in seen]
     print(Path(clone).name, len(seen), len(rest), len(rows), file=sys.stderr)
     chosen = chance.sample(seen, min(OF_FOCUS, len(seen)))
     chosen += chance.sample(rest, EXPLORED - len(chosen))

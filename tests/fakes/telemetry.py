@@ -57,9 +57,9 @@ def _text(value: dict[str, Any]) -> str:
 @contextmanager
 def receiving() -> Iterator[Telemetry]:
     """Listen for the length of the block."""
-    told = Telemetry()
-    with posted(lambda _, body: told.take(json.loads(body or b"{}"))) as told.port:
-        yield told
+    received = Telemetry()
+    with posted(lambda _, body: received.take(json.loads(body or b"{}"))) as received.port:
+        yield received
 
 
 @contextmanager

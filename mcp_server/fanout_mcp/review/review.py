@@ -150,8 +150,8 @@ async def _ask(
         answered = await in_thread(reviewers.collect, asked, outcomes, known)
         await in_thread(reviewers.remember, journal.cache, places, answered.by_file)
         lost = {**answered.not_analysed, **unread}
-        told = replace(answered, not_analysed=lost, problem=journal.problem)
-        return replace(told, outcomes=outcomes, known=len(known))
+        reported = replace(answered, not_analysed=lost, problem=journal.problem)
+        return replace(reported, outcomes=outcomes, known=len(known))
 
 
 async def _scrubbed(workers: Workers, texts: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
