@@ -17,7 +17,7 @@ from typing import Final
 from fanout_mcp import jsonish
 from fanout_mcp.review.finding import SEVERITIES, Finding
 from fanout_mcp.review.foreign import SEVERITY_WORDS, whole_number
-from fanout_mcp.source.pack import NEAR_LINES, SHORTEST_QUOTE, Place, Text, locate
+from fanout_mcp.source.pack import ELSEWHERE, NEAR_LINES, SHORTEST_QUOTE, Place, Text, locate
 from fanout_mcp.source.read import Source, lines_of, read
 from fanout_mcp.types import Json
 
@@ -156,8 +156,7 @@ def verify(findings: Iterable[Finding], supplied: Mapping[str, Sequence[Text]]) 
         if good and (good[0].verified == "exact" or len(good) == 1):
             kept.append(_at(good[0], finding))
         else:
-            several = "quote stands in several other places"
-            dropped[several if good else str(next(iter(places), "file was not supplied"))] += 1
+            dropped[ELSEWHERE if good else str(next(iter(places), "file was not supplied"))] += 1
     return Checked(tuple(kept), dict(sorted(dropped.items())))
 
 

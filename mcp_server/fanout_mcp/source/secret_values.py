@@ -507,7 +507,8 @@ def is_argument(value: str, *, is_sure: bool = False) -> bool:
 # Each row: the name that stands for the key, words of which one is in every such key and seldom elsewhere
 # (all found by one search, so that most texts cost no more than that), and the shape. A row without words is
 # looked for in every text. Lengths are those published or a little less, SHORTEST at least: a key that
-# somebody cut is a key. What has no mark of its own (32 hexadecimal digits) is recognised by the words beside it.
+# somebody cut is a key. What has no mark of its own (32 hexadecimal digits) is recognised by the words
+# beside it.
 
 
 SHORTEST: Final = 15
