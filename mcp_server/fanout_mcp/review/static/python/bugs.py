@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from fanout_mcp.review.finding import Finding
-from fanout_mcp.review.static.python.security import nodes_of, parse_python
+from fanout_mcp.review.static.python.security import SCOPES, nodes_of, parse_python
 from fanout_mcp.review.static.python.values import GROWS, Function, defaults
 from fanout_mcp.review.static.rules import Weakness, found
 
@@ -37,14 +37,11 @@ def review_bugs(path: str, text: str) -> list[Finding]:
     ]
 
 
-_INNER: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
-
-
 def _bugs(nodes: Nodes) -> Iterator[Bug]:
     coroutines = _coroutines(nodes)
     for node in nodes:
         if isinstance(node, Function):
-            own = nodes_of(node, _INNER)  # what it does itself
+            own = nodes_of(node, SCOPES)  # what it does itself
             yield from _defaults(node, own)
             yield from _unclosed(node, own)
             yield from _not_awaited(own, coroutines)
@@ -65,7 +62,7 @@ def _coroutines(nodes: Nodes) -> set[str]:
             if isinstance(node, Function):
                 name = f"self.{node.name}" if isinstance(holder, ast.ClassDef) else node.name
                 is_plain = isinstance(node, ast.AsyncFunctionDef) and not node.decorator_list
-                yields = is_plain and any(isinstance(one, ast.Yield) for one in nodes_of(node, _INNER))
+                yields = is_plain and any(isinstance(one, ast.Yield) for one in nodes_of(node, SCOPES))
                 kinds.setdefault(name, set()).add(is_plain and not yields)
     return {name for name, found in kinds.items() if found == {True}} | {"asyncio.sleep", "anyio.sleep"}
 

@@ -6,7 +6,7 @@ import ast
 import functools
 import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -24,6 +24,7 @@ from fanout_mcp.review.static.python.values import (
     Taint,
     Value,
     element_of,
+    harmless,
     has,
     join,
     last_name,
@@ -137,6 +138,11 @@ def _parted(tested: ast.expr) -> list[str]:
     return _parted(tested.value) if isinstance(tested, ast.Attribute) and tested.attr == "parts" else []
 
 
+def _free_of(signs: Iterable[str]) -> frozenset[str]:
+    """Return what a text without these signs is harmless for."""
+    return frozenset[str]().union(*(REFUSED.get(sign, frozenset()) for sign in signs))
+
+
 def _refused_any(given: ast.expr) -> dict[str, frozenset[str]]:
     """Return what `any(sign in name for sign in "...")` asks a name not to hold."""
     if not isinstance(given, ast.GeneratorExp) or not isinstance(given.elt, ast.Compare):
@@ -146,7 +152,7 @@ def _refused_any(given: ast.expr) -> dict[str, frozenset[str]]:
         sought = [str(one.value) for one in signs.elts if isinstance(one, ast.Constant)]
     else:
         sought = list(str(signs.value)) if isinstance(signs, ast.Constant) else []
-    clean = frozenset[str]().union(*(REFUSED.get(sign, frozenset()) for sign in sought))
+    clean = _free_of(sought)
     return {name.id: clean} if isinstance(name, ast.Name) and clean else {}
 
 
@@ -163,8 +169,7 @@ def without(pattern: str) -> frozenset[str]:
     except re.error:
         return frozenset()
     gone = {sign for sign in (*REFUSED, *";|&$`") if len(sign) == 1 and one.match(sign)}
-    found = frozenset[str]().union(*(REFUSED.get(sign, frozenset()) for sign in gone))
-    return HARMLESS_AS_NUMBER if {"'", '"', ";", "$", "<"} <= gone else found
+    return HARMLESS_AS_NUMBER if {"'", '"', ";", "$", "<"} <= gone else _free_of(gone)
 
 
 def cleaned(env: Env, names: AbstractSet[str]) -> Env:
@@ -347,8 +352,7 @@ def read_attribute(reader: Reader, node: ast.Attribute) -> Value:
     if (own := element_of(base, f".{node.attr}")) is not None:
         return own
     if node.attr in {"name", "stem", "suffix"} and base.taint is not None and "Path" in base.kind:
-        clean = base.taint.clean | {"path-traversal"}
-        return replace(base, taint=replace(base.taint, clean=clean), const=None, kind="", built=False)
+        return replace(harmless(base, {"path-traversal"}), const=None, kind="", built=False)
     if (
         node.attr in {"path", "raw_path"}
         and reader.scope.is_fixed
@@ -372,8 +376,8 @@ def read_subscript(reader: Reader, node: ast.Subscript) -> Value:
     if own is not None:
         return own
     if base.taint is not None and _LAST_PART.search(ast.unparse(node)):
-        clean = base.taint.clean | {"path-traversal", "header-injection", "log-injection"}
-        return replace(base, taint=replace(base.taint, clean=clean), const=None, kind="", items=None)
+        clean = harmless(base, {"path-traversal", "header-injection", "log-injection"})
+        return replace(clean, const=None, kind="", items=None)
     known = replace(NOTHING, text=base.text, is_listed=base.is_listed)
     return replace(base if base.taint else known, const=None, kind="")
 
@@ -512,9 +516,8 @@ def read_joined_str(reader: Reader, node: ast.JoinedStr) -> Value:
         value = value_of(reader, inner)
         if isinstance(piece, ast.FormattedValue):
             sinks.check_header(reader, node, (result, value))
-        if isinstance(piece, ast.FormattedValue) and piece.conversion == ord("r") and value.taint:
-            clean = value.taint.clean | {"log-injection", "header-injection"}
-            value = replace(value, taint=replace(value.taint, clean=clean))
+        if isinstance(piece, ast.FormattedValue) and piece.conversion == ord("r"):
+            value = harmless(value, {"log-injection", "header-injection"})
         result = join(result, value)
         varies = varies or value.varies
     if not varies and result.taint is None:
@@ -846,8 +849,7 @@ def _check(reader: Reader, name: str, node: ast.Call) -> None:
     """Note what a function of the file that raises unless its arguments are sound says of them."""
     checks = reader.checks.get(name)
     if checks:
-        names = [a.arg for a in reader.functions[name][0].args.args if a.arg not in {"self", "cls"}]
-        for parameter, argument in zip(names, node.args, strict=False):
+        for parameter, argument in zip(_parameters(reader, name), node.args, strict=False):
             if parameter in checks and isinstance(argument, ast.Name):
                 reader.clean_for({argument.id: checks[parameter]})
 
@@ -882,11 +884,14 @@ def _computed_by(name: str, method: str, receiver: object, arguments: list[objec
     return None
 
 
+def _parameters(reader: Reader, name: str) -> list[str]:
+    """Return what a function of the file is given, without the object of a method."""
+    return [one.arg for one in reader.functions[name][0].args.args if one.arg not in {"self", "cls"}]
+
+
 def _pass(reader: Reader, name: str, arguments: Sequence[Value], keywords: Mapping[str, Value]) -> None:
     """Remember the strongest input that a function of this file is called with."""
-    function = reader.functions[name][0]
-    names = [a.arg for a in function.args.args if a.arg not in {"self", "cls"}]
-    given = {**dict(zip(names, arguments, strict=False)), **keywords}
+    given = {**dict(zip(_parameters(reader, name), arguments, strict=False)), **keywords}
     known = reader.passed.setdefault(name, {})
     for parameter, value in given.items():
         if (

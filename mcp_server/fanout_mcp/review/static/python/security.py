@@ -17,6 +17,7 @@ from tree_sitter import Language, Node, Parser
 
 from fanout_mcp.linear import bounded
 from fanout_mcp.review.finding import Finding, Severity
+from fanout_mcp.review.static.python.sinks import RUNS
 from fanout_mcp.review.static.python.taint import Walker, dotted, imported
 from fanout_mcp.review.static.python.values import Function, Hit, defaults, hit, last_name, names
 from fanout_mcp.review.static.rules import LOCAL, PARAM, REMOTE, SWITCH, WEAKNESSES, Where, found
@@ -240,7 +241,7 @@ def _assert(node: ast.Assert) -> Iterator[Hit]:
 
 
 def _sudo(node: ast.Call) -> Iterator[Hit]:
-    if _name(node.func) in {"run", "call", "Popen", "check_output", "check_call", "system"} and node.args:
+    if _name(node.func) in RUNS | {"system"} and node.args:
         first = node.args[0]
         head = first.elts[0] if isinstance(first, ast.List) and first.elts else first
         if (_source_text(head) or "").startswith(("sudo", "su ")):
@@ -420,7 +421,7 @@ _KEEPS = _PURE | names(
     "list tuple set frozenset dict sorted str int bool repr sum any all enumerate zip range print"
 )
 """Functions that keep nothing of what they are given."""
-_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
 
 class _Kept(NamedTuple):
@@ -437,11 +438,11 @@ class _Kept(NamedTuple):
 def _stuck(nodes: Sequence[ast.AST]) -> Iterator[Hit]:
     """Find loops that don't end, function by function: one waits for what another may change."""
     shared = {name for node in nodes if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names}
-    scopes, parents = [nodes_of(nodes[0], _SCOPES)], [0]
+    scopes, parents = [nodes_of(nodes[0], SCOPES)], [0]
     for at, inside in enumerate(scopes):
         for node in inside[1:]:
-            if isinstance(node, _SCOPES):
-                scopes.append(nodes_of(node, _SCOPES))
+            if isinstance(node, SCOPES):
+                scopes.append(nodes_of(node, SCOPES))
                 parents.append(at)
     taken: list[set[str]] = [set() for _ in scopes]  # by the functions within each
     for at, inside in reversed(list(enumerate(scopes))):
@@ -548,9 +549,7 @@ def _moves(node: ast.AST, names: AbstractSet[str], held: AbstractSet[str]) -> bo
 
 
 def _root(node: ast.expr) -> str:
-    while isinstance(node, ast.Subscript | ast.Attribute | ast.Call):
-        node = node.func if isinstance(node, ast.Call) else node.value
-    return node.id if isinstance(node, ast.Name) else ""
+    return _owner(node).partition(".")[0]
 
 
 def _stays(body: Sequence[ast.stmt], names: AbstractSet[str]) -> bool:
@@ -842,11 +841,8 @@ def _grown(node: ast.AST, counters: AbstractSet[str]) -> list[str]:
     if isinstance(node.func, ast.Attribute) and node.func.attr in _GROWS:
         return [_owner(node.func.value)]
     given = (*node.args, *(keyword.value for keyword in node.keywords))
-    return [] if _name(node.func) in _KEEPS else [_owner(one) for one in given if not _is_element(one)]
-
-
-def _is_element(node: ast.expr) -> bool:
-    return isinstance(node, ast.Subscript | ast.Call)
+    whole = [one for one in given if not isinstance(one, ast.Subscript | ast.Call)]
+    return [] if _name(node.func) in _KEEPS else [_owner(one) for one in whole]
 
 
 def _owner(node: ast.expr) -> str:

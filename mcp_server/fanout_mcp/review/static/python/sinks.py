@@ -168,8 +168,7 @@ def check_call(reader: Reader, call: Call, receiver: Value) -> None:
     if at is not None and len(node.args) > at and isinstance(node.args[at], ast.Name | ast.Attribute):
         handed = ast.copy_location(ast.Call(node.args[at], node.args[at + 1 :], node.keywords), node)
         check_call(reader, Call(handed, reader.dotted(handed.func), arguments[at + 1 :], keywords), NOTHING)
-    if name.startswith("subprocess.") or name in _SHELL_TEXT or name == "asyncio.create_subprocess_exec":
-        _check_subprocess(reader, call)
+    _check_subprocess(reader, call)
     if method in {"write", "writelines"} and receiver.kind.endswith("open()"):
         if _LOG_FILE.search(receiver.text):
             report(reader, "log-injection", node, arguments[0] if arguments else NOTHING)
@@ -280,12 +279,8 @@ _TYPES: Final = frozenset({"content_type", "mimetype", "media_type", "Content-Ty
 
 def _is_html(reader: Reader, call: Call, *, default: bool) -> bool:
     """Tell whether an answer is read as HTML: by its own arguments, or else by what its function says."""
-    headers = call.keywords.get("headers", NOTHING).entries or {}
-    listed = (value for value in call.everything if isinstance(value.entries, Mapping))
     given = [call.keywords.get(key, NOTHING).const for key in _TYPES]
-    given += [
-        row.get(key, NOTHING).const for row in (headers, *(v.entries or {} for v in listed)) for key in _TYPES
-    ]
+    given += [(one.entries or {}).get(key, NOTHING).const for one in call.everything for key in _TYPES]
     said = [str(one).lower() for one in given if one is not None] or _said_types(reader)
     return any("html" in one or "svg" in one for one in said) if said else default
 
@@ -334,6 +329,8 @@ def _is_safe_load(node: ast.Call, name: str, keywords: Mapping[str, Value]) -> b
 _SHELLS = frozenset({"sh", "bash", "/bin/sh", "/bin/bash", "zsh", "cmd", "cmd.exe", "powershell"})
 
 
+RUNS: Final = names("run call Popen check_output check_call")
+"""Of `subprocess`."""
 _SPREADS: Final = names("asyncio.create_subprocess_exec")
 """They are given a program and its arguments one by one."""
 
@@ -341,11 +338,8 @@ _SPREADS: Final = names("asyncio.create_subprocess_exec")
 def _check_subprocess(reader: Reader, call: Call) -> None:
     node, name, arguments, keywords = call
     is_spread = name in _SPREADS
-    last = name.rsplit(".", 1)[-1]
-    if last not in {"run", "call", "Popen", "check_output", "check_call"} and name not in {
-        *_SHELL_TEXT,
-        *_SPREADS,
-    }:
+    is_run = name.startswith("subprocess.") and name.rsplit(".", 1)[-1] in RUNS
+    if not (is_run or is_spread or name in _SHELL_TEXT):
         return
     value = arguments[0] if arguments else keywords.get("args", NOTHING)
     has_shell = keywords.get("shell", NOTHING).const is True

@@ -39,6 +39,7 @@ from fanout_mcp.review.static.python.values import (
     Scope,
     Taint,
     Value,
+    harmless,
     join,
     last_name,
     listed,
@@ -409,10 +410,8 @@ class Walker:
     def clean_for(self, names: Mapping[str, frozenset[str]]) -> None:
         """Note of names what their input is harmless for from here on."""
         for name, weaknesses in names.items():
-            value = self.scope.env.get(name)
-            if value is not None and value.taint is not None:
-                taint = replace(value.taint, clean=value.taint.clean | weaknesses)
-                self.scope.env[name] = replace(value, taint=taint)
+            if (value := self.scope.env.get(name)) is not None:
+                self.scope.env[name] = harmless(value, weaknesses)
 
     def decided(self, test: ast.expr) -> bool | None:
         """Return how a test ends that a function computes from constants alone, None for any other."""
@@ -551,11 +550,9 @@ class Walker:
             return
         self.functions[node.name] = (node, owner, env)
         takes_requests = is_view or is_route(self, node)
-        outer, self.scope = self.scope, Scope(node, dict(env), takes_requests, owner)
-        self.scope.is_handler, self.scope.is_fixed = (
-            is_handler,
-            is_fixed_route(node, [*self.addresses.get(node.name, ()), *self.addresses.get(owner, ())]),
-        )
+        others = [*self.addresses.get(node.name, ()), *self.addresses.get(owner, ())]
+        outer, fixed = self.scope, is_fixed_route(node, others)
+        self.scope = Scope(node, dict(env), takes_requests, owner, is_fixed=fixed, is_handler=is_handler)
         self.depth += 1
         for argument in arguments(node):
             self.scope.env[argument.arg] = given.get(argument.arg) or parameter(self, node, argument)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -135,6 +136,12 @@ def with_element(container: Value, key: object, value: Value) -> Value:
     known = container.entries or {}
     is_followed = isinstance(key, str | int) and (len(known) < MAX_ITEMS or key in known)
     return replace(container, items=None, entries={**known, key: value} if is_followed else None)
+
+
+def harmless(value: Value, weaknesses: AbstractSet[str]) -> Value:
+    """Return a value whose input does no harm there."""
+    taint = value.taint
+    return replace(value, taint=replace(taint, clean=taint.clean | weaknesses)) if taint else value
 
 
 def element_of(container: Value, key: object) -> Value | None:
