@@ -47,7 +47,7 @@ def pages(clone: str, field: str, *arguments: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     cursor = 0
     while True:
-        command = [sys.executable, "-m", "fanout_mcp", *arguments, "--cursor", str(cursor), "--json"]
+        command = [sys.executable, "-P", "-m", "fanout_mcp", *arguments, "--cursor", str(cursor), "--json"]
         done = subprocess.run(
             [*command, "--engine", "static", "--detail", "full"], cwd=clone, capture_output=True, check=True
         )

@@ -24,7 +24,7 @@ from typing import Final
 
 from redis import Redis
 
-from benchmarks._cluster import AT_ONCE, MISSING, SUMMARY, Cluster, started
+from benchmarks._cluster import AT_ONCE, DELAY_S, MISSING, SUMMARY, Cluster, started
 from benchmarks.table import Row
 from fakes.processes import Held, at_rest
 from fakes.service import Service, said
@@ -41,7 +41,6 @@ PANELS: Final = 6
 LARGE: Final = 2
 """Callers at once."""
 DEADLINE_S: Final = 10
-DELAY_S: Final = 1.0
 ALL_S: Final = 20.0
 """How long the provider refuses all, and how long it is not there at all, once in each part."""
 AGAIN_S: Final = 1.0

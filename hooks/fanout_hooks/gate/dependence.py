@@ -61,6 +61,17 @@ class Earlier(NamedTuple):
     """What other tools showed since."""
 
 
+class Said:
+    """What agents and tools have said, as text and as stems."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        return frozenset(_stems(self.text))
+
+
 def why(task: str, earlier: Earlier, human: str, answers: str = "") -> str:
     """Return in a few words why `task` may have had to wait for an earlier agent, or "" when it needn't.
 
@@ -76,7 +87,7 @@ def why(task: str, earlier: Earlier, human: str, answers: str = "") -> str:
     if reason := _another_attempt(task, earlier):
         return reason
     pair = _compared(task, earlier.task)
-    said = f"{answers}\n{earlier.answer}\n{earlier.seen}"
+    said = Said(f"{answers}\n{earlier.answer}\n{earlier.seen}")
     is_alike = _alike(pair)
     if (
         not is_alike
@@ -167,7 +178,7 @@ ALL_OF = Rule(
 DID_NOT_FINISH = Rule(
     r"\b(?:could\s*n[o']t|can\s*not|can't|unable\s+to|failed\s+to|not\s+able\s+to|did\s*n[o']t)\s+(?:fully\s+)?"
     r"(?:be\s+)?(?:finish|complete|access|open|read|run|reach|determine|answer|locate|get|find|use)",
-    r"\bran\s+out\s+of\s+\w+|\b(?:I|was)\s+(?:timed\s+out|rate|cut)\b|^[^\w\n]{0,9}(?:\w+\s+)?error\s*:"
+    r"\bran\s+out\s+of\s+\w+|\b(?:I|was)\s+(?:rate|cut)\b|^[^\w\n]{0,9}(?:\w+\s+)?error\s*:"
     r"|\btimed\s+out\b",
     r"\bincomplete\b|\binterrupted\b|\bgave\s+up\b|\bpermission\s+denied\b|\bplease\s+(?:clarify|specify|provide)\b",
     r"\bwhich\s+(?:one\s+)?(?:do|did|should)\s+(?:you|I)\b|\bAPI\s+Error\b",
@@ -261,7 +272,7 @@ FUNCTION = frozenset(
     when where which will with within without
     """.split()  # noqa: SIM905 - as above
 )
-"""Those of them that name nothing."""
+"""Words that name nothing."""
 
 # --- texts -------------------------------------------------------------------------------------------------
 
@@ -428,7 +439,7 @@ def _alike_by_name(task: str, other: str) -> bool:
     return len(verbs) == 1 and all(len(_stems(prompt_of(text))) >= MIN_WORDS for text in (task, other))
 
 
-def _is_about_else(task: str, earlier: Earlier, pair: Pair, said: str) -> bool:
+def _is_about_else(task: str, earlier: Earlier, pair: Pair, said: Said) -> bool:
     """Say whether two inquiries or changes that say in full what they want share no subject and no name."""
     opening = {word for word in _stems(pair.opening) if len(word) > 2} - FUNCTION_STEMS
     words = (opening | _particular(pair.own)) - SMALL_NUMBERS
@@ -441,7 +452,7 @@ def _is_about_else(task: str, earlier: Earlier, pair: Pair, said: str) -> bool:
         and min(len(pair.mine), len(pair.theirs)) >= MIN_WORDS_ELSE
         and not _particular(_subject(task)) & _particular(earlier.task)
         and not set(_names(pair.own)) & set(_names(pair.their_own))
-        and not words & set(_stems(said))
+        and not words & said.words
     )
 
 
@@ -469,9 +480,9 @@ SHORT_ANSWER = 400
 """A short answer with words of failure is a failure; in a long one they are a finding."""
 
 
-def _counts_on(own: str, said: str, other: str) -> str:
+def _counts_on(own: str, said: Said, other: str) -> str:
     """Return words such as "each caller", "the three callers" where the answer has callers."""
-    things, known = {word for word in _stems(said) if len(word) > 2} - PLAIN_STEMS, folded(other)
+    things, known = {word for word in said.words if len(word) > 2} - PLAIN_STEMS, folded(other)
     found = (match.group() for match in ALL_OF.compiled.finditer(own))
     return next((words for words in found if things & set(_stems(words)) and folded(words) not in known), "")
 
@@ -486,11 +497,11 @@ def _repeats(pair: Pair) -> str:
     return min(moved, default="")
 
 
-def _shares(pair: Pair, said: str) -> str:
+def _shares(pair: Pair, said: Said) -> str:
     """Return a proper name of the second that the first and an answer have, too: it may have been chosen."""
     small = set(map(stem, re.findall(r"\b[a-z]+", f"{pair.own} {pair.their_own}")))
     names = set(map(stem, PROPER.findall(pair.own))) - small
-    return min(names & set(pair.theirs) & _particular(said), default="")
+    return min((names & set(pair.theirs) & said.words) - PLAIN_STEMS, default="")
 
 
 def _mentions(task: str, other: str, pair: Pair, *, is_alike: bool) -> str:
@@ -504,19 +515,19 @@ def _mentions(task: str, other: str, pair: Pair, *, is_alike: bool) -> str:
     return min(named & set(_stems(pair.own if _changes(other) else pair.opening)) - form, default="")
 
 
-def _only_answered(task: str, pair: Pair, said: str, known: str) -> str:
+def _only_answered(task: str, pair: Pair, said: Said, known: str) -> str:
     """Return a name or words that are in an answer and nowhere before it.
 
     In the subject a longer word is what the answer chose; further on, a single common one is chance.
     """
     opening = f"{_subject(task)}\n{pair.instruction[0]}"
     chosen = _meaningful(opening) | {word for word in _stems(opening) if word.isdecimal()}
-    new = (chosen | _particular(task) - SMALL_NUMBERS) & set(_stems(said)) - set(_stems(known))
+    new = (chosen | _particular(task) - SMALL_NUMBERS) & said.words - set(_stems(known))
     if len(new) > 1 or new & (chosen | _telling(task)):
         return ", ".join(sorted(new))
-    said, known = folded(said), folded(known)
+    text, known = folded(said.text), folded(known)
     return next(
-        (name for name in _names(task) if name.casefold() in said and name.casefold() not in known), ""
+        (name for name in _names(task) if name.casefold() in text and name.casefold() not in known), ""
     )
 
 
@@ -533,11 +544,11 @@ def _builds_on_a_change(task: str, earlier: Earlier, pair: Pair, *, is_alike: bo
     if earlier.kind.lower() in READS_ONLY or not _changes(earlier.task):
         return ""
     mine, theirs = set(_names(pair.own)), set(_names(pair.their_own))
-    patterns = {name for name in mine & theirs if _is_only_read(name, prompt, is_apart=False)}
+    has_pattern = any(_is_only_read(name, prompt, is_apart=False) for name in mine & theirs)
     is_apart = bool(mine - theirs and theirs - mine)
     is_one_form = is_alike and _share_of_all(pair) >= ALIKE_TO_CHANGE
     # In other words it may be one work: then each must name a thing of its own, or follow one pattern, too.
-    if not is_one_form and not (is_apart and (patterns or not CREATES.first(task))):
+    if not is_one_form and not (is_apart and (has_pattern or not CREATES.first(task))):
         return "it may build on what the earlier agent made"
     if FOUNDATION.first(pair.instruction[1]):
         return "it may build on what the earlier agent set up"
