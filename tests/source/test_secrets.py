@@ -125,6 +125,8 @@ def test_a_secret_in_an_everyday_notation_never_leaves(path: str, line: str) -> 
             "q8Zt1",
         ),
         ("a.py", 'headers = {"Cookie": "remember_user=q8Zt1LmXw3RbY7uKp0Vn"}', "q8Zt1"),
+        # A key in which another kind's mark overlaps its own.
+        ("notes.md", "abcdefghijklSG.atlasv1." + "q8Zt1LmXw3RbY7uKp0VnS5dHc2GfJ9aE" * 2, "q8Zt1"),
         (
             "a.conf",
             (

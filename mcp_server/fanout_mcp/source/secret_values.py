@@ -65,9 +65,8 @@ def kind_of(name: str) -> Kind | None:
 
 def _kind(words: list[str]) -> Kind | None:
     last = words[-1] if words else ""
-    if last in _PASSWORDS or last.endswith(("password", "passwd", "passphrase")):
-        return "password"
-    if last.endswith(("pass", "pw", "pwd")) and last not in _NOT_PASS:
+    ends = ("password", "passwd", "passphrase", "pass", "pw", "pwd")
+    if last in _PASSWORDS or (last.endswith(ends) and last not in _NOT_PASS):
         return "password"
     if last in _SECRETS or last.endswith("secret"):
         return "secret"
@@ -574,7 +573,7 @@ SHAPES: Final = (
     Shape("digitalocean", ("dop_v1_", "doo_v1_", "dor_v1_"), r"\bdo[opr]_v1_[a-f0-9]{40,}"),
     Shape("shopify", ("shpat_", "shpca_", "shppa_", "shpss_"), r"\bshp(?:at|ca|pa|ss)_[a-fA-F0-9]{30,}"),
     Shape("vault", ("hvs.", "hvb.", "hvr."), r"\bhv[sbr]\.[A-Za-z0-9_-]{20,}"),
-    Shape("terraform", (".atlasv1.",), r"\b[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_-]{40,}"),
+    Shape("terraform", ("atlasv1.",), r"\b[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_-]{40,}"),
     Shape("linear", ("lin_api_", "lin_oauth_"), r"\blin_(?:api|oauth)_[A-Za-z0-9]{30,}"),
     Shape("grafana", ("glsa_", "glc_"), r"\bglsa_[A-Za-z0-9_]{24,}|\bglc_[A-Za-z0-9+/]{32,}={0,2}"),
     Shape("databricks", ("dapi",), r"\bdapi[a-f0-9]{32}(?:-\d)?\b"),

@@ -542,20 +542,22 @@ def _header(match: Match) -> bytes:
     return match[1] + b"<redacted:header>" if is_one else match.group()
 
 
-def _bearer(match: Match) -> bytes:
-    is_one = is_random(_text(match[2][:MAX_VALUE]))
-    return match[1] + b"<redacted:header>" if is_one else match.group()
+def _second(kind: str, judge: Callable[[str], bool]) -> Callable[[Match], bytes]:
+    """Take out the second group of a match if it is a secret."""
+
+    def second(match: Match) -> bytes:
+        is_one = judge(_text(match[2][:MAX_VALUE]))
+        return match[1] + f"<redacted:{kind}>".encode() if is_one else match.group()
+
+    return second
 
 
-def _line(match: Match) -> bytes:
-    return match[1] + b"<redacted:value>" if is_argument(_text(match[2])) else match.group()
+_bearer: Final = _second("header", is_random)
+_line: Final = _second("value", is_argument)
 
 
 def _cookies(match: Match) -> bytes:
-    def one(cookie: Match) -> bytes:
-        return cookie[1] + b"<redacted:header>" if is_random(_text(cookie[2])) else cookie.group()
-
-    return match.group().replace(match[1], _COOKIE.sub(one, match[1]), 1)
+    return match.group().replace(match[1], _COOKIE.sub(_bearer, match[1]), 1)
 
 
 def _address(match: Match) -> bytes:

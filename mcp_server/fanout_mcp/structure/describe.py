@@ -446,9 +446,10 @@ def _components(facts: Facts, known: Graph) -> list[str]:
         if len(found) == MAX_COMPONENTS:
             break
         # Of a file known by its name alone there may be nothing to say but its length.
-        if not (written(outline)[0] if outline.how == "name" else outline.doc or outline.symbols):
+        sentence, line = written(outline)
+        if not (sentence if outline.how == "name" else outline.doc or outline.symbols):
             continue
-        line = written(outline)[1] or next((one.line for one in _defined(outline)), 1)
+        line = line or next((one.line for one in _defined(outline)), 1)
         users = [user for user in known.imported_by.get(path, ()) if not is_test(user)]
         used = f"; imported by {counted(len(users), 'file')}" if users else ""
         found.append(f"{_name(path)}: {purpose(outline).rstrip('.')}{used} [{path}:{line}].")
