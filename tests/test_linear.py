@@ -342,6 +342,36 @@ def test_patterns_of_all_kinds_are_collected() -> None:
     assert any(isinstance(use.pattern, Linear) for use in collected())
 
 
+def groups_kept_inside(tree: Any, *, possessive: bool = False) -> bool:
+    """Tell whether a possessive repeat or an atomic group of a parsed pattern has a capturing group in it."""
+    for op, value in tree:
+        inside = possessive or op in {codes.POSSESSIVE_REPEAT, codes.ATOMIC_GROUP}
+        if inside and op is codes.SUBPATTERN and value[0] is not None:
+            return True
+        parts = value if isinstance(value, list | tuple) else [value]
+        nested = [piece for part in parts for piece in (part if isinstance(part, list) else [part])]
+        if any(
+            groups_kept_inside(piece, possessive=inside)
+            for piece in nested
+            if isinstance(piece, parser.SubPattern)
+        ):
+            return True
+    return False
+
+
+@pytest.mark.slow
+def test_no_possessive_repeat_has_a_group_in_it() -> None:
+    # Python 3.11 raises SystemError for some texts then: "The span of capturing group is wrong".
+    wrong = r"(?:(a|b).*?(?:\1|\Z))*+"
+    assert groups_kept_inside(parser.parse(wrong))
+    assert [
+        use.where
+        for use in collected()
+        if isinstance(use.pattern, re.Pattern)
+        and groups_kept_inside(parser.parse(use.pattern.pattern, use.pattern.flags))
+    ] == []
+
+
 def faults(use: Use, chance: random.Random | None = None) -> list[str]:
     """Return what a pattern takes too long over: all attacks and ends, or as many as `chance` draws."""
     ways = [(head, pump, end) for head, pump in attacks(use) for end in ("", "\x00")]
