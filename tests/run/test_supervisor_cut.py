@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -95,7 +96,13 @@ def sandbox(tmp_path: Path) -> Sandbox:
 
 
 def _said(sandbox: Sandbox) -> str:
-    return (sandbox.project / "now").read_text()
+    """Wait for what a hook writes. Opened for both, so that the wait has an end where no hook comes."""
+    said = os.open(sandbox.project / "now", os.O_RDWR)
+    try:
+        assert select.select([said], [], [], 60)[0], "no hook wrote in 60 s"
+        return os.read(said, 4096).decode()
+    finally:
+        os.close(said)
 
 
 LASTS = {
