@@ -110,6 +110,19 @@ def test_a_file_that_holds_nothing_but_half_a_line_begins_again(tmp_path: Path) 
     assert [row["number"] for row in kept(log)] == [1]
 
 
+def test_who_gets_no_lock_keeps_its_line_apart_from_a_half_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "hook_performance.jsonl"
+    log.write_text('{"number":1}\n{"num')
+    monkeypatch.setattr(log_append, "LOCK_S", 0.0)
+    with log.open() as holder:
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        log_append.append(str(log), {"number": 2})
+        log_append.append(str(log), {"number": 3})
+    assert log.read_text().splitlines() == ['{"number":1}', '{"num', '{"number":2}', '{"number":3}']
+
+
 def test_a_writer_that_waited_while_the_log_was_renamed_writes_to_the_new_one(
     log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,7 +45,7 @@ NAME = os.path.join(*FOLDER, "hook_performance.jsonl")
 ROTATE_BYTES = 64 << 20
 MAX_SEGMENTS = 1000
 """Of a day."""
-LOCK_S = 0.25
+LOCK_S = 1.0
 LOCK_LOOK_S = 0.0005
 TAIL_BYTES = 1 << 16
 FLAGS = flags("O_RDWR", "O_APPEND", "O_CREAT", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC")
@@ -76,6 +76,8 @@ def append(path: str, record: dict[str, Any]) -> None:
         if is_locked:
             _cut_half_line(fd)
         about = os.fstat(fd)
+        if not is_locked and about.st_size and os.pread(fd, 1, about.st_size - 1) != b"\n":
+            line = b"\n" + line  # readers pass over an empty line, and a half one is lost alone
         written = os.write(fd, line)
         if written != len(line):
             if is_locked:
