@@ -19,7 +19,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import hooks_launchers, hooks_lost, hooks_rest
+from benchmarks import _hooks_launchers as hooks_launchers
+from benchmarks import _hooks_lost as hooks_lost
+from benchmarks import _hooks_rest as hooks_rest
 from benchmarks.table import Row
 from e2e.client import Client, find_client
 from e2e.hooked import PYTHON, Hooked

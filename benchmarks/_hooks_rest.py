@@ -17,9 +17,9 @@ import anyio
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 
+from benchmarks._hooks_lost import arguments_of
 from benchmarks._packages import from_pypi
 from benchmarks._stage import SERVE, environment, provider, stream
-from benchmarks.hooks_lost import arguments_of
 from benchmarks.table import Row
 from fakes.sandbox import PYTHON, Sandbox, pre_tool_use
 from fanout_hooks.log import append as log_append

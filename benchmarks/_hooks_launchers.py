@@ -15,8 +15,8 @@ from typing import Any
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 
+from benchmarks._hooks_rest import CORPUS, held_by, some_events
 from benchmarks._stage import SERVE, environment, stream
-from benchmarks.hooks_rest import CORPUS, held_by, some_events
 from benchmarks.table import Row
 from fakes.sandbox import PYTHON, Event, Running, Sandbox, pre_tool_use
 
