@@ -84,10 +84,11 @@ async def test_what_could_not_be_read_is_not_analysed_and_its_neighbours_are(wor
         "deep.py": "x = " + "(" * 5000,
         "chain.py": "x = " + "-" * 200_000 + "1",
         "good.py": "import os\nos.system(input())\n",
+        "old.py": "print 'x'\n",
         "picture.xyz": "?",
     }
     analysed = await review(texts, workers)
-    assert set(analysed.not_analysed) == {"deep.py", "chain.py", "picture.xyz"}
+    assert set(analysed.not_analysed) == {"deep.py", "chain.py", "old.py", "picture.xyz"}
     assert "longer than 20,000 bytes" in analysed.not_analysed["chain.py"]
     assert "defect" not in " ".join(analysed.not_analysed.values())
     assert {finding.path for finding in analysed.findings} == {"good.py"}

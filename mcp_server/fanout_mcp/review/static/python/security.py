@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 import tree_sitter_python
 from tree_sitter import Language, Node, Parser
 
+from fanout_mcp.errors import FanoutError
 from fanout_mcp.linear import bounded
 from fanout_mcp.review.finding import Finding, Severity
 from fanout_mcp.review.static.python.sinks import RUNS
@@ -887,7 +888,7 @@ _BY_LEVEL: dict[int, tuple[Severity | None, int]] = {
 """Severity (None: the weakness's own) and confidence, by who sends the input; 0: no input is needed."""
 
 
-class Unreadable(Exception):
+class Unreadable(FanoutError):
     """Neither parser could read the file: it was not analysed."""
 
 
