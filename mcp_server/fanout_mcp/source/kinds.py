@@ -85,7 +85,7 @@ _MARK: Final = re.compile(
 )
 _TOP: Final = re.compile(
     r"(?:\s*+(?:/\*.*?(?:\*/|\Z)|<!--.*?(?:-->|\Z)|\(\*.*?(?:\*\)|\Z)|\{-.*?(?:-\}|\Z)"
-    r"|(\"{3}|'{3}).*?(?:\1|\Z)|(?://|\*|#|--|;|%|@|<\?|package |['\"]use strict)[^\n]*+))*+",
+    r"|\"{3}.*?(?:\"{3}|\Z)|'{3}.*?(?:'{3}|\Z)|(?://|\*|#|--|;|%|@|<\?|package |['\"]use strict)[^\n]*+))*+",
     re.DOTALL,
 )
 """What is above the first line of code: comments, and what has to come first in some languages."""
