@@ -496,8 +496,7 @@ def _read(node: Node, freed: dict[str, int]) -> Iterator[Hit]:
     if node.type in _SIMPLE:
         yield from _read_simple(node, freed)
     elif node.type == "if_statement":
-        branches = [node.child_by_field_name(name) for name in ("consequence", "alternative")]
-        yield from _read_branches([branch for branch in branches if branch is not None], freed)
+        yield from _read_branches([*_alternatives(node)], freed)
     elif node.type == "switch_statement":
         body = node.child_by_field_name("body")
         yield from _read_branches(body.named_children if body is not None else [], freed)
@@ -507,6 +506,16 @@ def _read(node: Node, freed: dict[str, int]) -> Iterator[Hit]:
     else:
         for child in node.named_children:
             yield from _read(child, freed)
+
+
+def _alternatives(node: Node | None) -> Iterator[Node]:
+    """Yield what a condition does in each case; a chain of `else if` may be a thousand long."""
+    while node is not None and node.type == "if_statement":
+        yield from filter(None, [node.child_by_field_name("consequence")])
+        node = node.child_by_field_name("alternative")
+        if node is not None and node.type == "else_clause" and node.named_children:
+            node = node.named_children[-1]
+    yield from filter(None, [node])
 
 
 def _read_branches(branches: Sequence[Node], freed: dict[str, int]) -> Iterator[Hit]:

@@ -13,7 +13,6 @@ import string
 import zlib
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Final, NamedTuple
 
@@ -28,12 +27,15 @@ from fanout_mcp.review.static.rules import (
     REMOTE,
     SWITCH,
     WEAKNESSES,
+    Read,
     Rule,
     Weakness,
     Where,
     found,
     line_findings,
     rules_of,
+    surest,
+    switched,
 )
 from fanout_mcp.source.secret_values import kind_of
 from fanout_mcp.source.secrets import redact
@@ -47,13 +49,7 @@ MAX_UNREAD = 0.2
 CONFIDENCE = 55
 
 
-class Reviewed(NamedTuple):
-    findings: list[Finding]
-    unread: str
-    """Why parts of the file were not understood; empty when it was read."""
-
-
-def review_patterns(path: str, text: str, language: str, own: Sequence[Rule] = ()) -> Reviewed:
+def review_patterns(path: str, text: str, language: str, own: Sequence[Rule] = ()) -> Read:
     """Return what the language's rules find in a file, or the user's `own` where they are given."""
     rules = [rule for rule in own or rules_of(language) if rule.reads(text)]
     _, parser = parser_of(language)
@@ -69,18 +65,13 @@ def review_patterns(path: str, text: str, language: str, own: Sequence[Rule] = (
     not_read = unread(root)
     if language in {"c", "cpp"} and not not_read and not own:
         results += memory(where, root)
-    best: dict[tuple[str, int], Finding] = {}
     joined = [one for one in results if one.rule == "path-traversal"]
-    for one in results:
-        is_switch = one.rule == "no-certificate-check" and _is_switch(root, one.line)
-        why = "Only where a setting asks for it."
-        finding = replace(one, severity="low", why=why) if is_switch else one
-        if finding.rule == "path-traversal" and _is_joined(finding, joined, where[1]):
-            continue
-        known = best.get((finding.rule, finding.line))
-        if known is None or finding.confidence > known.confidence:
-            best[finding.rule, finding.line] = finding
-    return Reviewed(list(best.values()), not_read)
+    shown = [
+        switched(one) if one.rule == "no-certificate-check" and _is_switch(root, one.line) else one
+        for one in results
+        if one.rule != "path-traversal" or not _is_joined(one, joined, where[1])
+    ]
+    return Read(surest(shown), not_read)
 
 
 _JOINED: Final = re.compile(
@@ -136,7 +127,9 @@ def _tree_findings(where: Where, nodes: list[Node], rules: list[Rule], flow: Flo
             name, arguments = _call(node, grammar)
             flow.receive(name, arguments)
             for rule in calls:
-                if rule.pattern.search(name):
+                if rule.pattern.search(name) and not (
+                    rule.spared and _is_spared(node, rule, arguments, grammar)
+                ):
                     text = text_of(node) if rule.receiver else arguments
                     yield from _judged(where, node, rule, text, flow)
             if grammar.compiles and grammar.compiles.search(name):
@@ -152,6 +145,22 @@ def _tree_findings(where: Where, nodes: list[Node], rules: list[Rule], flow: Flo
             yield from _slow(where, node, text_of(node))
         elif node.type in grammar.conditions:
             flow.test(node)
+
+
+_ASSIGNED: Final = re.compile(r"(\w+)\s{0,9}:?=\s{0,9}&?$")
+
+
+def _is_spared(node: Node, rule: Rule, arguments: str, grammar: Grammar) -> bool:
+    """Tell whether something in the function around a call makes it harmless."""
+    holder = node
+    while holder.parent is not None and holder.type not in grammar.functions:
+        holder = holder.parent
+    data = holder.text or b""
+    before = data[: node.start_byte - holder.start_byte].decode("utf-8", "replace")
+    named = _ASSIGNED.search(before[-200:]) or re.fullmatch(r"\(\s{0,99}&?(\w+)\s{0,99}\)", arguments)
+    name = named[1] if named else text_of(node)
+    within = text_of(holder) if named else before.rpartition("\n")[2] + name
+    return re.search(rule.spared.replace("{name}", re.escape(name)), within) is not None
 
 
 def memory(where: Where, root: Node) -> Iterator[Finding]:
