@@ -71,7 +71,7 @@ def _by_node(where: Where, root: Node, language: str, rules: list[Rule]) -> Iter
             text = (node.text or b"")[:_MAX_TEXT].decode("utf-8", "replace")
             wanted = kind if rule.inside == "same" else rule.inside
             is_there = (not wanted or wanted in around) and (not rule.head or rule.head.search(head))
-            if is_there and rule.takes(text):
+            if is_there and rule.takes(text) and not (wanted == "loop" and _runs_once(node)):
                 yield _found(where, node, rule.weakness)
         if kind in functions:
             around, head = frozenset({"function"}), _head(node)
@@ -80,6 +80,20 @@ def _by_node(where: Where, root: Node, language: str, rules: list[Rule]) -> Iter
         elif kind in by_kind:
             around |= {kind}
         stack += [(child, around, head) for child in node.children]
+
+
+_LEAVING: Final = frozenset({"break_statement", "return_statement", "throw_statement"})
+
+
+def _runs_once(node: Node) -> bool:
+    """Tell whether the loop around a statement is left behind it, in its block or one further out."""
+    holder = node.parent
+    while holder is not None and holder.type not in LOOPS:
+        inside = [child for child in holder.named_children if child.type != "comment"]
+        if inside and inside[-1].type in _LEAVING:
+            return True
+        holder = holder.parent
+    return False
 
 
 def _found(where: Where, node: Node, weakness: Weakness, severity: Severity | None = None) -> Finding:

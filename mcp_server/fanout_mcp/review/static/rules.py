@@ -7,7 +7,8 @@ A rule is one of
     block = regex of a Terraform resource's type, with `match` on the block or `missing` from it
 and may have `match` and `unless` (regexes of the arguments; of code alone with `bare = true`), `file` (one
 that the file must match) and `without` (one that it must not). A call may have `spared`, a regex of what
-makes it harmless elsewhere in its function; {name} there is what it is assigned to or given alone. Input
+makes it harmless elsewhere in its function; {name} there is what it is assigned to or given alone; in an
+assignment, what is assigned to. Input
 counts in the arguments, in the `first` of them alone (of an object: in where it leads to), or in the
 `receiver`. Names are replaced by the constants that the file gives them.
 """

@@ -158,7 +158,7 @@ def _unclosed(function: Function, own: Nodes) -> Iterator[Bug]:
                 opened[node.targets[0].id] = call
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             inner = node.func.value
-            if isinstance(inner, ast.Call) and _writes(inner):
+            if isinstance(inner, ast.Call) and _writes(inner) and node.func.attr != "close":
                 yield Bug(inner, "SIM115", "A file is written and never closed", "with open(...) as file.")
     if not opened:
         return

@@ -51,6 +51,8 @@ def check_secret(reader: Reader, node: ast.AST, name: str, value: Value) -> None
         const = const.decode("latin-1")
     if not isinstance(const, str) or len(const) > MAX_VALUE or IS_PATTERN.search(const):
         return
+    if "\n" in const.strip() and "-----BEGIN" not in const:
+        return  # lines of text
     if is_secret(name, const):
         add(reader, "hardcoded-secret", node, 0)
     elif is_word(name, const):
