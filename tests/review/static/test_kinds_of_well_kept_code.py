@@ -273,6 +273,51 @@ KINDS = {
         "function merge(a, b) {\n  for (const k in b) { a[k] = merge(a[k], b[k]); }\n  return a;\n}\n",
         "function merge(a, b) {\n  const c = { ...a };\n  for (const k in b) { c[k] = merge(c[k], b[k]); }\n  return c;\n}\n",
     ),
+    "a result that is no task's": Kind(
+        "blocked-task",
+        "A.cs",
+        "class A { int F() { return LoadAsync(1).Result; } int G(Task<int> task) { task.Wait(); return 1; } }\n",
+        "class A { int F(Outcome o) { return o.Result; } int G() { gate.Wait(); return args.Outcome.Result; } }\n",
+    ),
+    "a query that a page puts together": Kind(
+        "ssrf",
+        "a.ts",
+        "const load = async ({ params }) => { await fetch(params.url); };\n",
+        "const load = ({ prefix, path, params }) => async () => {\n  const q = new URLSearchParams();\n  q.append('a', 'b');\n  await fetch(`${prefix}/${path}?${q}`);\n};\n",
+    ),
+    "a page of a site of one's own": Kind(
+        "ssrf", "a.js", "fetch(`${req.query.site}/users`);\n", "fetch(`${API}/users/${req.params.id}`);\nfetch(base + '/users/' + req.params.id);\n"
+    ),
+    "what another site answered": Kind(
+        "ssrf",
+        "a.js",
+        "const to = req.query.to;\nfetch(to);\n",
+        "const css = await (await fetch('https://a.example/css?f=' + req.query.f, { headers: { 'X': one(two(3)) } })).text();\nfetch(css);\n",
+    ),
+    "what a function makes of a request": Kind(
+        "xss",
+        "a.js",
+        "app.get('/a', (req, res) => { const name = req.query.a; res.send('<p>' + name); });\n",
+        "app.get('/a', async (req, res) => { const page = await render(req.query.a); res.send(page); });\n",
+    ),
+    "an object that another's keys fill": Kind(
+        "prototype-pollution",
+        "a.ts",
+        "const keys = path.split('.');\nlet node = target;\nfor (const key of keys) node = node[key] ??= {};\nnode[lastKey] = value;\n",
+        "const all = list.reduce(f, 0);\nfunction step(from) {\n  const out = empty();\n  for (const [key, item] of Object.entries(from)) { out[key] = item; }\n  return out;\n}\n",
+    ),
+    "markup in a text": Kind(
+        "xss", "a.jsx", "const a = <p dangerouslySetInnerHTML={{ __html: body }} />;\n", "const a = `<p dangerouslySetInnerHTML={{ __html: ${body} }} />`;\n"
+    ),
+    "names in a list": Kind(
+        "hardcoded-secret", "a.json", '{"db_pass": "Holz#Wurm3"}\n', '{"files": [\n  "ssrPrepass",\n  "!**/*.test.*"\n]}\n'
+    ),
+    "a key that pages show": Kind(
+        "hardcoded-secret",
+        "a.ts",
+        "const c = {\n  apiKey: 'ed8b3896f8e3e2b421e4c38834b915a8',\n};\n",
+        "const c = {\n  appId: 'BTGPSR4MOE',\n  apiKey: 'ed8b3896f8e3e2b421e4c38834b915a8',\n  indexName: 'docs',\n};\n",
+    ),
     "a key that is handed over": Kind(
         "hardcoded-secret",
         "b.js",

@@ -12,7 +12,7 @@ import re
 import string
 import zlib
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Final, NamedTuple
 
@@ -198,10 +198,8 @@ def _judged(where: Where, node: Node, rule: Rule, text: str, flow: Flow) -> Iter
             return
         if level:
             severity = _reached(weakness, level) or severity
-            if (weakness == "open-redirect" and flow.is_own(text)) or (
-                weakness == "xss" and (made := _MADE.match(text)) and _defines(where[1], made["by"])
-            ):
-                severity = "low"  # what the function in between does is not known
+            if any(weakness == name and is_less(flow, text) for name, is_less in _LESS):
+                severity = "low"
             confidence, why = 65, why or "Outside input arrives here."
         elif rule.needs == "varies" and flow.varies(counted) and not flow.grammar.clean.search(counted):
             is_built = weakness == "sql-injection" and SQL.search(text) is not None
@@ -223,18 +221,24 @@ def _is_switch(root: Node, line: int) -> bool:
     return False
 
 
-_MADE: Final = re.compile(r"\(?\s{0,9}(?P<by>[A-Za-z_$][\w$]{0,80})\([^;]{0,400}\)\s{0,9};?\)?$")
-"""What one function returns, and nothing beside it."""
+_BASED: Final = re.compile(
+    r"\(?\s{0,9}(?:`\$\{(?P<within>[\w.]{1,80})\}[/?]|(?P<before>[\w.]{1,80})\s{0,9}\+\s{0,9}[\"'`][/?])"
+)
+"""An address that begins with another's."""
 
 
-def _defines(lines: Iterable[str], name: str) -> bool:
-    """Tell whether a file has a function of that name."""
-    head = re.compile(
-        rf"\b(?:function|def|func)\s+{re.escape(name)}\b|\b{re.escape(name)}\s*=\s*(?:async\s*)?\("
-    )
-    return any(map(head.search, lines))
+def _is_below(flow: Flow, text: str) -> bool:
+    """Tell whether input only chooses a page of a site that it doesn't choose."""
+    based = _BASED.match(text)
+    return based is not None and not flow.level(based["within"] or based["before"])
 
 
+_LESS: Final[tuple[tuple[str, Callable[[Flow, str], bool]], ...]] = (
+    ("open-redirect", Flow.is_own),
+    ("ssrf", _is_below),
+    ("xss", Flow.is_made),
+)
+"""Weakness -> when input does less harm there: what functions in between do with it is not known."""
 _CONTEXT: Final = re.compile(r"^\(\s{0,99}(?:ctx|context\.\w{1,40}\(\)|\w{1,40}\.Context\(\))\s{0,99},")
 
 
@@ -569,6 +573,8 @@ _GIVEN: Final = re.compile(
 )
 """A name and the string that it is given, at the end of a text."""
 
+_PUBLIC: Final = re.compile(r"\bindexName\b|\bauthDomain\b")
+"""What is set beside keys that pages show to everyone: of a search, of an application's own database."""
 _IS_BUILT: Final = re.compile(r"[$#{]\{")
 _SETS: Final = re.compile(r"[\w\"'\]]\s{0,9}[:=>]\s{0,9}[\"']?$")
 
@@ -624,6 +630,8 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
         following = where[1][number - 1 : number + 3]
         if (is_program or mark == "pem") and not _is_given(mark, before, following):
             continue
+        if path.endswith(".json") and is_value and before.strip() in {"", '"'}:
+            continue  # an element of a list: the line above is another
         if is_value and (_NO_VALUE.match(taken) or (is_program and re.match(r"\s{0,9}[,)]", taken))):
             continue  # the string before it ends here, or is no secret
         if is_program and is_value:
@@ -636,6 +644,7 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
             (is_program and mark in _NOT_A_PROVIDER and _COMMENTED.match(line) is not None)
             or _PLACEHOLDER.fullmatch(taken) is not None
             or (is_throwaway and is_doubtful)
+            or (is_value and _PUBLIC.search("\n".join(where[1][max(0, number - 5) : number + 4])) is not None)
         )
         is_shown = is_value and not is_program
         severity: Severity = "low" if is_placeholder else "medium" if is_shown else "high"
