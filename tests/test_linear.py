@@ -352,28 +352,6 @@ def faults(use: Use, chance: random.Random | None = None) -> list[str]:
     return []
 
 
-def captures(tree: Any, *, is_kept: bool = False) -> bool:
-    """Tell whether a pattern has a numbered group inside a possessive repeat or an atomic group."""
-    for code, value in tree:
-        if code == codes.SUBPATTERN and value[0] is not None and is_kept:
-            return True
-        inside = value if isinstance(value, tuple) else (value,)
-        parts = [one for each in inside for one in (each if isinstance(each, list) else [each])]
-        is_within = is_kept or code in {codes.POSSESSIVE_REPEAT, codes.ATOMIC_GROUP}
-        if any(captures(part, is_kept=is_within) for part in parts if isinstance(part, parser.SubPattern)):
-            return True
-    return False
-
-
-def test_no_group_is_numbered_where_python_loses_its_place() -> None:
-    """CPython raises SystemError ("the span of capturing group is wrong") when it gives such a part up."""
-    plain = [(use.where, use.pattern) for use in collected() if not isinstance(use.pattern, Linear)]
-    trees = {where: parser.parse(pattern.pattern, pattern.flags) for where, pattern in plain}
-    assert captures(parser.parse("(?:(a)|b)*+"))
-    assert captures(parser.parse("c(?>x|(?:(a)))"))
-    assert [where for where, tree in trees.items() if captures(tree)] == []
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(20))
 def test_no_pattern_grows_faster_than_its_text(part: int) -> None:

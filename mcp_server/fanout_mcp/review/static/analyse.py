@@ -38,14 +38,15 @@ LINT = "fanout_mcp.review.static.analyse:lint_batch"
 
 
 def analyse(item: dict[str, Json]) -> dict[str, Json]:
-    """`{path, text, focus, own}` -> `{findings, problems, settled}`. Raises why it is not analysed.
+    """`{path, text, focus, own}` -> `{findings, problems, settled}`.
 
-    The focus `keys` looks for providers' keys alone, in what a review leaves out otherwise.
+    Why a file is not analysed is among the problems. The focus `keys` looks for keys of providers alone, in
+    what a review leaves out otherwise.
     """
     path, text, focus = item["path"], item["text"], item["focus"]
     why_not = problem(text.encode("utf-8", "surrogateescape"))
     if why_not:
-        raise ValueError(why_not)
+        return _lost(item, why_not)
     read = Read([*patterns.review_keys(path, text)]) if focus == "keys" else _read(path, text, focus)
     kind = kind_of(path)
     own = [

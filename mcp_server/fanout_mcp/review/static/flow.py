@@ -139,7 +139,7 @@ _NUMBER = re.compile(
 _SENT: Final = frozenset({"query", "body", "params", "searchParams", "headers", "cookies"})
 """What a handler takes out of the object that it is given, and holds what was sent."""
 _MADE_BY: Final = re.compile(r"(?:await\s+)?(?P<by>[A-Za-z_$][\w$.]{0,80})\(")
-_KEEPS: Final = re.compile(
+_PASSES: Final = re.compile(
     r"(?i)(?:^|\.)(?:string|str|raw|html|concat|format\w*|s?printf|sprint\w*|join|trim|replace\w*|to\w+|from\w*|of|decode\w*"
     r"|unescape|atob|urldecode|rawurldecode|base64_decode|html_entity_decode|stripslashes|strval|implode|parse\w*|get\w*|fetch"
     r"|first|next|append|slice|substr\w*|split|map|filter|assign|merge|readall|unmarshal|url|request|querystring|markup|safe)$"
@@ -432,7 +432,7 @@ class Flow:
     def _is_made(self, text: str) -> bool:
         """Tell whether a text is the result of a function that is not known to hand its input on."""
         call = _MADE_BY.match(text.strip())
-        return call is not None and not _KEEPS.search(call["by"]) and not self.level(call["by"])
+        return call is not None and not _PASSES.search(call["by"]) and not self.level(call["by"])
 
     def is_made(self, text: str) -> bool:
         """Tell whether all input in a text went through such a function."""
