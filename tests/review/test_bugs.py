@@ -45,6 +45,22 @@ CASES = {
 }  # fmt: skip
 
 
+LONG = {
+    "a.py": "def f(d):\n    for k in d:\n        if k == 0:\n            pass\n"
+    + "".join(f"        elif k == {n}:\n            pass\n" for n in range(1, 1500))
+    + "        else:\n            d.pop(k)\n",
+    "a.c": "void f(int k, char *p) {\n  if (k == 0) g();\n"
+    + "".join(f"  else if (k == {n}) g();\n" for n in range(1, 1500))
+    + "  else free(p);\n  free(p);\n}\n",
+}
+
+
+async def test_the_last_branch_of_a_long_chain_is_reviewed(workers: Workers) -> None:
+    found = await review_all(LONG, ["bugs"], workers)
+    assert {one.path for one in found.findings if one.rule in {"B909", "double-free"}} == LONG.keys()
+    assert found.not_analysed == {}
+
+
 @pytest.mark.parametrize("kind", CASES)
 async def test_a_bug_is_medium_or_worse_and_its_sound_twin_is_not(kind: str, workers: Workers) -> None:
     name, bad, sound = CASES[kind]

@@ -54,6 +54,8 @@ def test_a_mark_on_the_line_passes_a_finding_over(text: str, is_marked: bool) ->
     ("lines", "is_marked"),
     [
         (["// NOLINTNEXTLINE", "run(x)"], True),
+        (["#pragma warning disable CA2100 // checked", "a()", "run(x)"], True),
+        (["#pragma warning disable IDE0051", "run(x)"], False),
         (["// eslint-disable-next-line no-eval", "run(x)"], True),
         (["# fanout: ignore[command-injection] why", "run(x)"], True),
         (["# nosemgrep", "run(x)"], True),
@@ -74,8 +76,16 @@ def test_a_linter_s_own_code_is_known_by_its_words() -> None:
     assert unmarked([bug], {"a.py": "def f(x=[]):  # noqa: B008"})[1] == 0
 
 
-def test_a_stretch_ends_where_it_is_enabled_again() -> None:
-    text = "/* eslint-disable */\nrun(a)\n/* eslint-enable */\nrun(b)"
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ("/* eslint-disable */", "/* eslint-enable */"),
+        ("#pragma warning disable", "#pragma warning restore"),
+    ],
+    ids=["eslint", "C#"],
+)
+def test_a_stretch_ends_where_it_is_enabled_again(start: str, end: str) -> None:
+    text = f"{start}\nrun(a)\n{end}\nrun(b)"
     kept, _ = unmarked([finding(2), finding(4)], {"a.py": text})
     assert [one.line for one in kept] == [4]
 

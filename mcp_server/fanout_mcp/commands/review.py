@@ -162,8 +162,8 @@ def explain(name: str, folder: Path) -> str:
     """Return a rule's meaning, an example and its source as text. Raises InvalidInput with near names."""
     from fanout_mcp.review.static.analyse import read_own
     from fanout_mcp.review.static.lint import ruff_says
-    from fanout_mcp.review.static.quality import DEFECTS, quality_rules
-    from fanout_mcp.review.static.rules import WEAKNESSES, own_rules, read_table
+    from fanout_mcp.review.static.quality import DEFECTS
+    from fanout_mcp.review.static.rules import WEAKNESSES, own_rules, quality_rules, read_table
 
     own = {one.rule.weakness.name: one for one in own_rules(read_own(folder))}
     rules = files("fanout_mcp.review.static").joinpath("rules")
@@ -187,7 +187,7 @@ def explain(name: str, folder: Path) -> str:
         raise InvalidInput(f"--explain: there is no rule {name!r}{listed}. Findings name theirs.")
     if name in own:
         said += [f"Rule: {own[name].source}"]
-        examples[name] = [", ".join(sorted(own[name].languages)), own[name].bad]
+        examples[name] = [", ".join(sorted(own[name].rule.languages)), own[name].bad]
     else:
         where = [one.name for one in rules.iterdir() if f'= "{name}"' in one.read_text("utf-8")]
         said.append(f"Rules: {', '.join(sorted(where)) or 'read from the program, by no pattern'}")

@@ -16,12 +16,10 @@ from typing import Final
 
 from fanout_mcp import jsonish
 from fanout_mcp.review.finding import SEVERITIES, Finding
-from fanout_mcp.review.foreign import SEVERITY_WORDS, whole_number
+from fanout_mcp.review.foreign import Item, read_item
 from fanout_mcp.source.pack import ELSEWHERE, NEAR_LINES, SHORTEST_QUOTE, Place, Text, locate
 from fanout_mcp.source.read import Source, lines_of, read
 from fanout_mcp.types import Json
-
-MAX_FIELD = 2_000
 
 _WORDS, _NUMBER = {"type": "string"}, {"type": "integer"}
 _PROPERTIES: dict[str, Json] = {
@@ -97,37 +95,16 @@ def _items(text: str, data: Json) -> list[Json] | None:
 
 
 def _finding(item: Json, reviewer: str) -> Finding | None:
-    if not isinstance(item, dict):
+    """Read an item as those of other tools are; a model has to quote the place that it names."""
+    if isinstance(item, dict) and isinstance(item.get("code"), str):
+        item = {"quote": item["code"], **item}
+    read = read_item(Item(0, item, {"reviewer": reviewer}), reviewer)
+    if read is None or not (read.path and read.quote and read.line):
         return None
-    path, quote = _text(item, "path", "file"), _text(item, "quote", "code", "snippet")
-    title = _text(item, "title", "summary", "why", "message")
-    line = whole_number(item.get("line", item.get("start_line")))
-    if not (path and quote and title and line):
-        return None
-    return Finding(
-        path=path.removeprefix("./"),
-        line=line,
-        end_line=line,
-        quote=_LINE_NUMBER.sub("", quote).strip("\n"),
-        severity=SEVERITY_WORDS.get(_text(item, "severity").strip().lower(), "medium"),
-        rule=re.sub(r"[^\w.-]+", "-", _text(item, "rule", "category") or "review")[:60].strip("-").lower(),
-        title=" ".join(title.split())[:200],
-        why=_text(item, "why", "explanation", "description"),
-        fix=_text(item, "fix", "suggestion", "recommendation"),
-        cwe=whole_number(item.get("cwe")),
-        confidence=min(100, whole_number(item.get("confidence")) or 50),
-        reviewers=(reviewer,),
-        source="model",
-    )
-
-
-def _text(item: dict[str, Json], *names: str) -> str:
-    for name in names:
-        value = item.get(name)
-        if isinstance(value, str) and value.strip():
-            # A lone surrogate would kill the JSON encoder at the edge.
-            return value.encode("utf-8", "replace").decode("utf-8")[:MAX_FIELD]
-    return ""
+    rule = re.sub(r"[^\w.-]+", "-", read.rule)[:60].strip("-").lower()
+    quote = _LINE_NUMBER.sub("", read.quote).strip("\n")
+    said = replace(read, rule=rule or "review", title=read.title[:200], quote=quote, end_line=read.line)
+    return replace(said, source="model", change="", members=())
 
 
 # --- verify -------------------------------------------------------------------------------------------------

@@ -91,7 +91,7 @@ def read_items(items: Sequence[Item], name: str, count: int) -> Foreign:
     findings: list[Finding] = []
     bad: Counter[str] = Counter()
     for item in items:
-        finding = _finding(item, name)
+        finding = read_item(item, name)
         if finding is None:
             bad["not a finding: it has no text"] += 1
         else:
@@ -274,7 +274,8 @@ def _score(value: Json) -> Severity | None:
     return next((word for bound, word in bounds if score >= bound), "info")
 
 
-def _finding(item: Item, name: str) -> Finding | None:
+def read_item(item: Item, name: str) -> Finding | None:
+    """Return an item as a finding of the reviewer `name` unless it names its own; None without a text."""
     value, known = item.value, item.known
     if not isinstance(value, dict):
         return None
@@ -372,8 +373,8 @@ def _severity(value: Json, reviewers: Sequence[str]) -> Severity:
 
 
 def _cwe(value: Json) -> int | None:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
+    if re.fullmatch(r"\d{1,5}", str(value)):
+        return int(value)
     match = _CWE.search(json.dumps(value)) if value else None
     return int(match[1]) if match else None
 

@@ -355,26 +355,31 @@ def compare(item: Mapping[str, Json]) -> dict[str, Json]:
 
 def _compared(old: list[str], new: list[str]) -> Compared:
     one, other = [_bare(line) for line in old], [_bare(line) for line in new]
-    start = _alike(one, other)
-    end = _alike(one[start:][::-1], other[start:][::-1])
-    before, after = one[start : len(one) - end], other[start : len(other) - end]
+    head = _alike(one, other)
+    tail = _alike(one[head:][::-1], other[head:][::-1])
+    before, after = one[head : len(one) - tail], other[head : len(other) - tail]
     if len(before) + len(after) > MAX_LINES:
-        rows = list(range(start + 1, start + len(after) + 1))
+        rows = list(range(head + 1, head + len(after) + 1))
         return Compared(rows, [], before, f"@@ {len(before):,} lines became {len(after):,} @@")
+    start, end = max(0, head - CONTEXT), max(0, tail - CONTEXT)  # of what is the same, no more than is shown
+    matcher = SequenceMatcher(None, one[start : len(one) - end], other[start : len(other) - end])
     added: list[int] = []
     beside: list[int] = []
     removed: list[str] = []
-    changes: list[tuple[int, int, int, int]] = []
-    for kind, i1, i2, j1, j2 in SequenceMatcher(None, before, after).get_opcodes():
-        if kind == "equal":
-            continue
-        first, last = start + j1, start + j2
-        added += range(first + 1, last + 1)
-        removed += before[i1:i2]
-        if i2 > i1:
-            beside += [n for n in (first, last + 1) if 1 <= n <= len(new)]
-        changes.append((start + i1, start + i2, first, last))
-    return Compared(added, sorted(set(beside) - set(added)), removed, "\n".join(_hunks(old, new, changes)))
+    diff: list[str] = []
+    for hunk in matcher.get_grouped_opcodes(CONTEXT):
+        diff.append(f"@@ -{start + hunk[0][1] + 1} +{start + hunk[0][3] + 1} @@")
+        for kind, *bounds in hunk:
+            i1, i2, j1, j2 = (start + bound for bound in bounds)
+            if kind == "equal":
+                diff += [f" {line}" for line in new[j1:j2]]
+                continue
+            diff += [*(f"-{line}" for line in old[i1:i2]), *(f"+{line}" for line in new[j1:j2])]
+            added += range(j1 + 1, j2 + 1)
+            removed += one[i1:i2]
+            if i2 > i1:
+                beside += [n for n in (j1, j2 + 1) if 1 <= n <= len(new)]
+    return Compared(added, sorted(set(beside) - set(added)), removed, "\n".join(diff))
 
 
 def _alike(one: Sequence[str], other: Sequence[str]) -> int:
@@ -385,28 +390,6 @@ def _alike(one: Sequence[str], other: Sequence[str]) -> int:
 
 def _bare(line: str) -> str:
     return " ".join(line.split())
-
-
-def _hunks(old: list[str], new: list[str], changes: Sequence[tuple[int, int, int, int]]) -> Iterator[str]:
-    """Yield a unified diff, changes nearer than twice the context in one hunk."""
-    hunks: list[list[tuple[int, int, int, int]]] = []
-    for change in changes:
-        if hunks and change[2] - hunks[-1][-1][3] <= 2 * CONTEXT:
-            hunks[-1].append(change)
-        else:
-            hunks.append([change])
-    for hunk in hunks:
-        first, last = hunk[0], hunk[-1]
-        lead = min(CONTEXT, first[2])
-        trail = min(CONTEXT, len(new) - last[3])
-        yield f"@@ -{first[0] - lead + 1} +{first[2] - lead + 1} @@"
-        at = first[2] - lead
-        for i1, i2, j1, j2 in hunk:
-            yield from (f" {line}" for line in new[at:j1])
-            yield from (f"-{line}" for line in old[i1:i2])
-            yield from (f"+{line}" for line in new[j1:j2])
-            at = j2
-        yield from (f" {line}" for line in new[at : at + trail])
 
 
 def unmoved(

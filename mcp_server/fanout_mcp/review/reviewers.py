@@ -175,18 +175,13 @@ def reviewers_for(focuses: Sequence[Focus], count: int) -> list[Reviewer]:
     tables = [REVIEWERS[focus] for focus in focuses]
     table = [one[row] for row in range(max(map(len, tables))) for one in tables if row < len(one)]
     chosen = []
+    seen: Counter[str] = Counter()  # `skeptic` is in two tables
     for n in range(count):
         name, stance = table[n % len(table)]
         if count < len(focuses):
             stance = " ".join(dict.fromkeys(one[0].stance for one in tables[n::count]))
-        again = n // len(table) + 1
-        chosen.append(Reviewer(f"{name}-{again}" if again > 1 else name, stance))
-    names = Counter(one.name for one in chosen)
-    seen: Counter[str] = Counter()
-    for n, one in enumerate(chosen):  # `skeptic` sits in two tables
-        seen[one.name] += 1
-        if names[one.name] > 1 and seen[one.name] > 1:
-            chosen[n] = Reviewer(f"{one.name}-{seen[one.name]}", one.stance)
+        seen[name] += 1
+        chosen.append(Reviewer(f"{name}-{seen[name]}" if seen[name] > 1 else name, stance))
     return chosen
 
 

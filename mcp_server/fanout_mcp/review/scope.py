@@ -45,7 +45,7 @@ MAX_ACCEPTED: Final = 5_000_000
 
 _MARK: Final = re.compile(
     r"(?:#|//|/\*|<!--|--|;|%|\{#)\s*.{0,200}?(?P<word>\bnoqa\b|\bnosec\b|\bnosemgrep\b|\bNOLINT(?:NEXTLINE)?\b|\bnolint\b"
-    r"|\beslint-disable(?:-next-line|-line)?\b|\bfanout:\s*ignore\b)(?P<rest>.*)",
+    r"|\beslint-disable(?:-next-line|-line)?\b|\bpragma warning disable\b|\bfanout:\s*ignore\b)(?P<rest>.*)",
     re.IGNORECASE,
 )
 _LISTED: Final = re.compile(
@@ -53,12 +53,13 @@ _LISTED: Final = re.compile(
 )
 _OURS: Final = re.compile(r"^\s*\[(?P<names>[^\]]*)\]")
 _SECURITY_NAME: Final = re.compile(
-    r"(?i)^(?:S\d{3}|B\d{3}|G\d{3}|CWE-?\d+|cert-.*|bugprone-.*|clang-analyzer.*|gosec|security.*|.*secur.*|no-eval"
+    r"(?i)^(?:S\d{3}|B\d{3}|G\d{3}|CWE-?\d+|CA[235]\d{3}|SCS\d+|cert-.*|bugprone-.*|clang-analyzer.*|gosec|security.*|.*secur.*|no-eval"
     r"|no-implied-eval|.*inject.*|.*xss.*|.*unsafe.*)$"
 )
 _BUG_NAME: Final = re.compile(
-    r"(?i)^(?:B\d{3}|F\d{3}|PL[EW]\d{4}|ASYNC\d+|RUF\d+|bugprone-.*|errcheck|govet|staticcheck|no-.*)$"
+    r"(?i)^(?:B\d{3}|F\d{3}|C[AS]\d{4}|VSTHRD\d+|PL[EW]\d{4}|ASYNC\d+|RUF\d+|bugprone-.*|errcheck|govet|staticcheck|no-.*)$"
 )
+_STRETCHES: Final = frozenset({"eslint-disable", "pragma warning disable"})
 _NEXT: Final = frozenset({"nolintnextline", "eslint-disable-next-line"})
 
 
@@ -131,7 +132,7 @@ def _passes(line: str, finding: Finding, *, is_above: bool) -> bool:
         return False
     if not is_above and word in _NEXT:
         return False
-    if word == "eslint-disable" and stands_alone:
+    if word in _STRETCHES and stands_alone:
         return False  # of a whole file, or a stretch of it: _is_disabled
     return _speaks_of(word, match["rest"], finding)
 
@@ -153,14 +154,15 @@ def _speaks_of(word: str, rest: str, finding: Finding) -> bool:
 
 
 def _is_disabled(finding: Finding, lines: Sequence[str]) -> bool:
-    """Look for a stretch between `eslint-disable` and `eslint-enable` that a finding lies in."""
+    """Look for a stretch between a mark and its end that a finding lies in."""
     state = False
     for line in lines[: finding.line]:
-        if "eslint-enable" in line:
+        if "eslint-enable" in line or "pragma warning restore" in line:
             state = False
-        match = _MARK.search(line) if "eslint-disable" in line else None
-        if match and match["word"].lower() == "eslint-disable" and not line[: match.start()].strip():
-            state = state or _speaks_of("eslint-disable", match["rest"].replace("*/", ""), finding)
+        match = _MARK.search(line) if "disable" in line else None
+        word = match["word"].lower() if match else ""
+        if match and word in _STRETCHES and not line[: match.start()].strip():
+            state = state or _speaks_of(word, match["rest"].replace("*/", ""), finding)
     return state
 
 

@@ -198,6 +198,126 @@ KINDS = {
         "const keys = path.split('.');\nlet node = target;\nfor (const key of keys) node = node[key] ??= {};\nnode[lastKey] = value;\n",
         "const keys = path.split('.');\nconst shape = {};\nfor (const key of keys) shape[key] = known[key];\n",
     ),
+    "a text of several lines": Kind(
+        "hardcoded-secret",
+        "a.py",
+        "FORMAT_KEY = 'q7RzK2mVx9TbN4cLwY8sHdJ3pF6gEa1U'\n",
+        'FORMAT_KEY = """\nUnknown format %{0} in {1!r}: %%N -> %N.\nWas it escaped (use \'%%{0!r}\')?\n""".strip()\n',
+    ),
+    "a media type by its file's ending": Kind(
+        "hardcoded-secret", "a.rb", "M = { 'db_pw' => 'Holz#Wurm3' }\n", "M = { '.xpw' => 'application/vnd.intercon.formnet' }\n"
+    ),
+    "a program that starts itself again": Kind(
+        "command-injection", "a.py", "import os, sys\nos.system(' '.join(sys.argv))\n", "import os, sys\nos.execv(sys.executable, [sys.executable] + sys.argv)\n"
+    ),
+    "a shell that takes another's place": Kind(
+        "command-injection",
+        "a.py",
+        "import os\nfrom flask import request\nos.execv('/bin/sh', ['sh', '-c', request.args['a']])\n",
+        "import os\nfrom flask import request\nos.execv('/bin/ls', ['ls', '--', request.args['a']])\n",
+    ),
+    "arguments of whoever starts it": Kind(
+        "argument-injection",
+        "a.py",
+        "import subprocess\nfrom flask import request\nsubprocess.run(['ls', request.args['a']])\n",
+        "import subprocess, sys\nsubprocess.run(['ls', sys.argv[1]])\n",
+    ),
+    "a file that is only made": Kind(
+        "SIM115", "a.py", "def f(p):\n    open(p, 'a').write('a')\n", "def f(p):\n    open(p, 'a').close()\n"
+    ),
+    "a loop that is left after it": Kind(
+        "defer-in-loop",
+        "a.go",
+        "package a\nfunc f() {\n\tfor _, p := range ps {\n\t\tfile := g(p)\n\t\tdefer file.Close()\n\t\tuse(file)\n\t}\n}\n",
+        "package a\nfunc f() {\n\tfor _, p := range ps {\n\t\tfile := g(p)\n\t\tdefer file.Close()\n\t\tuse(file)\n\t\tbreak\n\t}\n}\n",
+    ),
+    "async void in a text": Kind(
+        "async-void", "A.cs", "class A { async void Save() { await B(); } }\n", 'class A { string F() => "Don\'t use an async void method."; }\n'
+    ),
+    "a log of fields": Kind(
+        "log-injection",
+        "a.go",
+        'package a\nimport "log"\nfunc f(r *http.Request) { log.Printf("got %s", r.FormValue("a")) }\n',
+        'package a\nimport "go.uber.org/zap"\nfunc f(r *http.Request) { if c := logger.Check(1, r.FormValue("a")); c != nil { c.Write() } }\n',
+    ),
+    "a cookie whose mark follows": Kind(
+        "insecure-cookie",
+        "a.go",
+        'package a\nfunc f(w http.ResponseWriter) { http.SetCookie(w, &http.Cookie{Name: "a", Secure: false}) }\n',
+        'package a\nfunc f(w http.ResponseWriter) {\n\tc := &http.Cookie{Name: "a", Secure: false}\n\tc.Secure = isTLS\n\thttp.SetCookie(w, c)\n}\n',
+    ),
+    "a message that is no error's": Kind(
+        "error-leak",
+        "A.java",
+        "class A { void f() { try { g(); } catch (IOException e) { out.println(e.getMessage()); } } }\n",
+        'class A { void f() { out.println(mode.getMessage() + " " + name);\n System.out.println(e.getMessage()); } }\n',
+    ),
+    "what PHP says of itself, kept": Kind(
+        "debug-mode", "a.php", "<?php\nphpinfo();\n", "<?php\nob_start();\nphpinfo(INFO_GENERAL);\n$text = ob_get_clean();\n"
+    ),
+    "a browser's own log": Kind(
+        "log-injection",
+        "a.js",
+        "app.get('/a', (req, res) => { console.log('got ' + req.query.a); });\n",
+        "const q = new URLSearchParams(location.search).get('q');\ndocument.querySelector('p').textContent = q;\nconsole.error('failed: ' + location.search);\n",
+    ),
+    "what a function of the file makes of it": Kind(
+        "xss",
+        "a.js",
+        "const q = location.hash;\nlist.innerHTML = '<b>' + q;\n",
+        "function shown(q) { return `<b>${escapeHTML(q)}</b>`; }\nconst q = location.hash;\nlist.innerHTML = shown(q);\n",
+    ),
+    "a merge into a copy": Kind(
+        "prototype-pollution",
+        "a.js",
+        "function merge(a, b) {\n  for (const k in b) { a[k] = merge(a[k], b[k]); }\n  return a;\n}\n",
+        "function merge(a, b) {\n  const c = { ...a };\n  for (const k in b) { c[k] = merge(c[k], b[k]); }\n  return c;\n}\n",
+    ),
+    "a result that is no task's": Kind(
+        "blocked-task",
+        "A.cs",
+        "class A { int F() { return LoadAsync(1).Result; } int G(Task<int> task) { task.Wait(); return 1; } }\n",
+        "class A { int F(Outcome o) { return o.Result; } int G() { gate.Wait(); return args.Outcome.Result; } }\n",
+    ),
+    "a query that a page puts together": Kind(
+        "ssrf",
+        "a.ts",
+        "const load = async ({ params }) => { await fetch(params.url); };\n",
+        "const load = ({ prefix, path, params }) => async () => {\n  const q = new URLSearchParams();\n  q.append('a', 'b');\n  await fetch(`${prefix}/${path}?${q}`);\n};\n",
+    ),
+    "a page of a site of one's own": Kind(
+        "ssrf", "a.js", "fetch(`${req.query.site}/users`);\n", "fetch(`${API}/users/${req.params.id}`);\nfetch(base + '/users/' + req.params.id);\n"
+    ),
+    "what another site answered": Kind(
+        "ssrf",
+        "a.js",
+        "const to = req.query.to;\nfetch(to);\n",
+        "const css = await (await fetch('https://a.example/css?f=' + req.query.f, { headers: { 'X': one(two(3)) } })).text();\nfetch(css);\n",
+    ),
+    "what a function makes of a request": Kind(
+        "xss",
+        "a.js",
+        "app.get('/a', (req, res) => { const name = req.query.a; res.send('<p>' + name); });\n",
+        "app.get('/a', async (req, res) => { const page = await render(req.query.a); res.send(page); });\n",
+    ),
+    "an object that another's keys fill": Kind(
+        "prototype-pollution",
+        "a.ts",
+        "const keys = path.split('.');\nlet node = target;\nfor (const key of keys) node = node[key] ??= {};\nnode[lastKey] = value;\n",
+        "const all = list.reduce(f, 0);\nfunction step(from) {\n  const out = empty();\n  for (const [key, item] of Object.entries(from)) { out[key] = item; }\n  return out;\n}\n",
+    ),
+    "markup in a text": Kind(
+        "xss", "a.jsx", "const a = <p dangerouslySetInnerHTML={{ __html: body }} />;\n", "const a = `<p dangerouslySetInnerHTML={{ __html: ${body} }} />`;\n"
+    ),
+    "names in a list": Kind(
+        "hardcoded-secret", "a.json", '{"db_pass": "Holz#Wurm3"}\n', '{"files": [\n  "ssrPrepass",\n  "!**/*.test.*"\n]}\n'
+    ),
+    "a key that pages show": Kind(
+        "hardcoded-secret",
+        "a.ts",
+        "const c = {\n  apiKey: 'ed8b3896f8e3e2b421e4c38834b915a8',\n};\n",
+        "const c = {\n  appId: 'BTGPSR4MOE',\n  apiKey: 'ed8b3896f8e3e2b421e4c38834b915a8',\n  indexName: 'docs',\n};\n",
+    ),
     "a key that is handed over": Kind(
         "hardcoded-secret",
         "b.js",

@@ -14,8 +14,8 @@ from fanout_mcp.commands.review import explain
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.review.finding import Focus
 from fanout_mcp.review.static.analyse import analyse, coverage, read_own, review_static
-from fanout_mcp.review.static.quality import DEFECTS, quality_rules
-from fanout_mcp.review.static.rules import WEAKNESSES
+from fanout_mcp.review.static.quality import DEFECTS
+from fanout_mcp.review.static.rules import WEAKNESSES, quality_rules
 from fanout_mcp.source.workers import Workers
 from fanout_mcp.structure.languages import LANGUAGES
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fanout_mcp.review.finding import FOCUSES
-from fanout_mcp.review.static.quality import quality_rules, review_quality
+from fanout_mcp.review.static.quality import review_quality
+from fanout_mcp.review.static.rules import quality_rules
 
 CASES = [
     ("javascript", "loose-equality", "if (a == b) f();", "if (a === b || a == null) f();"),

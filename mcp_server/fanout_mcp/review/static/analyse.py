@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
 import anyio.to_thread
 
@@ -24,7 +23,7 @@ from fanout_mcp.review.static.python import bugs
 from fanout_mcp.review.static.python.bugs import review_bugs
 from fanout_mcp.review.static.python.security import read_python
 from fanout_mcp.review.static.python.sinks import WEAKNESSES_REACHED
-from fanout_mcp.review.static.rules import own_rules, rules_of
+from fanout_mcp.review.static.rules import Read, own_rules, rules_of
 from fanout_mcp.source.kinds import is_test
 from fanout_mcp.source.read import problem
 from fanout_mcp.source.workers import Failure, OnDone, Workers
@@ -38,18 +37,8 @@ RELATE = "fanout_mcp.review.static.analyse:relate"
 LINT = "fanout_mcp.review.static.analyse:lint_batch"
 
 
-class _Read(NamedTuple):
-    """What one focus finds in a file."""
-
-    findings: Sequence[Finding]
-    unread: str = ""
-    """Why parts of it were not understood."""
-    settled: Sequence[int] = ()
-    imports: Sequence[tuple[str, int]] = ()
-
-
 def analyse(item: dict[str, Json]) -> dict[str, Json]:
-    """`{path, text, focus, own}` -> `{findings, problems, imports, settled}`.
+    """`{path, text, focus, own}` -> `{findings, problems, settled}`.
 
     Why a file is not analysed is among the problems. The focus `keys` looks for keys of providers alone, in
     what a review leaves out otherwise.
@@ -58,23 +47,25 @@ def analyse(item: dict[str, Json]) -> dict[str, Json]:
     why_not = problem(text.encode("utf-8", "surrogateescape"))
     if why_not:
         return _lost(item, why_not)
-    read = _Read(tuple(patterns.review_keys(path, text))) if focus == "keys" else _read(path, text, focus)
+    read = Read([*patterns.review_keys(path, text)]) if focus == "keys" else _read(path, text, focus)
     kind = kind_of(path)
-    own = [one.rule for one in own_rules(item.get("own", "")) if kind in one.languages and one.focus == focus]
+    own = [
+        one.rule
+        for one in own_rules(item.get("own", ""))
+        if kind in one.rule.languages and one.rule.focus == focus
+    ]
     findings = [*read.findings, *(patterns.review_own(path, text, kind, own) if own else ())]
-    if any(finding.rule == "weak-random" for finding in findings):
-        lines = text.split("\n")
-        findings = [
-            one
-            for one in findings
-            if not (one.rule == "weak-random" and one.severity == "low" and _is_play(one.line, lines))
-        ]
+    lines = text.split("\n")
     tested = test_lines(text) if kind == "rust" and focus != "keys" else ()
-    shown = [asdict(finding) for finding in findings if not any(finding.line in part for part in tested)]
+    shown = [
+        one
+        for one in findings
+        if not any(one.line in part for part in tested)
+        and not (one.rule == "weak-random" and one.severity == "low" and _is_play(one.line, lines))
+    ]
     return {
-        "findings": shown,
+        "findings": [asdict(one) for one in shown],
         "problems": {path: read.unread} if read.unread else {},
-        "imports": {path: read.imports} if read.imports else {},
         "settled": [(path, line) for line in read.settled],
     }
 
@@ -84,31 +75,27 @@ def kind_of(path: str) -> str:
     return language_of(path) or patterns.format_of(path) or ""
 
 
-def _read(path: str, text: str, focus: Focus) -> _Read:
+def _read(path: str, text: str, focus: Focus) -> Read:
     language = language_of(path)
     if focus == "security":
         return _read_security(path, text, language)
     if language is None:
-        return _Read(())
+        return Read()
     if focus == "architecture":
-        imports = quality.imports_of(path, text) if language == "python" else ()
-        return _Read(
-            quality.review_structure(path, text), quality.understood(text, language), imports=imports
-        )
+        return Read(quality.review_structure(path, text), quality.understood(text, language))
     if language == "python":
-        return _Read(review_bugs(path, text) if focus == "bugs" else ())
-    return _Read(*quality.review_quality(path, text, language, focus))
+        return Read(review_bugs(path, text) if focus == "bugs" else ())
+    return quality.review_quality(path, text, language, focus)
 
 
-def _read_security(path: str, text: str, language: str | None) -> _Read:
-    read = _Read(())
+def _read_security(path: str, text: str, language: str | None) -> Read:
+    read = Read()
     if language == "python":
-        findings, settled = read_python(path, text)
-        read = _Read(findings, settled=settled)
+        read = read_python(path, text)
     elif language:
-        read = _Read(*patterns.review_patterns(path, text, language))
+        read = patterns.review_patterns(path, text, language)
     elif form := patterns.format_of(path):
-        read = _Read(tuple(patterns.review_plain(path, text, form)))
+        read = Read([*patterns.review_plain(path, text, form)])
     known = {finding.line for finding in read.findings if finding.rule == patterns.RULE}
     return read._replace(findings=[*read.findings, *patterns.review_secrets(path, text, known)])
 
@@ -161,11 +148,8 @@ def lint_batch(item: dict[str, Json]) -> dict[str, Json]:
 
 
 def relate(item: dict[str, Json]) -> dict[str, Json]:
-    """`{imports, texts}` -> `{findings}` about how files hang together."""
-    findings = [
-        *quality.review_imports(item["imports"], item["texts"]),
-        *quality.review_doubles(item["texts"]),
-    ]
+    """`{texts}` -> `{findings}` about how files hang together."""
+    findings = [*quality.review_imports(item["texts"]), *quality.review_doubles(item["texts"])]
     return {"findings": [asdict(finding) for finding in findings]}
 
 
@@ -203,7 +187,7 @@ def read_own(folder: Path) -> str:
     text = json.dumps(tables) if tables else ""
     for one in own_rules(text):
         where = f"{one.source}: rule {one.rule.weakness.name!r}"
-        for language in sorted(one.languages):
+        for language in sorted(one.rule.languages):
             if language not in {*GRAMMARS, *patterns.FORMS, "python"}:
                 raise InvalidInput(f"{where}: no rules can be for {language!r}.")
             for name, program, wanted in (("bad", one.bad, True), ("good", one.good, False)):
@@ -227,9 +211,7 @@ async def review_static(
     related: Results = []
     if focus == "architecture":
         whole = {path: text for path, text in sorted(texts.items()) if path not in not_analysed}
-        imports = {path: some for one in analysed for path, some in one["imports"].items()}
-        pairs: list[Json] = [{"imports": imports, "texts": whole}]
-        related = _results(await workers.map(RELATE, pairs, timeout_s=LINT_TIMEOUT_S))
+        related = _results(await workers.map(RELATE, [{"texts": whole}], timeout_s=LINT_TIMEOUT_S))
     found = await anyio.to_thread.run_sync(_united, analysed, linted, related)
     return Analysed(found, dict(sorted(not_analysed.items())))
 
@@ -241,7 +223,7 @@ def _results(rows: Sequence[tuple[Json, Json | Failure]]) -> Results:
 
 def _lost(item: Json, reason: str) -> dict[str, Json]:
     paths = [item["path"]] if "path" in item else [path for path, _ in item.get("files", ())]
-    return {"findings": [], "problems": dict.fromkeys(paths, reason), "imports": {}, "settled": []}
+    return {"findings": [], "problems": dict.fromkeys(paths, reason), "settled": []}
 
 
 def _planned(
@@ -250,7 +232,7 @@ def _planned(
     """Return what to analyse, what to lint, and why neither is done to other files."""
     paths = sorted(texts)
     python = [path for path in paths if language_of(path) == "python"]
-    users = {kind for one in own_rules(own) if one.focus == focus for kind in one.languages}
+    users = {kind for one in own_rules(own) if one.rule.focus == focus for kind in one.rule.languages}
     not_analysed = {
         path: reason
         for path in paths
@@ -313,7 +295,7 @@ async def review_all(
 def coverage(paths: Iterable[str], focuses: Sequence[Focus], own: str = "") -> dict[str, dict[str, int]]:
     """Return, by focus and language or format, how many rules look at such a file; 0: nothing does."""
     kinds = {kind_of(path) for path in paths} - {""}
-    more = Counter((one.focus, kind) for one in own_rules(own) for kind in one.languages)
+    more = Counter((one.rule.focus, kind) for one in own_rules(own) for kind in one.rule.languages)
     return {
         focus: {kind: _rules_for(kind, focus) + more[focus, kind] for kind in sorted(kinds)}
         for focus in focuses

@@ -31,7 +31,7 @@ _TABLE: Final = re.compile(
     r"^(Object\.freeze\(\s*)?(new\s+\w*(Map|Set|Dictionary|List)\b[^;]*[{(\[]\s*[^\s})\]]|"
     r"(Immutable)?(Map|Set|List)\.(of|ofEntries)\(|Arrays\.asList\(|[{\[]\s*[^\s}\]]|map\[|\[\]\w+\{|array\(|%w)"
 )
-_PAIRED: Final = r"[^()]*(?:\([^()]*\)[^()]*)*"
+_PAIRED: Final = r"[^()]*+(?:\([^()]*+(?:\([^()]*+\)[^()]*+)*+\)[^()]*+)*+"
 _LOOKUP: Final = re.compile(
     r"(?<![\w$])(?P<table>[\w$]+)(?:\?\.)?(?:\[[^\[\]]*(?:\[[^\[\]]*\][^\[\]]*)*\]|"
     rf"\.(?:get|getOrDefault|GetValueOrDefault|fetch|find|dig)(?:\({_PAIRED}\)|\s{{0,9}}\{{[^{{}}]*\}}))"
@@ -136,6 +136,15 @@ _NUMBER = re.compile(
 )
 
 
+_SENT: Final = frozenset({"query", "body", "params", "searchParams", "headers", "cookies"})
+"""What a handler takes out of the object that it is given, and holds what was sent."""
+_MADE_BY: Final = re.compile(r"(?:await\s+)?(?P<by>[A-Za-z_$][\w$.]{0,80})\(")
+_PASSES: Final = re.compile(
+    r"(?i)(?:^|\.)(?:string|str|raw|html|concat|format\w*|s?printf|sprint\w*|join|trim|replace\w*|to\w+|from\w*|of|decode\w*"
+    r"|unescape|atob|urldecode|rawurldecode|base64_decode|html_entity_decode|stripslashes|strval|implode|parse\w*|get\w*|fetch"
+    r"|first|next|append|slice|substr\w*|split|map|filter|assign|merge|readall|unmarshal|url|request|querystring|markup|safe)$"
+)
+"""Functions that return the text that they are given, or a part of it."""
 _LAMBDAS: Final = frozenset({"lambda_expression", "arrow_function", "function_expression"})
 _CHOSEN = re.compile(
     bounded(
@@ -207,6 +216,8 @@ class Flow:
     """Name of a parsed address -> the names that it was parsed from."""
     own: set[str] = field(default_factory=set)
     """Names whose only input is the address of the request itself."""
+    made: set[str] = field(default_factory=set)
+    """Names whose input went through a function that may do anything with it."""
     texts: dict[str, str] = field(default_factory=dict)
     """Name -> the constant, or the path put together, that it was given last."""
     outer_texts: dict[str, str] = field(default_factory=dict)
@@ -256,6 +267,8 @@ class Flow:
             if (is_route or is_filled) and not _NUMBER.search(text) and not _SERVICE.search(text):
                 named = parameter.child_by_field_name("name") or parameter.child_by_field_name("pattern")
                 words = re.findall(r"\b[a-z_]\w*", text_of(named or parameter))
+                if not is_route and text.lstrip("(").startswith("{"):
+                    words = [word for word in words if word in _SENT]
                 self.names.update(dict.fromkeys(words, REMOTE))
 
     def _called_with(self, node: Node) -> str:
@@ -280,6 +293,7 @@ class Flow:
             self.names.update(dict.fromkeys(words, level))
             self.tables -= words
             self.own = self.own | words if is_own else self.own - words
+            self.made = self.made | words if self._is_made(right) else self.made - words
             if _PARSES.search(right):
                 self.parsed[name[0]] = [
                     word for word in _NAME.findall(self.bare(right)) if word in self.names
@@ -415,6 +429,19 @@ class Flow:
             word in self.own for word in _NAME.findall(bare) if word in self.names
         )
 
+    def _is_made(self, text: str) -> bool:
+        """Tell whether a text is the result of a function that is not known to hand its input on."""
+        call = _MADE_BY.match(text.strip())
+        return call is not None and not _PASSES.search(call["by"]) and not self.level(call["by"])
+
+    def is_made(self, text: str) -> bool:
+        """Tell whether all input in a text went through such a function."""
+        bare = self.bare(text)
+        return self._is_made(text.strip(" (")) or (
+            not self.grammar.source.search(bare)
+            and all(word in self.made for word in _NAME.findall(bare) if word in self.names)
+        )
+
     def bare(self, text: str) -> str:
         """Take out the constant text of strings; variables in them stay."""
 
@@ -496,8 +523,7 @@ def _read(node: Node, freed: dict[str, int]) -> Iterator[Hit]:
     if node.type in _SIMPLE:
         yield from _read_simple(node, freed)
     elif node.type == "if_statement":
-        branches = [node.child_by_field_name(name) for name in ("consequence", "alternative")]
-        yield from _read_branches([branch for branch in branches if branch is not None], freed)
+        yield from _read_branches([*_alternatives(node)], freed)
     elif node.type == "switch_statement":
         body = node.child_by_field_name("body")
         yield from _read_branches(body.named_children if body is not None else [], freed)
@@ -507,6 +533,16 @@ def _read(node: Node, freed: dict[str, int]) -> Iterator[Hit]:
     else:
         for child in node.named_children:
             yield from _read(child, freed)
+
+
+def _alternatives(node: Node | None) -> Iterator[Node]:
+    """Yield what a condition does in each case; a chain of `else if` may be a thousand long."""
+    while node is not None and node.type == "if_statement":
+        yield from filter(None, [node.child_by_field_name("consequence")])
+        node = node.child_by_field_name("alternative")
+        if node is not None and node.type == "else_clause" and node.named_children:
+            node = node.named_children[-1]
+    yield from filter(None, [node])
 
 
 def _read_branches(branches: Sequence[Node], freed: dict[str, int]) -> Iterator[Hit]:

@@ -17,18 +17,6 @@ from fanout_mcp.structure import languages
 WHOLE: Final = "-"
 """In place of a field: everything after the name."""
 Fields = tuple[str, ...]
-_WORDS: Final = ("functions", "comments", "regexes", "rules", "conditions")
-_PATTERNS: Final = (
-    "source",
-    "clean",
-    "interpolation",
-    "parameter",
-    "route",
-    "controller",
-    "maps",
-    "binds",
-    "compiles",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +53,11 @@ def _grammar(table: Mapping[str, Any]) -> Grammar:
     calls = {kind: tuple(fields.split()) for kind, fields in row["calls"].items()}
     calls |= dict.fromkeys(row.get("whole", "").split(), (WHOLE,))
     assigns = {kind: tuple(sides.split()) for kind, sides in row["assigns"].items()}
-    more: dict[str, Any] = {name: tuple(row[name].split()) for name in _WORDS if name in row}
-    for name in _PATTERNS:
-        if name in row:
+    more: dict[str, Any] = {}
+    for name, kind in Grammar.__annotations__.items():
+        if name in row and kind == "Fields":
+            more[name] = tuple(row[name].split())
+        elif name in row and "Pattern" in kind:
             more[name] = re.compile(row[name].replace("<numbers>", _NUMBERS).replace("\n", ""))
     return Grammar(calls, assigns, fills_arguments="fills_arguments" in row, **more)
 

@@ -12,8 +12,7 @@ import re
 import string
 import zlib
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Final, NamedTuple
 
@@ -28,12 +27,15 @@ from fanout_mcp.review.static.rules import (
     REMOTE,
     SWITCH,
     WEAKNESSES,
+    Read,
     Rule,
     Weakness,
     Where,
     found,
     line_findings,
     rules_of,
+    surest,
+    switched,
 )
 from fanout_mcp.source.secret_values import kind_of
 from fanout_mcp.source.secrets import redact
@@ -47,13 +49,7 @@ MAX_UNREAD = 0.2
 CONFIDENCE = 55
 
 
-class Reviewed(NamedTuple):
-    findings: list[Finding]
-    unread: str
-    """Why parts of the file were not understood; empty when it was read."""
-
-
-def review_patterns(path: str, text: str, language: str, own: Sequence[Rule] = ()) -> Reviewed:
+def review_patterns(path: str, text: str, language: str, own: Sequence[Rule] = ()) -> Read:
     """Return what the language's rules find in a file, or the user's `own` where they are given."""
     rules = [rule for rule in own or rules_of(language) if rule.reads(text)]
     _, parser = parser_of(language)
@@ -69,18 +65,13 @@ def review_patterns(path: str, text: str, language: str, own: Sequence[Rule] = (
     not_read = unread(root)
     if language in {"c", "cpp"} and not not_read and not own:
         results += memory(where, root)
-    best: dict[tuple[str, int], Finding] = {}
     joined = [one for one in results if one.rule == "path-traversal"]
-    for one in results:
-        is_switch = one.rule == "no-certificate-check" and _is_switch(root, one.line)
-        why = "Only where a setting asks for it."
-        finding = replace(one, severity="low", why=why) if is_switch else one
-        if finding.rule == "path-traversal" and _is_joined(finding, joined, where[1]):
-            continue
-        known = best.get((finding.rule, finding.line))
-        if known is None or finding.confidence > known.confidence:
-            best[finding.rule, finding.line] = finding
-    return Reviewed(list(best.values()), not_read)
+    shown = [
+        switched(one) if one.rule == "no-certificate-check" and _is_switch(root, one.line) else one
+        for one in results
+        if one.rule != "path-traversal" or not _is_joined(one, joined, where[1])
+    ]
+    return Read(surest(shown), not_read)
 
 
 _JOINED: Final = re.compile(
@@ -136,7 +127,9 @@ def _tree_findings(where: Where, nodes: list[Node], rules: list[Rule], flow: Flo
             name, arguments = _call(node, grammar)
             flow.receive(name, arguments)
             for rule in calls:
-                if rule.pattern.search(name):
+                if rule.pattern.search(name) and not (
+                    rule.spared and _is_spared(node, rule, arguments, grammar)
+                ):
                     text = text_of(node) if rule.receiver else arguments
                     yield from _judged(where, node, rule, text, flow)
             if grammar.compiles and grammar.compiles.search(name):
@@ -145,13 +138,30 @@ def _tree_findings(where: Where, nodes: list[Node], rules: list[Rule], flow: Flo
             left, right = _sides(node, grammar)
             right = _written_below(right, where[1], node) if "<<" in right else right
             for rule in assigns:
-                if rule.pattern.search(left):
+                if rule.pattern.search(left) and not (rule.spared and _is_spared(node, rule, left, grammar)):
                     yield from _judged(where, node, rule, right, flow)
             flow.assign(left, right, node.start_byte)
         elif node.type in grammar.regexes:
             yield from _slow(where, node, text_of(node))
         elif node.type in grammar.conditions:
             flow.test(node)
+
+
+_ASSIGNED: Final = re.compile(r"(\w+)\s{0,9}:?=\s{0,9}&?$")
+_ALONE: Final = re.compile(r"\(\s{0,99}&?(\w+)\s{0,99}\)$|(\w+)[.\[]")
+
+
+def _is_spared(node: Node, rule: Rule, given: str, grammar: Grammar) -> bool:
+    """Tell whether something in the function around a call or an assignment makes it harmless."""
+    holder = node
+    while holder.parent is not None and holder.type not in grammar.functions:
+        holder = holder.parent
+    data = holder.text or b""
+    before = data[: node.start_byte - holder.start_byte].decode("utf-8", "replace")
+    named = _ASSIGNED.search(before[-200:]) or _ALONE.match(given)
+    name = named[named.lastindex or 1] if named else text_of(node)
+    within = text_of(holder) if named else before.rpartition("\n")[2] + name
+    return re.search(rule.spared.replace("{name}", re.escape(name)), within) is not None
 
 
 def memory(where: Where, root: Node) -> Iterator[Finding]:
@@ -188,7 +198,7 @@ def _judged(where: Where, node: Node, rule: Rule, text: str, flow: Flow) -> Iter
             return
         if level:
             severity = _reached(weakness, level) or severity
-            if weakness == "open-redirect" and flow.is_own(text):
+            if any(weakness == name and is_less(flow, text) for name, is_less in _LESS):
                 severity = "low"
             confidence, why = 65, why or "Outside input arrives here."
         elif rule.needs == "varies" and flow.varies(counted) and not flow.grammar.clean.search(counted):
@@ -211,6 +221,24 @@ def _is_switch(root: Node, line: int) -> bool:
     return False
 
 
+_BASED: Final = re.compile(
+    r"\(?\s{0,9}(?:`\$\{(?P<within>[\w.]{1,80})\}[/?]|(?P<before>[\w.]{1,80})\s{0,9}\+\s{0,9}[\"'`][/?])"
+)
+"""An address that begins with another's."""
+
+
+def _is_below(flow: Flow, text: str) -> bool:
+    """Tell whether input only chooses a page of a site that it doesn't choose."""
+    based = _BASED.match(text)
+    return based is not None and not flow.level(based["within"] or based["before"])
+
+
+_LESS: Final[tuple[tuple[str, Callable[[Flow, str], bool]], ...]] = (
+    ("open-redirect", Flow.is_own),
+    ("ssrf", _is_below),
+    ("xss", Flow.is_made),
+)
+"""Weakness -> when input does less harm there: what functions in between do with it is not known."""
 _CONTEXT: Final = re.compile(r"^\(\s{0,99}(?:ctx|context\.\w{1,40}\(\)|\w{1,40}\.Context\(\))\s{0,99},")
 
 
@@ -453,10 +481,15 @@ DOUBTFUL: Final = frozenset({"value", "url-password", "header"})
 _MARK: Final = re.compile(r"<redacted:([\w-]+)>")
 _PLACEHOLDER: Final = re.compile(
     r"\[{0,9}((my|your|the|some|user|db|test|example|dummy)[-_]?)?(pass(w(or)?d|wd|phrase)?|pwd|secret|token|key)"
-    r"[-_]?(here|\d)?\]{0,9}|(x+|\*+|\.+|changeme|bar|tiger|hunter2)(@.*)?",
+    r"[-_]?(here|\d)?\]{0,9}|(x+|\*+|\.+|changeme|bar|tiger|hunter2)(@.*)?"
+    r"|Eby8vdM02xNOcqF[\w+/=;]*|C2y6yDjf5/R\+ob0N[\w+/=;]*",
     re.IGNORECASE,
 )
-"""What documents write where a password would stand."""
+"""What documents write where a password would stand, and the keys that all of Azure's emulators have."""
+_NO_VALUE: Final = re.compile(
+    r"(?:application|audio|font|image|message|model|multipart|text|video)/[\w.+-]+\Z|/[\w%./=-]+/@?\w+\Z"
+)
+"""Media types, and the paths of settings."""
 
 _NOT_A_PROVIDER: Final = DOUBTFUL | {"pem", "jwt"}
 """What tests and documents hold by the dozen, made for them."""
@@ -540,6 +573,8 @@ _GIVEN: Final = re.compile(
 )
 """A name and the string that it is given, at the end of a text."""
 
+_PUBLIC: Final = re.compile(r"\bindexName\b|\bauthDomain\b")
+"""What is set beside keys that pages show to everyone: of a search, of an application's own database."""
 _IS_BUILT: Final = re.compile(r"[$#{]\{")
 _SETS: Final = re.compile(r"[\w\"'\]]\s{0,9}[:=>]\s{0,9}[\"']?$")
 
@@ -595,8 +630,10 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
         following = where[1][number - 1 : number + 3]
         if (is_program or mark == "pem") and not _is_given(mark, before, following):
             continue
-        if is_program and is_value and re.match(r"\s{0,9}[,)]", taken):
-            continue  # the string before it ends here
+        if path.endswith(".json") and is_value and before.strip() in {"", '"'}:
+            continue  # an element of a list: the line above is another
+        if is_value and (_NO_VALUE.match(taken) or (is_program and re.match(r"\s{0,9}[,)]", taken))):
+            continue  # the string before it ends here, or is no secret
         if is_program and is_value:
             within = _lines_of_text(path, text) if within is None else within
             if number in within or _IS_BUILT.search(taken):
@@ -607,6 +644,7 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
             (is_program and mark in _NOT_A_PROVIDER and _COMMENTED.match(line) is not None)
             or _PLACEHOLDER.fullmatch(taken) is not None
             or (is_throwaway and is_doubtful)
+            or (is_value and _PUBLIC.search("\n".join(where[1][max(0, number - 5) : number + 4])) is not None)
         )
         is_shown = is_value and not is_program
         severity: Severity = "low" if is_placeholder else "medium" if is_shown else "high"

@@ -11,24 +11,21 @@ looks at, files left open, formats whose arguments don't fit. Style is a linter'
 
 from __future__ import annotations
 
-import ast
 import functools
 import re
-from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import pairwise
 from pathlib import PurePosixPath
-from typing import Any, Final
+from typing import Final
 
 from tree_sitter import Node
 
-from fanout_mcp.review.finding import SEVERITIES, Finding, Focus, Severity
+from fanout_mcp.review.finding import Finding, Focus, Severity
 from fanout_mcp.review.static import patterns
 from fanout_mcp.review.static.grammars import GRAMMARS, parser_of, walk
 from fanout_mcp.review.static.python.security import parse_python
-from fanout_mcp.review.static.rules import Rule, Weakness, Where, found, line_findings, read_table
+from fanout_mcp.review.static.rules import Read, Rule, Weakness, Where, found, line_findings, quality_rules
 from fanout_mcp.structure.languages import text_of
 
 LOOPS: Final = frozenset(
@@ -40,16 +37,7 @@ _MAX_TEXT: Final = 4_000
 """Characters of a node that a rule looks at."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QualityRule(Rule):
-    languages: frozenset[str]
-    focus: str
-    nodes: frozenset[str]
-    inside: str
-    head: re.Pattern[str] | None = None
-
-
-def review_quality(path: str, text: str, language: str, focus: Focus) -> patterns.Reviewed:
+def review_quality(path: str, text: str, language: str, focus: Focus) -> Read:
     rules = [rule for rule in quality_rules_of(language, focus) if rule.reads(text)]
     data = text.encode("utf-8", "replace")
     root = parser_of(language)[1].parse(data).root_node
@@ -64,11 +52,11 @@ def review_quality(path: str, text: str, language: str, focus: Focus) -> pattern
         results += patterns.memory(where, root)
     if focus == "bugs":
         results += _relations(where, root, language)
-    return patterns.Reviewed(results, not_read)
+    return Read(results, not_read)
 
 
-def _by_node(where: Where, root: Node, language: str, rules: list[QualityRule]) -> Iterator[Finding]:
-    by_kind: dict[str, list[QualityRule]] = {}
+def _by_node(where: Where, root: Node, language: str, rules: list[Rule]) -> Iterator[Finding]:
+    by_kind: dict[str, list[Rule]] = {}
     for rule in rules:
         for kind in rule.nodes:
             by_kind.setdefault(kind, []).append(rule)
@@ -83,7 +71,7 @@ def _by_node(where: Where, root: Node, language: str, rules: list[QualityRule]) 
             text = (node.text or b"")[:_MAX_TEXT].decode("utf-8", "replace")
             wanted = kind if rule.inside == "same" else rule.inside
             is_there = (not wanted or wanted in around) and (not rule.head or rule.head.search(head))
-            if is_there and rule.takes(text):
+            if is_there and rule.takes(text) and not (wanted == "loop" and _runs_once(node)):
                 yield _found(where, node, rule.weakness)
         if kind in functions:
             around, head = frozenset({"function"}), _head(node)
@@ -94,40 +82,27 @@ def _by_node(where: Where, root: Node, language: str, rules: list[QualityRule]) 
         stack += [(child, around, head) for child in node.children]
 
 
+_LEAVING: Final = frozenset({"break_statement", "return_statement", "throw_statement"})
+
+
+def _runs_once(node: Node) -> bool:
+    """Tell whether the loop around a statement is left behind it, in its block or one further out."""
+    holder = node.parent
+    while holder is not None and holder.type not in LOOPS:
+        inside = [child for child in holder.named_children if child.type != "comment"]
+        if inside and inside[-1].type in _LEAVING:
+            return True
+        holder = holder.parent
+    return False
+
+
 def _found(where: Where, node: Node, weakness: Weakness, severity: Severity | None = None) -> Finding:
     return found(where, patterns.place_of(node, 2), weakness, patterns.CONFIDENCE, severity=severity)
 
 
 @functools.cache
-def quality_rules_of(language: str, focus: str) -> tuple[QualityRule, ...]:
+def quality_rules_of(language: str, focus: str) -> tuple[Rule, ...]:
     return tuple(rule for rule in quality_rules() if language in rule.languages and rule.focus == focus)
-
-
-@functools.cache
-def quality_rules() -> tuple[QualityRule, ...]:
-    return tuple(_rule(row) for row in read_table("quality.toml")["rule"])
-
-
-_PATTERNS = frozenset({"match", "unless", "file", "without", "head"})
-_FIELDS = _PATTERNS | {"name", "languages", "focus", "title", "fix", "severity", "line", "node", "inside"}
-
-
-def _rule(table: dict[str, str]) -> QualityRule:
-    languages = frozenset(table["languages"].split())
-    severity = next((level for level in SEVERITIES if level == table.get("severity", "low")), None)
-    if severity is None or not table.keys() <= _FIELDS or not languages <= set(GRAMMARS):
-        raise ValueError(f"quality.toml: this rule is wrong: {table}")
-    more: dict[str, Any] = {name: re.compile(table[name]) for name in _PATTERNS if name in table}
-    return QualityRule(
-        weakness=Weakness(table["name"], 0, severity, table["title"], table["fix"]),
-        kind="line" if "line" in table else "node",
-        pattern=re.compile(table.get("line", "(?!)")),
-        languages=languages,
-        focus=table["focus"],
-        nodes=frozenset(table.get("node", "").split()),
-        inside=table.get("inside", ""),
-        **more,
-    )
 
 
 # --- What one place alone does not show. --------------------------------------------------------------------
@@ -376,8 +351,8 @@ def _verbs(text: str, *, braces: bool) -> int | None:
 
 # --- What makes code hard to change: tangled functions, god files, hubs, cycles, dead and doubled code. -----
 
-STRUCTURE = ("tangled", "god-file", "doubled")
-STRUCTURE_OF_PYTHON = ("dead-code", "import-cycle", "hub")
+STRUCTURE = ("tangled", "god-file", "doubled", "hub")
+STRUCTURE_OF_PYTHON = ("dead-code", "import-cycle")
 TANGLED = 15
 """Branches of a function (cyclomatic complexity); above it tests no longer cover the paths."""
 GOD_FILE = 1000
@@ -432,66 +407,25 @@ def understood(text: str, language: str) -> str:
     return patterns.unread(parser_of(language)[1].parse(text.encode("utf-8", "replace")).root_node)
 
 
-def imports_of(path: str, text: str) -> list[tuple[str, int]]:
-    """Return what a Python file imports when it is loaded: full dotted names and lines."""
-    tree = parse_python(text)
-    package = PurePosixPath(path).parent.parts
-    names: list[tuple[str, int]] = []
-    for node in _at_load(tree.body if tree else []):
-        if isinstance(node, ast.Import):
-            names += [(alias.name, node.lineno) for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            up = package[: len(package) - node.level + 1] if node.level else ()
-            base = ".".join([*up, *([node.module] if node.module else [])])
-            names += [(f"{base}.{alias.name}", node.lineno) for alias in node.names]
-    return names
+def review_imports(texts: Mapping[str, str]) -> Iterator[Finding]:
+    """Find cycles and hubs among files."""
+    from fanout_mcp.structure.graph import graph  # late, as lizard
+    from fanout_mcp.structure.outline import outline_text
 
-
-def _at_load(body: Iterable[ast.stmt]) -> Iterable[ast.stmt]:
-    for node in body:
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            continue
-        if isinstance(node, ast.If | ast.Try):
-            yield from _at_load([*node.body, *node.orelse])
-        else:
-            yield node
-
-
-def review_imports(
-    imports: Mapping[str, Sequence[tuple[str, int]]], texts: Mapping[str, str]
-) -> list[Finding]:
-    """Find cycles and hubs among Python files, from what imports_of returned for each."""
-    from fanout_mcp.structure.graph import components
-
-    modules = {name: path for path in imports for name in _module_names(path)}
-    edges: dict[str, dict[str, int]] = defaultdict(dict)
-    for path, names in imports.items():
-        for name, line in names:
-            target = modules.get(name) or modules.get(name.rpartition(".")[0])
-            if target and target != path:
-                edges[path].setdefault(target, line)
-    findings = []
-    for cycle in components({path: sorted(targets) for path, targets in sorted(edges.items())}):
-        here, line = cycle[0], next(edges[cycle[0]][other] for other in cycle if other in edges[cycle[0]])
+    known = graph(outline_text(path, text) for path, text in sorted(texts.items()))
+    for cycle in known.cycles:
+        here = cycle[0]
+        line = next((known.lines[here, other] for other in cycle if (here, other) in known.lines), 1)
         title = f"{len(cycle)} modules import each other in a circle"
         why = " -> ".join(cycle[:6]) + (" ..." if len(cycle) > 6 else "")
         where = (here, texts[here].split("\n"))
-        findings.append(_finding(where, line, ("import-cycle", "medium", title, ""), why))
-    incoming = Counter(target for targets in edges.values() for target in targets)
-    for path, count in sorted(incoming.items()):
-        outgoing = len(edges.get(path, {}))
-        if count >= HUB and outgoing >= HUB // 2:
-            title = f"{count} modules import this one, which imports {outgoing}"
+        yield _finding(where, line, ("import-cycle", "medium", title, ""), why)
+    for path, users in sorted(known.imported_by.items()):
+        outgoing = len(known.imports.get(path, ()))
+        if len(users) >= HUB and outgoing >= HUB // 2:
+            title = f"{len(users)} modules import this one, which imports {outgoing}"
             where, fix = (path, texts[path].split("\n")), "Split what is stable from what isn't."
-            findings.append(_finding(where, 1, ("hub", "low", title, fix)))
-    return findings
-
-
-def _module_names(path: str) -> list[str]:
-    """Return the dotted names a file can be imported by: below any folder of its path."""
-    parts = [*PurePosixPath(path).parent.parts, PurePosixPath(path).stem]
-    parts = parts[:-1] if parts[-1] == "__init__" else parts
-    return [".".join(parts[start:]) for start in range(len(parts)) if start < 2]
+            yield _finding(where, 1, ("hub", "low", title, fix))
 
 
 def review_doubles(texts: Mapping[str, str]) -> list[Finding]:

@@ -6,9 +6,11 @@ A rule is one of
     line = regex of a line without its comments
     block = regex of a Terraform resource's type, with `match` on the block or `missing` from it
 and may have `match` and `unless` (regexes of the arguments; of code alone with `bare = true`), `file` (one
-that the file must match) and `without` (one that it must not). Input counts in the arguments, in the `first`
-of them alone (of an object: in where it leads to), or in the `receiver`. Names are replaced by the constants
-that the file gives them.
+that the file must match) and `without` (one that it must not). A call may have `spared`, a regex of what
+makes it harmless elsewhere in its function; {name} there is what it is assigned to or given alone; in an
+assignment, what is assigned to. Input
+counts in the arguments, in the `first` of them alone (of an object: in where it leads to), or in the
+`receiver`. Names are replaced by the constants that the file gives them.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ import json
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any, Final, Literal, NamedTuple
 
@@ -64,10 +67,14 @@ WEAKNESSES: Final[Mapping[str, Weakness]] = {
 
 Kind = Literal["call", "assign", "line", "block", "node"]
 Needs = Literal["remote", "input", "varies", "always"]
-_KINDS: tuple[Kind, ...] = ("call", "assign", "line", "block")
+_KINDS: tuple[Kind, ...] = ("call", "assign", "line", "block", "node")
 _NEEDS: tuple[Needs, ...] = ("remote", "input", "varies", "always")
-_PATTERNS = frozenset({"match", "unless", "file", "without", "missing"})
-_FIELDS = _PATTERNS | {"weakness", "needs", "severity", "why", "bare", "first", "receiver", *_KINDS}
+_PATTERNS = frozenset({"match", "unless", "file", "without", "missing", "head"})
+_FIELDS = (_PATTERNS - {"head"}) | {
+    *("weakness", "needs", "severity", "why", "bare", "first", "receiver", "spared"),
+    *("call", "assign", "line", "block"),
+}
+_QUALITY_FIELDS = _FIELDS | {"name", "languages", "focus", "title", "fix", "node", "inside", "head"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +97,14 @@ class Rule:
     """Input counts in the first argument alone."""
     receiver: bool = False
     """What the call is made on counts, not its arguments."""
+    spared: str = ""
     bare: bool = False
     """`match` and `unless` look at code alone: the constant text of strings is taken out."""
+    languages: frozenset[str] = frozenset()
+    focus: str = "security"
+    nodes: frozenset[str] = frozenset()
+    inside: str = ""
+    head: re.Pattern[str] | None = None
 
     def reads(self, text: str) -> bool:
         """Tell whether the rule is for a file with this text."""
@@ -121,21 +134,43 @@ def rules_of(language: str) -> tuple[Rule, ...]:
     return tuple(rules)
 
 
-def _rule(where: str, table: dict[str, Any], weakness: Weakness | None) -> Rule:
+@functools.cache
+def quality_rules() -> tuple[Rule, ...]:
+    """Read the rules for bugs and performance (quality.toml)."""
+    rows = read_table("quality.toml")["rule"]
+    return tuple(_rule("quality.toml", row, _own_weakness(row, "low"), _QUALITY_FIELDS) for row in rows)
+
+
+def _own_weakness(table: Mapping[str, Any], severity: Severity) -> Weakness:
+    """Return the weakness that a rule itself describes."""
+    named = table["name"], table.get("cwe", 0), table.get("severity", severity)
+    return Weakness(*named, table["title"], table.get("fix", ""))
+
+
+def _rule(
+    where: str, table: dict[str, Any], weakness: Weakness | None, fields: AbstractSet[str] = _FIELDS
+) -> Rule:
     kind = next((kind for kind in _KINDS if kind in table), None)
     needs = next((need for need in _NEEDS if need == table.get("needs", "always")), None)
-    if kind is None or needs is None or weakness is None or not table.keys() <= _FIELDS:
+    if kind is None or needs is None or weakness is None or not table.keys() <= fields:
         raise ValueError(f"{where}: this rule is wrong: {table}")
+    spared = bounded(table.get("spared", ""))
+    re.compile(spared.replace("{name}", ""))
     return Rule(
         weakness=weakness,
         kind=kind,
-        pattern=re.compile(bounded(table[kind])),
+        pattern=re.compile(bounded(table[kind]) if kind != "node" else "(?!)"),
         needs=needs,
         severity=next((level for level in SEVERITIES if level == table.get("severity")), None),
         why=table.get("why", ""),
         bare=bool(table.get("bare")),
         first=bool(table.get("first")),
         receiver=bool(table.get("receiver")),
+        spared=spared,
+        languages=frozenset(table.get("languages", "").split()),
+        focus=table.get("focus", "security"),
+        nodes=frozenset(table.get("node", "").split()),
+        inside=table.get("inside", ""),
         **{name: re.compile(bounded(table[name])) for name in _PATTERNS if name in table},
     )
 
@@ -151,8 +186,6 @@ _OWN_FIELDS = (_FIELDS - {"weakness"}) | {*_TEXTS, "fix", "cwe", "focus", "sourc
 
 class OwnRule(NamedTuple):
     rule: Rule
-    languages: frozenset[str]
-    focus: str
     bad: str
     good: str
     source: str
@@ -180,15 +213,11 @@ def _own(table: dict[str, Any]) -> OwnRule:
             f"{where}: `severity` must be of {', '.join(SEVERITIES)}, `focus` security or bugs, "
             "`cwe` a number."
         )
-    weakness = Weakness(str(name), cwe, severity, table["title"], table.get("fix", ""))
-    fields = {field: value for field, value in table.items() if field in _FIELDS}
     try:
-        rule = _rule(table["source"], fields, weakness)
+        rule = _rule(table["source"], table, _own_weakness(table, "medium"), _OWN_FIELDS)
     except (ValueError, TypeError, re.error) as error:
         raise InvalidInput(f"{where} can't be read: {error}.") from None
-    return OwnRule(
-        rule, frozenset(table["languages"].split()), focus, table["bad"], table["good"], table["source"]
-    )
+    return OwnRule(rule, table["bad"], table["good"], table["source"])
 
 
 # --- From a place in a file to a finding with its verbatim words. -------------------------------------------
@@ -231,6 +260,31 @@ def found(
         confidence=confidence,
         reviewers=(reviewer,),
     )
+
+
+class Read(NamedTuple):
+    """What an analyser finds in a file."""
+
+    findings: Sequence[Finding] = ()
+    unread: str = ""
+    """Why parts of it were not understood."""
+    settled: Sequence[int] = ()
+    """Lines of calls that are given constants alone: who sees the call but not the flow is wrong there."""
+
+
+def surest(findings: Iterable[Finding]) -> list[Finding]:
+    """Return what each rule says of a line once, with its highest confidence."""
+    best: dict[tuple[str, int], Finding] = {}
+    for one in findings:
+        known = best.get((one.rule, one.line))
+        if known is None or one.confidence > known.confidence:
+            best[one.rule, one.line] = one
+    return list(best.values())
+
+
+def switched(finding: Finding) -> Finding:
+    """Return what is found where a condition asks whether checks are wanted: its user decides."""
+    return replace(finding, severity="low", why="Only where a setting asks for it.")
 
 
 # --- Rules that read one line at a time, over the lines that say something to a program. --------------------

@@ -14,7 +14,6 @@ import pytest
 
 from fanout_mcp.review.finding import Finding
 from fanout_mcp.review.static.python.security import (
-    Unreadable,
     lowered,
     nodes_of,
     parse_python,
@@ -35,7 +34,7 @@ def view():
 
 
 def found(text: str) -> list[Finding]:
-    return read_python("a.py", text).findings
+    return [*read_python("a.py", text).findings]
 
 
 def rules(body: str, start: str = VIEW) -> dict[str, str]:
@@ -52,6 +51,14 @@ def rules(body: str, start: str = VIEW) -> dict[str, str]:
         pytest.param('cur.execute("SELECT {}".format(x))', "sql-injection", id="format"),
         pytest.param('d = {}\nd["k"] = x\nos.system(d["k"])', "command-injection", id="through a dict"),
         pytest.param("l = []\nl.append(x)\nos.system(l[0])", "command-injection", id="through a list"),
+        pytest.param(
+            "l = []\nm = l\nm.append(x)\nos.system(l[0])", "command-injection", id="a list's other name"
+        ),
+        pytest.param(
+            "l = ['ls']\nm = l\nif c:\n    l[0] = 'ps'\nm[0] = x\nos.system(l[0])",
+            "command-injection",
+            id="a list's other name, after a branch",
+        ),
         pytest.param('y = x if len(x) > 3 else "a"\nos.system(y)', "command-injection", id="ternary"),
         pytest.param('y = "ls "\ny += x\nos.system(y)', "command-injection", id="augmented"),
         pytest.param("for y in x.split():\n    os.system(y)", "command-injection", id="loop"),
@@ -209,9 +216,27 @@ def test_grammar_newer_than_ours_is_read_line_for_line() -> None:
     assert findings["command-injection"] == 9
 
 
-def test_what_is_no_python_is_not_analysed_rather_than_clean() -> None:
-    with pytest.raises(Unreadable):
-        found("def (:\n  ((((")
+CHAIN = "if x == 0:\n    y = 'ls'\n" + "".join(f"elif x == {n}:\n    y = 'ls'\n" for n in range(1, 1500))
+
+
+@pytest.mark.parametrize(
+    ("text", "unread"),
+    [
+        ("def (:\n  ((((", "not valid Python"),
+        ("x = a" + ".b" * 3000 + "\n", "nested too deeply"),
+        ("x = " + "not " * 3000 + "a\n", "nested too deeply"),
+        (CHAIN, ""),
+    ],
+    ids=["invalid", "attributes", "not", "elif"],
+)
+def test_what_was_not_read_is_named_rather_than_clean(text: str, unread: str) -> None:
+    assert read_python("a.py", text).unread == unread
+
+
+def test_every_branch_of_a_long_chain_is_read_to_its_end() -> None:
+    last = "elif x == 'z':\n    y = x\nelse:\n    raise KeyError(x)\nos.system(y)\n"
+    assert "command-injection" in rules(CHAIN + last)
+    assert "command-injection" not in rules(CHAIN + last.replace("y = x", "y = 'ps'"))
 
 
 def test_every_quote_stands_at_its_line() -> None:

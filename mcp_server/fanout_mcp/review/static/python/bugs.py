@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from fanout_mcp.review.finding import Finding
 from fanout_mcp.review.static.python.security import SCOPES, nodes_of, parse_python
+from fanout_mcp.review.static.python.taint import dotted
 from fanout_mcp.review.static.python.values import GROWS, Function, defaults
 from fanout_mcp.review.static.rules import Weakness, found
 
@@ -68,10 +69,7 @@ def _coroutines(nodes: Nodes) -> set[str]:
 
 
 def _called(call: ast.Call) -> str:
-    function = call.func
-    if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
-        return f"{function.value.id}.{function.attr}"
-    return function.id if isinstance(function, ast.Name) else ""
+    return dotted(call.func, {}, {})
 
 
 def _not_awaited(own: Nodes, coroutines: set[str]) -> Iterator[Bug]:
@@ -140,14 +138,14 @@ def _changed_while_read(loop: ast.For) -> Iterator[Bug]:
 _TAKES = frozenset({"pop", "popitem", "clear", "remove", "discard"})
 
 
-def _blocks(body: list[ast.stmt]) -> Iterator[list[ast.stmt]]:
-    """Yield a loop's body and the blocks of its conditions, which the loop goes on after."""
-    yield body
-    for statement in body:
+def _blocks(body: list[ast.stmt]) -> list[list[ast.stmt]]:
+    """Return a loop's body and the blocks of its conditions, which the loop goes on after."""
+    blocks = [body]
+    for statement in (statement for block in blocks for statement in block):
         if isinstance(statement, ast.If | ast.With | ast.Try):
-            for name in ("body", "orelse", "finalbody"):
-                if inner := getattr(statement, name, None):
-                    yield from _blocks(inner)
+            parts = (getattr(statement, name, None) for name in ("body", "orelse", "finalbody"))
+            blocks += filter(None, parts)
+    return blocks
 
 
 def _unclosed(function: Function, own: Nodes) -> Iterator[Bug]:
@@ -160,7 +158,7 @@ def _unclosed(function: Function, own: Nodes) -> Iterator[Bug]:
                 opened[node.targets[0].id] = call
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             inner = node.func.value
-            if isinstance(inner, ast.Call) and _writes(inner):
+            if isinstance(inner, ast.Call) and _writes(inner) and node.func.attr != "close":
                 yield Bug(inner, "SIM115", "A file is written and never closed", "with open(...) as file.")
     if not opened:
         return

@@ -68,10 +68,14 @@ KEEPS_CALLS: Final = listed("keeps_calls")
 
 def joined(one: Env, other: Env) -> Env:
     result = dict(one)
+    pairs: dict[tuple[int, int], Value] = {}  # the names of one list stay so: their value is one object
     for name, value in other.items():
         mine = one.get(name)
-        if mine is not value:
-            result[name] = value if mine is None else join(mine, value)
+        if mine is None:
+            result[name] = value
+        elif mine is not value:
+            pair = id(mine), id(value)
+            pairs[pair] = result[name] = pairs.get(pair) or join(mine, value)
     return result
 
 
@@ -92,14 +96,14 @@ REFUSED: Mapping[str, frozenset[str]] = {
 def refused(test: ast.expr) -> tuple[dict[str, frozenset[str]], bool]:
     """Return what a test asks names not to hold (name -> harmless for), and whether it is true then."""
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-        names, holds = refused(test.operand)
-        return names, not holds
+        held, holds = refused(test.operand)
+        return held, not holds
     if isinstance(test, ast.BoolOp):
         parts = [refused(part) for part in test.values]
         wanted = isinstance(test.op, ast.And)
         found: dict[str, frozenset[str]] = {}
-        for names, holds in parts:
-            for each, clean in names.items() if holds is wanted else ():
+        for held, holds in parts:
+            for each, clean in held.items() if holds is wanted else ():
                 found[each] = found.get(each, frozenset()) | clean
         return found, wanted
     if isinstance(test, ast.Call) and last_name(test.func) == "any" and test.args:
@@ -172,10 +176,10 @@ def without(pattern: str) -> frozenset[str]:
     return HARMLESS_AS_NUMBER if {"'", '"', ";", "$", "<"} <= gone else _free_of(gone)
 
 
-def cleaned(env: Env, names: AbstractSet[str]) -> Env:
+def cleaned(env: Env, checked: AbstractSet[str]) -> Env:
     """Return what is known once these names were checked: of them, and of what they were taken from."""
     result: Env = {}
-    for name in names & env.keys():
+    for name in checked & env.keys():
         value = env[name]
         if value.taint is None:
             continue
@@ -227,12 +231,12 @@ _ELSEWHERE = frozenset({"netloc", "scheme", "hostname"})
 def checked_names(test: ast.expr) -> tuple[set[str], bool]:
     """Return the names that a test compares with what is allowed, and whether it holds when they are not."""
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-        names, is_negative = checked_names(test.operand)
-        return names, not is_negative
+        checked, is_negative = checked_names(test.operand)
+        return checked, not is_negative
     if isinstance(test, ast.BoolOp):
         parts = [checked_names(part) for part in test.values]
         wanted = isinstance(test.op, ast.Or)
-        return {name for names, negative in parts if negative is wanted for name in names}, wanted
+        return {name for checked, negative in parts if negative is wanted for name in checked}, wanted
     if isinstance(test, ast.Compare) and len(test.ops) == 1:
         allowed = test.comparators[0]
         if isinstance(test.ops[0], ast.Is | ast.IsNot) and ast.unparse(allowed) == "None":
@@ -407,7 +411,7 @@ def read_bin_op(reader: Reader, node: ast.BinOp) -> Value:
 
 
 def _operated(reader: Reader, node: ast.BinOp, left: Value, right: Value) -> Value:
-    joined = join(left, right)
+    both = join(left, right)
     if isinstance(left.const, str) and isinstance(right.const, str) and isinstance(node.op, ast.Add):
         text = left.const + right.const
         if len(text) < MAX_CONSTANT:
@@ -436,7 +440,7 @@ def _operated(reader: Reader, node: ast.BinOp, left: Value, right: Value) -> Val
     sinks.check_header(reader, node, (left, right))
     if isinstance(node.op, ast.Mod) and left.kind.endswith("Markup()"):
         return Value(kind=left.kind)  # it escapes what it takes in
-    return replace(joined, const=None, kind=kind, built=is_text and varies)
+    return replace(both, const=None, kind=kind, built=is_text and varies)
 
 
 MAX_CONSTANT: Final = 10_000
@@ -664,7 +668,7 @@ def follow(
     taken = entries.get(key) if entries and isinstance(key, str | int) else None
     if is_parser and method == "set" and len(arguments) == 3:
         section = with_element((entries or {}).get(key, NOTHING), arguments[1].const, arguments[2])
-        reader.scope.env[name] = with_element(old, key, section)
+        reader.change(name, with_element(old, key, section))
         return None
     if method == "update" and entries is not None and (keywords or (arguments and arguments[0].entries)):
         entries.update(arguments[0].entries or {} if arguments else {})
@@ -678,7 +682,7 @@ def follow(
     elif method in {"update", "clear", "pop", "popitem", "setdefault"}:
         entries, taken = None, None
     is_followed = entries is not None and len(entries) <= MAX_ITEMS
-    reader.scope.env[name] = replace(old, entries=entries if is_followed else None)
+    reader.change(name, replace(old, entries=entries if is_followed else None))
     return taken if method in {"pop", "setdefault"} else None
 
 
@@ -717,11 +721,11 @@ def _follow_list(reader: Reader, name: str, method: str, arguments: Sequence[Val
     elif method == "clear":
         items.clear()
     elif method not in {"get", "set", "update"}:
-        reader.scope.env[name] = replace(old, items=None)
+        reader.change(name, replace(old, items=None))
         return None
     taint = functools.reduce(join, items, NOTHING).taint
     followed = tuple(items) if len(items) < MAX_ITEMS else None
-    reader.scope.env[name] = replace(old, items=followed, taint=taint if followed is not None else old.taint)
+    reader.change(name, replace(old, items=followed, taint=taint if followed is not None else old.taint))
     return taken
 
 
@@ -753,20 +757,20 @@ def _result(reader: Reader, call: Call, method: str, receiver: Value) -> Value:
     if local in reader.enums or (method == "get" and any(_is_typed(k) for k in node.keywords)):
         return Value(is_listed=local in reader.enums)
     if method in {"bindparams", "params"} or (method == "copy" and receiver.entries):
-        return receiver
+        return replace(receiver)  # an object of its own
     if name in _COPIES and len(arguments) == 1 and arguments[0].entries:
-        return arguments[0]
+        return replace(arguments[0])
     if name in {"dict", "collections.OrderedDict"} and keywords and not arguments:
         entries: dict[object, Value] = {**dict.fromkeys(keywords, NOTHING)}
         entries.update(keywords.items())
         return replace(_together([*keywords.values()]), kind="dict()", entries=entries)
     if method in SOURCE_METHODS and reader.roots & RECEIVES:
         return Value(Taint(REMOTE, f"{method}()", node.lineno))
-    joined = receiver
+    both = receiver
     for value in everything:
-        joined = join(joined, value)
-    if name in CLEANS_ALL and joined.taint is not None:
-        number = replace(joined.taint, clean=HARMLESS_AS_NUMBER)
+        both = join(both, value)
+    if name in CLEANS_ALL and both.taint is not None:
+        number = replace(both.taint, clean=HARMLESS_AS_NUMBER)
         return Value(number, is_number=True) if name in STILL_NUMBERS else NOTHING
     if method in {"get", "setdefault", "pop"} and receiver.is_listed and receiver.taint is None:
         default = arguments[1] if len(arguments) > 1 else Value(is_listed=True)
@@ -776,27 +780,27 @@ def _result(reader: Reader, call: Call, method: str, receiver: Value) -> Value:
         _check(reader, local, node)
         if (returned := reader.returns.get(local)) is not None:
             return _returned(returned, functools.reduce(join, everything, NOTHING).taint)
-    taint = joined.taint
+    taint = both.taint
     if taint is not None:
-        cleaned = CLEANS.get(name, frozenset())
+        sound_for = CLEANS.get(name, frozenset())
         if method == "replace" and len(arguments) > 1:
-            cleaned = _replaced(arguments[0].const, arguments[1].const)
+            sound_for = _replaced(arguments[0].const, arguments[1].const)
         elif name == "re.sub" and arguments and isinstance(pattern := arguments[0].const, str):
             is_class = _CLASS.fullmatch(pattern) is not None
-            cleaned = without(pattern) if is_class else _replaced(pattern.replace("\\", ""), "")
+            sound_for = without(pattern) if is_class else _replaced(pattern.replace("\\", ""), "")
         elif method == "encode" and arguments and arguments[0].const == "unicode_escape":
-            cleaned = REFUSED["\n"]
+            sound_for = REFUSED["\n"]
         elif re.match(r"(?i)_?saniti[sz]e", local):
-            cleaned = HARMLESS_AS_NUMBER
-        keeps = name in KEEPS_CALLS or method in KEEPS_TEXT or bool(cleaned)
+            sound_for = HARMLESS_AS_NUMBER
+        keeps = name in KEEPS_CALLS or method in KEEPS_TEXT or bool(sound_for)
         if name in sinks.ENDS or method in sinks.ENDING_METHODS:
             return Value(kind=f"{name}()", text=arguments[0].text if arguments else "")
         before = frozenset[str]() if name in DECODES else taint.clean
-        taint = replace(taint, clean=before | cleaned, is_direct=taint.is_direct and keeps)
+        taint = replace(taint, clean=before | sound_for, is_direct=taint.is_direct and keeps)
     built = method in {"format", "join", "format_map"} and any(value.const is None for value in everything)
     keeps_file = receiver.is_file and method in {"get", "getlist"}
     # The pieces stay known through str methods only: "SELECT" in an unknown call's argument says nothing.
-    text = joined.text if method in KEEPS_TEXT or name in KEEPS_CALLS or name in sinks.ENDS else ""
+    text = both.text if method in KEEPS_TEXT or name in KEEPS_CALLS or name in sinks.ENDS else ""
     is_constant = receiver.is_listed and method in KEEPS_TEXT and not any(one.varies for one in everything)
     is_built = built or (method in KEEPS_TEXT and receiver.built)
     return Value(
@@ -855,33 +859,23 @@ def _check(reader: Reader, name: str, node: ast.Call) -> None:
 
 
 _COMPUTING: Final[Mapping[str, Callable[[Any], object]]] = {
-    "len": len,
-    "str": str,
-    "bool": bool,
-    "abs": abs,
-    "int": int,
+    one.__name__: one for one in (len, str, bool, abs, int)
 }
 _COMPUTING_METHODS: Final = names("lower upper strip startswith endswith isdigit isalpha title capitalize")
 
 
 def _computed_by(name: str, method: str, receiver: object, arguments: list[object]) -> object:
     """Return what a call computes from constants alone, None where that is not known."""
+    compute: Callable[..., object] | None = None
     if name in _COMPUTING and len(arguments) == 1 and type(arguments[0]) in {int, str}:
-        try:
-            return _COMPUTING[name](arguments[0])
-        except (TypeError, ValueError):
-            return None
-    if (
-        method in _COMPUTING_METHODS
-        and isinstance(receiver, str)
-        and all(isinstance(a, str) for a in arguments)
-    ):
-        try:
-            result: object = getattr(receiver, method)(*arguments)
-        except (TypeError, ValueError):
-            return None
-        return result
-    return None
+        compute = _COMPUTING[name]
+    elif method in _COMPUTING_METHODS and isinstance(receiver, str):
+        is_text = all(isinstance(argument, str) for argument in arguments)
+        compute = getattr(receiver, method) if is_text else None
+    try:
+        return compute(*arguments) if compute else None
+    except (TypeError, ValueError):
+        return None
 
 
 def _parameters(reader: Reader, name: str) -> list[str]:

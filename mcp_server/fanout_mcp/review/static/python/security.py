@@ -9,19 +9,28 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
 from typing import Final, NamedTuple
 
 import tree_sitter_python
 from tree_sitter import Language, Node, Parser
 
-from fanout_mcp.errors import FanoutError
 from fanout_mcp.linear import bounded
 from fanout_mcp.review.finding import Finding, Severity
 from fanout_mcp.review.static.python.sinks import RUNS
-from fanout_mcp.review.static.python.taint import Walker, dotted, imported
+from fanout_mcp.review.static.python.taint import TOO_DEEP, Walker, dotted, imported
 from fanout_mcp.review.static.python.values import Function, Hit, defaults, hit, last_name, names
-from fanout_mcp.review.static.rules import LOCAL, PARAM, REMOTE, SWITCH, WEAKNESSES, Where, found
+from fanout_mcp.review.static.rules import (
+    LOCAL,
+    PARAM,
+    REMOTE,
+    SWITCH,
+    WEAKNESSES,
+    Read,
+    Where,
+    found,
+    surest,
+    switched,
+)
 from fanout_mcp.source.secret_values import is_secret, is_word
 
 # --- Make newer Python readable for the interpreter that runs us, line for line. ----------------------------
@@ -37,7 +46,7 @@ def parser() -> Parser:
 
 
 def parse_python(text: str) -> ast.Module | None:
-    """Return the module's tree, None when neither parser can read it."""
+    """Return the module's tree, None when neither parser can read it. Raises RecursionError."""
     text = text.removeprefix("\ufeff")
     tree = _parsed(text)
     return tree if tree is not None else _parsed(lowered(text))
@@ -66,8 +75,10 @@ def _parsed(text: str) -> ast.Module | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # invalid escapes in other people's code are not our news
             return ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except (SyntaxError, ValueError):
         return None
+    except MemoryError:  # what the parser raises at the end of its own stack
+        raise RecursionError from None
 
 
 def lowered(text: str) -> str:
@@ -888,35 +899,26 @@ _BY_LEVEL: dict[int, tuple[Severity | None, int]] = {
 """Severity (None: the weakness's own) and confidence, by who sends the input; 0: no input is needed."""
 
 
-class Unreadable(FanoutError):
-    """Neither parser could read the file: it was not analysed."""
-
-
-class Read(NamedTuple):
-    findings: list[Finding]
-    settled: list[int]
-    """Lines of calls that are given constants alone: who sees the call but not the flow is wrong there."""
-
-
 def read_python(path: str, text: str) -> Read:
-    tree = parse_python(text)
+    try:
+        tree = parse_python(text)
+    except RecursionError:
+        return Read(unread=TOO_DEEP)
     if tree is None:
-        raise Unreadable("not valid Python")
+        return Read(unread="not valid Python")
     nodes = nodes_of(tree)
     reader = Walker(tree, *imported(nodes))
-    hits = [*reader.read(), *shapes(nodes)]
+    unread = reader.read()
+    hits = [*reader.hits, *shapes(nodes)]
     if "OpenSSL" in reader.roots:
         hits += _unverified(nodes, reader.names)
     where = (path, text.split("\n"))
-    best: dict[tuple[str, int], Finding] = {}
-    for one in hits:
-        finding = _finding(where, one)
-        if one.weakness == "no-certificate-check" and _is_switched(one.line, nodes):
-            finding = replace(finding, severity="low", why="Only where a setting asks for it.")
-        known = best.get((one.weakness, one.line))
-        if known is None or finding.confidence > known.confidence:
-            best[one.weakness, one.line] = finding
-    return Read(list(best.values()), sorted(reader.settled - {one.line for one in hits}))
+    findings = (_finding(where, one) for one in hits)
+    shown = [
+        switched(one) if one.rule == "no-certificate-check" and _is_switched(one.line, nodes) else one
+        for one in findings
+    ]
+    return Read(surest(shown), unread, sorted(reader.settled - {one.line for one in hits}))
 
 
 def _is_switched(line: int, nodes: Iterable[ast.AST]) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, TypeAlias
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from fanout_mcp.review.static.python.values import (
     NOTHING,
@@ -17,7 +17,7 @@ from fanout_mcp.review.static.python.values import (
     names,
 )
 from fanout_mcp.review.static.regexes import IS_PATTERN, is_slow
-from fanout_mcp.review.static.rules import REMOTE
+from fanout_mcp.review.static.rules import REMOTE, read_table
 from fanout_mcp.source.secret_values import MAX_VALUE, is_secret, is_word
 
 if TYPE_CHECKING:  # it reads with all of these
@@ -37,7 +37,7 @@ def check_setting(reader: Reader, node: ast.AST, name: str, value: Value) -> Non
         add(reader, "cors", node, 1)
     if name == "verify_mode" and value.kind.endswith("CERT_NONE"):
         add(reader, "no-certificate-check", node)
-    if name in _VERIFIES and value.const is False and isinstance(node, ast.Attribute):
+    if isinstance(node, ast.Attribute) and name in _UNCHECKED and has(value, _UNCHECKED[name]):
         add(reader, "no-certificate-check", node)
     if name == "_create_default_https_context" and value.kind.endswith("_create_unverified_context"):
         add(reader, "no-certificate-check", node)
@@ -51,6 +51,8 @@ def check_secret(reader: Reader, node: ast.AST, name: str, value: Value) -> None
         const = const.decode("latin-1")
     if not isinstance(const, str) or len(const) > MAX_VALUE or IS_PATTERN.search(const):
         return
+    if "\n" in const.strip() and "-----BEGIN" not in const:
+        return  # lines of text
     if is_secret(name, const):
         add(reader, "hardcoded-secret", node, 0)
     elif is_word(name, const):
@@ -142,10 +144,6 @@ def _key_derivation(reader: Reader, call: Call) -> None:
 CallRule: TypeAlias = "Callable[[Reader, Call], None]"
 
 
-def always(weakness: str, level: int = 0) -> CallRule:
-    return lambda reader, call: add(reader, weakness, call.node, level)
-
-
 RANDOM = names(
     "random randint randrange choice choices sample getrandbits uniform shuffle randbytes "
     "gauss normalvariate lognormvariate triangular betavariate expovariate gammavariate paretovariate "
@@ -218,48 +216,6 @@ def _tls(reader: Reader, call: Call) -> None:
         add(reader, "no-certificate-check", call.node)
 
 
-CRYPTO: Final[dict[str, CallRule]] = {
-    **dict.fromkeys(
-        ("hashlib.md5", "hashlib.sha1", "hashlib.new", "md5.new", "sha.new", "hashlib.sha256"), _hash
-    ),
-    **dict.fromkeys(("hashlib.sha512", "hashlib.sha224", "hashlib.sha384"), _hash),
-    **dict.fromkeys(
-        [f"{p}.Hash.{h}.new" for p in ("Crypto", "Cryptodome") for h in ("MD5", "SHA1", "MD4", "MD2")],
-        always("weak-hash"),
-    ),
-    "cryptography.hazmat.primitives.hashes.MD5": always("weak-hash", 1),
-    "cryptography.hazmat.primitives.hashes.SHA1": always("weak-hash", 1),
-    "cryptography.hazmat.primitives.ciphers.Cipher": _cipher,
-    "cryptography.hazmat.primitives.ciphers.modes.ECB": always("weak-cipher"),
-    "cryptography.hazmat.primitives.ciphers.modes.CBC": _vector,
-    "cryptography.hazmat.primitives.ciphers.modes.CTR": _vector,
-    "cryptography.hazmat.primitives.ciphers.modes.GCM": _vector,
-    **{
-        f"{p}.Cipher.{c}.new": _cipher
-        for p in ("Crypto", "Cryptodome")
-        for c in ("AES", "DES", "DES3", "ARC2", "ARC4", "Blowfish", "CAST", "ChaCha20", "XOR")
-    },
-    **dict.fromkeys(
-        [f"{p}.PublicKey.{k}.generate" for p in ("Crypto", "Cryptodome") for k in ("RSA", "DSA")], _key_size
-    ),
-    "cryptography.hazmat.primitives.asymmetric.rsa.generate_private_key": _key_size,
-    "cryptography.hazmat.primitives.asymmetric.dsa.generate_private_key": _key_size,
-    "rsa.newkeys": _key_size,
-    "hashlib.pbkdf2_hmac": _key_derivation,
-    "hashlib.scrypt": _key_derivation,
-    "crypt.crypt": always("weak-password-hash"),
-    "cryptography.hazmat.primitives.kdf.pbkdf2.PBKDF2HMAC": _key_derivation,
-    "ssl.wrap_socket": _tls,
-    "ssl.SSLContext": _tls,
-    "OpenSSL.SSL.Context": _tls,
-    "ssl._create_unverified_context": always("no-certificate-check"),
-    "ssl.get_server_certificate": _tls,
-    "paramiko.AutoAddPolicy": always("no-certificate-check"),
-    "paramiko.client.AutoAddPolicy": always("no-certificate-check"),
-    "paramiko.WarningPolicy": always("no-certificate-check"),
-}
-
-
 # --- settings ------------------------------------------------------------------------------------------
 
 
@@ -269,45 +225,48 @@ def check(reader: Reader, call: Call, receiver: str) -> None:
     if rule is not None:
         rule(reader, call)
     check_random(reader, call, receiver)
-    switches = [*_VERIFIES, *(["ssl"] if "aiohttp" in reader.roots else [])]
-    is_off = any(has(call.keywords.get(name), False) for name in switches)
-    is_off = is_off or any(has(call.keywords.get(name), True) for name in _TRUSTS)
-    levels = [name for name in _LEVELS if name in call.keywords]
-    kinds = [str(call.keywords[name].const or call.keywords[name].kind) for name in levels]
-    asked = {name for name in levels if not _LEVELS[name] or _LEVELS[name] & reader.roots}
-    is_off = is_off or any(call.keywords[name].const == "none" for name in asked)
-    is_off = is_off or any(k.arg in asked and ast.unparse(k.value) == "None" for k in call.node.keywords)
-    is_off = is_off or (last == "set_verify" and "lambda" in _given(call) and _given(call).endswith(": True"))
-    if is_off or any(kind.endswith(("CERT_NONE", "VERIFY_NONE")) for kind in kinds):
-        add(reader, "no-certificate-check", call.node)
-    given = " ".join(value.kind for value in call.arguments)
-    if (
-        "VERIFY_NONE" in given
-        or "OPT_X_TLS_NEVER" in given
-        or re.search(_PYCURL, _given(call) if last == "setopt" else "")
-    ):
+    if _is_unchecked(reader, call, last):
         add(reader, "no-certificate-check", call.node)
     for keyword, value in call.keywords.items():
         if PASSWORD_NAME.search(keyword) or keyword in {"secret_key", "api_key", "token", "auth_token"}:
             check_secret(reader, call.node, keyword, value)
 
 
-_VERIFIES: Final = (
-    *(
-        "verify",
-        "verify_ssl",
-        "check_hostname",
-        "verify_certs",
-        "validate_cert",
-        "validate_certs",
-        "ssl_verify",
+def _is_unchecked(reader: Reader, call: Call, last: str) -> bool:
+    """Tell whether a call asks for no check of certificates."""
+    given = call.keywords
+    nones = {k.arg for k in call.node.keywords if isinstance(k.value, ast.Constant) and k.value.value is None}
+    levels = {name: str(given[name].const or given[name].kind) for name in _LEVELS.keys() & given.keys()}
+    chosen = [*levels.values(), *(value.kind for value in call.arguments)]
+    return (
+        any(name in _UNCHECKED and has(value, _UNCHECKED[name]) for name, value in given.items())
+        or ("aiohttp" in reader.roots and has(given.get("ssl"), False))
+        or any(one.endswith(("CERT_NONE", "VERIFY_NONE", "OPT_X_TLS_NEVER")) for one in chosen)
+        or any(
+            (level == "none" or name in nones) and (not _LEVELS[name] or _LEVELS[name] & reader.roots)
+            for name, level in levels.items()
+        )
+        or (last in _ASKS and re.search(_ASKS[last], _given(call)) is not None)
+    )
+
+
+_UNCHECKED: Final = {
+    **dict.fromkeys(
+        names(
+            "verify verify_ssl check_hostname verify_certs validate_cert validate_certs ssl_verify "
+            "assert_hostname ssl_check_hostname verify_peer ssl_verify_cert ssl_verify_identity"
+        ),
+        False,
     ),
-    *("assert_hostname", "ssl_check_hostname", "verify_peer", "ssl_verify_cert", "ssl_verify_identity"),
-)
-_TRUSTS: Final = (
-    *("tlsAllowInvalidCertificates", "tlsInsecure", "tlsAllowInvalidHostnames", "trust_server_certificate"),
-    *("disable_ssl_certificate_validation", "ssl_insecure"),
-)
+    **dict.fromkeys(
+        names(
+            "tlsAllowInvalidCertificates tlsInsecure tlsAllowInvalidHostnames trust_server_certificate "
+            "disable_ssl_certificate_validation ssl_insecure"
+        ),
+        True,
+    ),
+}
+"""What switches the check of certificates off, where it is this."""
 _LEVELS: Final[dict[str, frozenset[str]]] = {
     "cert_reqs": frozenset(),
     "ssl_cert_reqs": frozenset(),
@@ -315,7 +274,7 @@ _LEVELS: Final[dict[str, frozenset[str]]] = {
     "verify_mode": names("ssl OpenSSL aiohttp httpx requests urllib3 ldap3 paho websockets"),
 }
 """What says how much is checked -> the packages that the file imports where "none" means certificates."""
-_PYCURL: Final = r"SSL_VERIFY(?:PEER|HOST) (?:0|False)"
+_ASKS: Final = {"setopt": r"SSL_VERIFY(?:PEER|HOST) (?:0|False)", "set_verify": r"lambda.*: True$"}
 
 
 # --- the web --------------------------------------------------------------------------------------
@@ -446,45 +405,39 @@ def _written(reader: Reader, call: Call) -> None:
         add(reader, "plain-password", call.node, 1)
 
 
-_BY_NAME: dict[str, CallRule] = {
-    **CRYPTO,
-    "jwt.decode": _jwt,
-    "jwt.encode": _jwt,
-    "jwt.process_jwt": always("unverified-token"),
-    "python_jwt.process_jwt": always("unverified-token"),
-    "tempfile.mktemp": always("temp-file"),
-    "os.tempnam": always("temp-file"),
-    "os.tmpnam": always("temp-file"),
-    "os.chmod": _mode,
-    "os.umask": _mode,
-    "os.mkdir": _mode,
-    "telnetlib.Telnet": always("cleartext"),
-    "ftplib.FTP": always("cleartext"),
-    "smtplib.SMTP": always("cleartext", 1),
-    "imaplib.IMAP4": always("cleartext", 1),
-    "poplib.POP3": always("cleartext", 1),
-    "os.setuid": always("privileges", 1),
-    "os.chroot": always("privileges", 1),
-    "jinja2.Environment": _template,
-    "mako.template.Template": always("xss", 1),
-    "lxml.etree.XMLParser": _xml_parser,
-    "shelve.open": always("deserialization", 1),
-    **dict.fromkeys(
-        ("pickle.loads", "pickle.load", "marshal.loads", "dill.loads"), always("deserialization", 1)
-    ),
-    **{f"requests.{m}": _no_timeout for m in ("get", "post", "put", "delete", "patch", "head", "request")},
-    **{f"re.{m}": _compiled for m in ("compile", "match", "search", "fullmatch", "findall", "sub")},
-    "flask_cors.CORS": _cors,
-}
-_BY_LAST: dict[str, CallRule] = {
-    "get_unverified_claims": always("unverified-token"),
-    "set_cookie": _cookie,
-    "set_secure_cookie": _cookie,
-    "extractall": _extract,
+_CHECKS: Final[Mapping[str, CallRule]] = {
+    "hash": _hash,
+    "cipher": _cipher,
+    "vector": _vector,
+    "key_size": _key_size,
+    "key_derivation": _key_derivation,
+    "tls": _tls,
+    "jwt": _jwt,
+    "mode": _mode,
+    "template": _template,
+    "xml_parser": _xml_parser,
+    "no_timeout": _no_timeout,
+    "compiled": _compiled,
+    "cors": _cors,
+    "cookie": _cookie,
+    "extract": _extract,
     "run": _run,
     "bind": _bind,
-    **dict.fromkeys(("write", "write_text", "dump", "insert_one"), _written),
-    "add_middleware": _cors,
-    "setFeature": _feature,
-    **dict.fromkeys(("debug", "info", "warning", "error", "critical", "exception"), _logged),
+    "written": _written,
+    "feature": _feature,
+    "logged": _logged,
 }
+
+
+def _always(weakness: str, level: int = 0) -> CallRule:
+    return lambda reader, call: add(reader, weakness, call.node, level)
+
+
+def _rules(kind: Literal["calls", "methods"]) -> Iterator[tuple[str, CallRule]]:
+    for row in read_table("python.toml")["call"]:
+        rule = _CHECKS[row["check"]] if "check" in row else _always(row["weakness"], row.get("level", 0))
+        yield from ((name, rule) for name in row.get(kind, "").split())
+
+
+_BY_NAME: Final = dict(_rules("calls"))
+_BY_LAST: Final = dict(_rules("methods"))

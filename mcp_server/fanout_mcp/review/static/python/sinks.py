@@ -83,7 +83,15 @@ REMOTE_ONLY = names(
 )
 """Reported only for input from beyond the program: parameters reach these all the time."""
 LOCAL_IS_FINE = frozenset(
-    {"path-traversal", "ssrf", "log-injection", "xxe", "open-redirect", "regex-injection"}
+    {
+        "path-traversal",
+        "ssrf",
+        "log-injection",
+        "xxe",
+        "open-redirect",
+        "regex-injection",
+        "argument-injection",
+    }
 )
 """The user who starts a program may name its files: reported, but low."""
 
@@ -331,8 +339,11 @@ _SHELLS = frozenset({"sh", "bash", "/bin/sh", "/bin/bash", "zsh", "cmd", "cmd.ex
 
 RUNS: Final = names("run call Popen check_output check_call")
 """Of `subprocess`."""
-_SPREADS: Final = names("asyncio.create_subprocess_exec")
-"""They are given a program and its arguments one by one."""
+_SPREADS: Final = names(
+    "asyncio.create_subprocess_exec os.execl os.execle os.execlp os.execv os.execve os.execvp os.execvpe "
+    "os.spawnl os.spawnv os.spawnlp os.spawnvp os.posix_spawn"
+)
+"""They are given a program, then its arguments; those of os.spawn a mode before it."""
 
 
 def _check_subprocess(reader: Reader, call: Call) -> None:
@@ -341,6 +352,7 @@ def _check_subprocess(reader: Reader, call: Call) -> None:
     is_run = name.startswith("subprocess.") and name.rsplit(".", 1)[-1] in RUNS
     if not (is_run or is_spread or name in _SHELL_TEXT):
         return
+    arguments = arguments[name.startswith("os.spawn") :]
     value = arguments[0] if arguments else keywords.get("args", NOTHING)
     has_shell = keywords.get("shell", NOTHING).const is True
     given = node.args[0] if node.args else next((k.value for k in node.keywords if k.arg == "args"), None)

@@ -180,6 +180,7 @@ def dotted(node: ast.expr, env: Mapping[str, Value], names: Mapping[str, str]) -
 
 # --- taint ------------------------------------------------------------------------------------------
 
+TOO_DEEP: Final = "nested too deeply"
 MAX_LOOPS = 4
 """Loops within loops that are read twice: each doubles what is read of those inside it."""
 MAX_CALLS = 4
@@ -221,13 +222,17 @@ class Walker:
     statement: ast.stmt | None = None
     """The one being read."""
 
-    def read(self) -> list[Hit]:
-        self._block(self.tree.body)
-        for name, given in list(self.passed.items()):
-            if name in self.functions and any(v.level > PARAM for v in given.values()):
-                function, owner, env = self.functions[name]
-                self._function(function, owner, env, given)
-        return list(dict.fromkeys(self.hits))
+    def read(self) -> str:
+        """Read the module; return why not all of it was read, "" where it was."""
+        try:
+            self._block(self.tree.body)
+            for name, given in list(self.passed.items()):
+                if name in self.functions and any(v.level > PARAM for v in given.values()):
+                    function, owner, env = self.functions[name]
+                    self._function(function, owner, env, given)
+        except RecursionError:
+            return TOO_DEEP
+        return ""
 
     @property
     def is_web(self) -> bool:
@@ -291,10 +296,18 @@ class Walker:
     def put(self, owner: ast.expr, key: object, value: Value) -> None:
         """Note an element of a container, and of those that hold it."""
         if isinstance(owner, ast.Name):
-            self.scope.env[owner.id] = with_element(self.scope.env.get(owner.id, NOTHING), key, value)
+            self.change(owner.id, with_element(self.scope.env.get(owner.id, NOTHING), key, value))
         elif isinstance(owner, ast.Subscript):
             inner = with_element(self.value(owner), key, value)
             self.put(owner.value, self.value(owner.slice).const, inner)
+
+    def change(self, name: str, value: Value) -> None:
+        """Note what became of a container, under each of its names: what they stand for is one object."""
+        env = self.scope.env
+        old = env.get(name, NOTHING)
+        is_followed = old.items is not None or old.entries is not None
+        named = [one for one, held in env.items() if held is old] if is_followed else [name]
+        env.update(dict.fromkeys(named, value))
 
     def read_delete(self, node: ast.Delete) -> None:
         for target in node.targets:
@@ -317,9 +330,8 @@ class Walker:
             return
         if isinstance(receiver, ast.Name):
             old = self.scope.env.get(receiver.id, NOTHING)
-            self.scope.env[receiver.id] = replace(
-                join(old, value), kind=old.kind, const=None, items=old.items, entries=old.entries
-            )
+            grown = replace(join(old, value), kind=old.kind, const=None, items=old.items, entries=old.entries)
+            self.change(receiver.id, grown)
         elif isinstance(receiver, ast.Attribute) and isinstance(receiver.value, ast.Name):
             self._set_attribute(receiver, join(self.value(receiver), value))
 
@@ -348,9 +360,22 @@ class Walker:
         self.loops -= 1
 
     def read_if(self, node: ast.If) -> None:
+        """Read a chain of branches from its top, without a call within a call for each `elif`."""
+        ends: list[Env] = []
+        rest: list[ast.stmt] = [node]
+        while len(rest) == 1 and isinstance(rest[0], ast.If):
+            self.statement = rest[0]
+            rest = self._branch(rest[0], ends)
+        self._block(rest)
+        if leaves(rest) and ends:
+            self.scope.env = ends.pop()
+        for end in reversed(ends):
+            self.scope.env = joined(end, self.scope.env)
+
+    def _branch(self, node: ast.If, ends: list[Env]) -> list[ast.stmt]:
+        """Read one branch; add what holds at its end unless it leaves, and return what runs in its place."""
         if (known := self.decided(node.test)) is not None:
-            self._block(node.body if known else node.orelse)
-            return
+            return node.body if known else node.orelse
         self.value(node.test)
         checked, is_negative = checked_names(node.test)
         without, holds = refused(node.test)
@@ -362,18 +387,13 @@ class Walker:
         if holds:
             self.clean_for(without)
         self._block(node.body)
-        after_body, self.scope.env = self.scope.env, before
+        ends += [] if leaves(node.body) else [self.scope.env]
+        self.scope.env = before
         if is_negative:
             self.clean(checked)
         if not holds:
             self.clean_for(without)
-        self._block(node.orelse)
-        if leaves(node.body):
-            return
-        if node.orelse and leaves(node.orelse):
-            self.scope.env = after_body
-            return
-        self.scope.env = joined(after_body, self.scope.env)
+        return node.orelse
 
     def _begun(self, test: ast.expr, checked: set[str]) -> tuple[set[str], dict[str, frozenset[str]]]:
         """Weigh `path.startswith(...)`: what a path begins with says little before it is resolved."""

@@ -95,7 +95,16 @@ def join(one: Value, other: Value, depth: int = 0) -> Value:
         return one
     if one is NOTHING:
         return other
-    is_followed = depth < MAX_NESTED
+    items, entries = None, None
+    if depth < MAX_NESTED and one.items is not None and other.items is not None:
+        pairs = zip(one.items, other.items, strict=False)
+        is_alike = len(one.items) == len(other.items)
+        items = tuple(join(*pair, depth + 1) for pair in pairs) if is_alike else None
+    if depth < MAX_NESTED and one.entries and other.entries:
+        theirs = other.entries
+        entries = {
+            key: join(mine, theirs[key], depth + 1) for key, mine in one.entries.items() if key in theirs
+        }
     return Value(
         _stronger(one.taint, other.taint),
         one.const if one.const == other.const else None,
@@ -106,25 +115,9 @@ def join(one: Value, other: Value, depth: int = 0) -> Value:
         one.is_file or other.is_file,
         one.is_number and other.is_number if one.taint and other.taint else one.is_number or other.is_number,
         not one.varies and not other.varies,
-        _same_length(one.items, other.items, depth + 1) if is_followed else None,
-        _same_keys(one.entries, other.entries, depth + 1)
-        if is_followed and one.entries and other.entries
-        else None,
+        items,
+        entries,
     )
-
-
-def _same_length(
-    one: tuple[Value, ...] | None, other: tuple[Value, ...] | None, depth: int
-) -> tuple[Value, ...] | None:
-    if one is None or other is None or len(one) != len(other):
-        return None
-    return tuple(join(mine, its, depth) for mine, its in zip(one, other, strict=True))
-
-
-def _same_keys(
-    one: Mapping[object, Value], other: Mapping[object, Value], depth: int
-) -> Mapping[object, Value]:
-    return {key: join(value, other[key], depth) for key, value in one.items() if key in other}
 
 
 def with_element(container: Value, key: object, value: Value) -> Value:
