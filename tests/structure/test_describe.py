@@ -26,7 +26,37 @@ APACHE = """\
 FILES = [
     ("README.md", "Sells *nice* things.\n\n## Sponsors\n\nMany.\n", "Sells *nice* things."),
     ("README.md", "*Shop* sells things.\n\n# Shop\n", "Shop: *Shop* sells things."),
-    ("CHANGES.md", "## Unreleased\n\n- A\n\n## 1.0\n\nAll is new.\n", "Unreleased"),
+    ("CHANGES.md", "## Unreleased\n\n- A\n\n## 1.0\n\nAll is new.\n", "Markdown: ## Unreleased, ## 1.0"),
+    ("ci.yml", "on: push\nname: 'Sells things'\njobs:\n", "Sells things"),
+    ("a.ini", "# Needed by b\na = 1\n", "INI: a"),
+    ("a.ini", "# Sells things.\n\na = 1\n", "Sells things."),
+    (
+        "a.cer",
+        "-----BEGIN CERTIFICATE-----\nMIID9DC\n",
+        "no description; PEM without definitions, 2 lines (derived)",
+    ),
+    (
+        "Shop.csproj",
+        "<Project>\n<PropertyGroup>\n<Description>Sells.</Description>\n</PropertyGroup>\n</Project>\n",
+        "Sells.",
+    ),
+    ("a.ts", "/**\n * @module\n * Sells things.\n */\n\nimport b from 'b'\n", "Sells things."),
+    ("test_a.py", 'def test_a():\n    """Fix: #1"""\n', "no description; defines test_a (derived)"),
+    (
+        "Cart.java",
+        "package a;\n\n/* Thanks to X for this. */\n\nimport b.C;\n\n/** Holds things. */\nclass Cart {}\n",
+        "Holds things.",
+    ),
+    (
+        "Cart.java",
+        "package a;\n\n/** Holds things. */\n// reimplemented from Basket\npublic class Cart {}\n",
+        "Holds things.",
+    ),
+    (
+        "CartTest.java",
+        "class CartTest {\n  @Test public void holds() {}\n}\n",
+        "no description; defines CartTest, holds (derived)",
+    ),
     (
         "doc.md",
         "---\ntitle: Compared\ndescription: How it compares\n---\n\n## Redux\n\nIs alike.\n",

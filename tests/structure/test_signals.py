@@ -51,7 +51,7 @@ FOUND = [
         "performance",
         ["caches results", 1, [3], "functools.cache"],
     ),
-    ("a.go", "package a\n\nfunc a() { go b() }\n", "performance", ["runs in parallel", 1, [3], "go"]),
+    ("a.go", "package a\n\nfunc a() { go b() }\n", "performance", ["runs concurrently", 1, [3], "go"]),
     (
         "a.py",
         "import re\nA = re.compile('a')\n",
@@ -95,7 +95,14 @@ FOUND = [
         "a.go",
         "package a\n\nfunc f() { client.Do(r) }\n",
         "security",
-        ["opens connections", 1, [3], "client.Do"],
+        ["uses the network", 1, [3], "client.Do"],
+    ),
+    ("a.py", "tmp_path.write_text('x')\n", "data flow", ["writes files", 1, [1], "tmp_path.write_text"]),
+    (
+        "A.java",
+        "import static org.junit.Assert.assertFalse;\nclass A { void a() { assertFalse(b); } }\n",
+        "testing",
+        ["asserts", 1, [2], "org.junit.Assert.assertFalse"],
     ),
     ("a.py", "total_price = 1\n", "price", ["names with price", 1, [1], "total_price"]),
 ]
@@ -116,6 +123,12 @@ NOTHING = [
     ("a.py", "import re\nA = re.compile('a')\n", "security"),
     ("a.py", "def eval(x): ...\n\neval('1')\n", "security"),
     ("a.py", "model.eval()\n", "security"),
+    ("a.py", "def a(secrets): secrets.get('b')\n", "security"),
+    ("a.py", "def a(environ): environ.get('PATH_INFO')\n", "data flow"),
+    ("a.py", "formatter.write_text('x')\n", "data flow"),
+    ("a.swift", "let a = XCTestExpectation()\nb.shouldRetry(c)\n", "testing"),
+    ("a.swift", "DispatchQueue.main.async { a() }\n", "performance"),
+    ("a.cc", "int a() { return random->Generate(1); }\n", "testing"),
     ("a.py", '"""Opens requests. Range requests.get(url)."""\n', "security"),
     ("a.py", "# subprocess.run(x)\nA = 'subprocess.run(x)'\n", "security"),
     ("a.py", "import subprocess\n", "security"),
@@ -149,7 +162,7 @@ def test_every_statement_of_the_tables_names_what_it_counts() -> None:
 )
 def test_a_variable_called_like_a_package_opens_no_connection(path: str, text: str, count: int) -> None:
     found = {what: number for what, number, *_ in scan_text(path, text, "security")}
-    assert found.get("opens connections", 0) == count
+    assert found.get("uses the network", 0) == count
 
 
 def test_a_timer_is_no_sleep() -> None:

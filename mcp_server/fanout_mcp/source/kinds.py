@@ -88,7 +88,11 @@ _TOP: Final = re.compile(
     r"|\"{3}.*?(?:\"{3}|\Z)|'{3}.*?(?:'{3}|\Z)|(?://|\*|#|--|;|%|@|<\?|package |['\"]use strict)[^\n]*+))*+",
     re.DOTALL,
 )
-"""What is above the first line of code: comments, and what has to come first in some languages."""
+"""What is above the first line of code: comments, and what has to come first in some languages.
+
+No group captures inside of a possessive repeat: `re` of CPython 3.11 raises SystemError there ("the span of
+capturing group is wrong"), and the file would be lost.
+"""
 
 _TEST_NAME: Final = re.compile(
     r"^(?:test|tests|conftest|setuptests|test_helper|spec_helper|rails_helper)\.\w+$|^test[_-].+\.\w+$"

@@ -1,8 +1,8 @@
 """What a file or a definition says of itself: the first sentence of its docstring or comment.
 
 Rules:
-1. Never a licence. Paragraph by paragraph, legal text, a tool's directive, an author's line and the file's
-   own name are passed over, and the first paragraph of prose counts.
+1. Never a licence. Paragraph by paragraph, legal text, credits, a tool's directive, an author's line and the
+   file's own name are passed over, and the first paragraph of prose counts.
 2. A comment that touches code belongs to that code, unless the code is what every file begins with (its
    package, imports, shell options): then it is the file's.
 3. Tags (`@param`, `:param`) end the prose; `@notice`, `@dev`, `.SYNOPSIS` and doxygen's `brief` begin it.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import takewhile
+from itertools import dropwhile, takewhile
 from string import whitespace
 from typing import TYPE_CHECKING, Final
 
@@ -44,6 +44,8 @@ _LEGAL: Final = re.compile(
     r"|the) (?:contributors|authors)"
     r"|^(?:\W*)(?:created|written|authored|maintained) by\b|^\W*authors?\b|^\W*https?://\S+$"
     r"|^\W*(?:see|for) .{0,60}licen[sc]e"
+    r"|^\W*(?:(?:many |special )?thanks? (?:you )?to|based on|inspired by"
+    r"|(?:reimplemented|adapted|ported|taken|copied|borrowed|derived) from)\b"
 )
 _TOOL: Final = re.compile(
     r"(?i)^\W*(?:eslint|tslint|jshint|jslint|oxlint|biome-ignore|@ts-|-\*-|vim?:|ex:|coding[:=]"
@@ -148,6 +150,7 @@ def spoken(lines: Iterable[str], name: str = "") -> str:
 
 def _paragraph(lines: Sequence[str], name: str) -> tuple[str, bool]:
     """Return its sentence, and whether it is but a title: a single word, or an @title."""
+    lines = list(dropwhile(lambda line: _OWN_TAG.match(line) and not _BRIEF.match(line), lines))
     prose = list(takewhile(lambda line: not _TAG.match(line) or _BRIEF.match(line), lines))
     if any("<summary>" in line for line in prose):
         summary = "\n".join(prose).partition("</summary>")[0].partition("<summary>")[2]
@@ -182,6 +185,8 @@ def doc_above(lines: Sequence[str], row: int, form: Commented) -> str:
     while row >= 0 and len(found) < MAX_ABOVE:
         line = lines[row].strip()
         if block is None and not line.startswith(form.comments):
+            if found and line.endswith(tuple(end for _, end in form.blocks)):
+                return doc_above(lines, row + 1, form)  # a document, with a remark below it
             break
         found.append(line)
         # The mark that ends a block may be the one that begins it.

@@ -27,12 +27,16 @@ MAX_SYMBOL_CHARS: Final = 36_000
 """Characters of all rows of a file: one file's answer stays below what a client shows."""
 
 _FUNCTIONS: Final = frozenset({"function", "method", "constructor", "macro", "rpc"})
+_METHODS: Final = _FUNCTIONS - {"constructor"}
 _PLAIN: Final = frozenset({"constant", "variable", "export", "property", "component"})
 _HOLDERS: Final = frozenset({"namespace", "module", "impl", "package"})
 """What holds definitions and is none by itself."""
 
 _MODULES: Final = frozenset({"Elixir", "Ruby"})
 """Languages whose files are known by the innermost module that they define."""
+
+_KNOWN_BY_TYPE: Final = frozenset({"Java", "Kotlin", "Scala", "C#", "Swift", "PHP"})
+"""Languages whose files are about the type that they are named after: its doc goes before a comment."""
 
 SEVERAL: Final = 2
 """Definitions of a file from which on the doc of one is shown with its name."""
@@ -48,9 +52,14 @@ def purpose(outline: Outline) -> str:
 
 def written(outline: Outline) -> tuple[str, int]:
     """Return the first sentence that a human wrote, and its line: of the file, else of what it is about."""
+    if outline.language in _KNOWN_BY_TYPE:
+        own = next((one for one in _top(outline) if one.doc and _is_named(one, outline)), None)
+        if own:
+            return own.doc, own.line
     if outline.doc and not outline.doc.startswith("begins: "):  # a text's first words are no description
         return outline.doc, outline.doc_line
-    return _main_doc(outline)
+    declared = ((value, line) for what, _, value, line in outline.declares if what == "description")
+    return next(declared, None) or _main_doc(outline)
 
 
 def _main_symbol(top: Sequence[Symbol], outline: Outline) -> Symbol | None:
@@ -93,6 +102,8 @@ def _main_doc(outline: Outline) -> tuple[str, int]:
     is_clear = False
     if holder and (main is None or not _is_named(main, outline)):
         main, is_clear = holder, len({one.name for one in outline.symbols if not one.parent}) == 1
+    elif outline.kind == "test" and main and main.kind in _FUNCTIONS:
+        main = None  # what one case checks is not what the file is for
     elif main and not main.doc:
         documented = [one for one in top if one.doc and not one.parent and one.kind not in _PLAIN]
         main = max(documented, key=lambda symbol: symbol.end_line - symbol.line, default=None)
@@ -152,7 +163,8 @@ def _defined(outline: Outline) -> list[Symbol]:
         types = _holding(inside) or types
         if types:
             return types
-    functions = [symbol for symbol in shown if symbol.kind in _FUNCTIONS]
+    # One type alone is what the file's name says already: what it does, its methods say.
+    functions = [one for one in (inside if len(types) == 1 else shown) if one.kind in _METHODS]
     rest = [symbol for symbol in shown if symbol.kind in {"constant", "variable", "property"}]
     return [*types, *functions] or rest
 
@@ -255,10 +267,6 @@ _COMMON_NAMES: Final = frozenset({"__init__.py", "mod.rs", "lib.rs", "index.js",
 """Names that say nothing without their folder."""
 
 STANDARD_NAMED: Final = 12
-GOD_LINES: Final = 800
-GOD_SYMBOLS: Final = 20
-"""A long file with fewer definitions is a table, and none the better for being split."""
-
 HUB_USERS: Final = 10
 
 ROWS: Final = (12, 6, 3, 1)
@@ -277,7 +285,7 @@ def described(
     """Return a module's fields as the static engine knows them; `room`: characters, of a map."""
     head = overview(module, known)
     parts, uses = _components(facts, known), _interactions(module, facts, known)
-    seen, risks = _observations(module, facts, focus, signals), _risks(module, known, facts, focus)
+    seen, risks = _observations(module, facts, focus, signals), _risks(module, known, facts)
     report = [head, *parts, *uses, *seen, *risks]
     whole = fields(module, known, facts, module_purpose(module, known, facts), report)
     entry = whole
@@ -447,7 +455,8 @@ def _components(facts: Facts, known: Graph) -> list[str]:
             break
         # Of a file known by its name alone there may be nothing to say but its length.
         sentence, line = written(outline)
-        if not (sentence if outline.how == "name" else outline.doc or outline.symbols):
+        is_code = outline.how in {"grammar", "patterns"}
+        if not (sentence or (is_code and outline.symbols)):
             continue
         line = line or next((one.line for one in _defined(outline)), 1)
         users = [user for user in known.imported_by.get(path, ()) if not is_test(user)]
@@ -479,11 +488,11 @@ def _name(path: str) -> str:
     return f"{folder.rpartition('/')[2]}/{name}" if name in _COMMON_NAMES else name
 
 
-_NOUNS: Final = {"asserts": "assertion", "has unsafe code": "block", "reads input": "place"}
-
-
 def _observations(module: Module, facts: Facts, focus: str, signals: Signals) -> list[str]:
-    """State what the focus found: how many calls of which kind, and the first of the file with most."""
+    """State what the focus found, and the first place of the file with most.
+
+    Without a count: what one line can't show, and what a name doesn't give away, would be missing from it.
+    """
     gathered: dict[str, list[tuple[int, str, int, str]]] = {}
     for path in dict.fromkeys((*facts.central, *facts.tests)):
         if focus != "testing" and is_test(path) and not all(map(is_test, module.paths)):
@@ -492,19 +501,12 @@ def _observations(module: Module, facts: Facts, focus: str, signals: Signals) ->
             gathered.setdefault(what, []).append((count, path, lines[0], name))
     found = []
     for what, places in gathered.items():
-        total = sum(count for count, *_ in places)
         _, path, line, name = max(places, key=lambda place: place[0])
-        if what.startswith("names with "):
-            stated = f"{counted(total, 'name')} with {what.removeprefix('names with ')}, such as {name}"
-        else:
-            noun = _NOUNS.get(what, "place" if name.startswith(("an ", "the ")) else "call")
-            stated = f"{what} in {counted(total, noun)}, such as {name}"
-        spread = f", in {counted(len(places), 'file')}" if len(places) > 1 else ""
-        found.append(f"{focus.capitalize()}: {stated}{spread} [{path}:{line}].")
+        found.append(f"{focus.capitalize()}: {what} ({name}) [{path}:{line}].")
     return found
 
 
-def _risks(module: Module, known: Graph, facts: Facts, focus: str) -> list[str]:
+def _risks(module: Module, known: Graph, facts: Facts) -> list[str]:
     found = [
         f"Risk: {counted(len(cycle), 'file')} import each other in a cycle as they are loaded "
         f"({', '.join(cycle[:3])}) [{cycle[0]}:{_cycle_line(cycle, known)}]."
@@ -514,13 +516,6 @@ def _risks(module: Module, known: Graph, facts: Facts, focus: str) -> list[str]:
         outline
         for path in module.paths
         if (outline := known.outlines[path]).kind == "product" and outline.how == "grammar"
-    ]
-    large = [
-        outline for outline in outlines if outline.lines >= GOD_LINES and len(outline.symbols) >= GOD_SYMBOLS
-    ]
-    found += [
-        f"Risk: {one.path} has {one.lines:,} lines; split it by concern [{one.path}:{one.lines}]."
-        for one in sorted(large, key=lambda one: -one.lines)[:2]
     ]
     functions = [
         (symbol.end_line - symbol.line + 1, outline.path, symbol)
@@ -545,16 +540,6 @@ def _risks(module: Module, known: Graph, facts: Facts, focus: str) -> list[str]:
         f"Hub: {counted(users[path], 'file')} use {path}; changes there reach far [{_use(path, known)}]."
         for path in hubs[:2]
     ]
-    has_tests = bool(facts.tests) or any(
-        symbol.kind == "module" and symbol.name in {"tests", "test"}
-        for outline in outlines
-        for symbol in outline.symbols
-    )  # Rust has them in the file itself
-    if focus == "testing" and functions and not has_tests and not all(map(is_test, module.paths)):
-        _, path, symbol = max(functions, key=lambda item: item[0])
-        found.append(
-            f"Testing: no test file imports it directly or is named after it [{path}:{symbol.line}]."
-        )
     return found[:8]
 
 

@@ -66,6 +66,7 @@ def describe(path: str, text: str) -> tuple[str, str, Places]:
 
 _MARKUP: Final = (
     ("XML", re.compile(r"<[?!A-Za-z]")),
+    ("PEM", re.compile(r"-----BEGIN ")),
     ("YAML", re.compile(r"%YAML|---[ \t]*$", re.MULTILINE)),
 )
 """Data under an ending that no one knows, by how it begins."""
@@ -111,11 +112,17 @@ def _markdown(text: str) -> tuple[str, Places]:
     levels = [len(name) - len(name.lstrip("#")) for name, _ in headings]
     if headings and not title and (begun or not prose or levels[0] == 1):
         title = plain_text(headings[0][0].lstrip("# "))
+        if _VERSION.match(title):
+            return "", headings[:MAX_KEYS]  # a list of changes: its newest part says nothing of the whole
         if min(levels[1:begun], default=7) <= levels[0]:
             prose = ""  # it is in a later section, not in what the first heading names
     return ": ".join(part for part in (title, prose) if part), headings[:MAX_KEYS]
 
 
+_VERSION: Final = re.compile(
+    r"(?i)\W*+(?:unreleased\b|next(?: release| version)?\W*$"
+    r"|(?:version |release )?v?\d++\.\d[\W\d]*+(?:tbd|(?:rc|beta|alpha|dev)[\W\d]*+)?$)"
+)
 _NO_PROSE: Final = re.compile(
     r"(?:\[?!\[|\[[^\]]*\]\([^)]*\)\W*(?:$|\[)|\[[^\]]+\]:|\*\*\*|---|\* |_{3,})"
     r"|(?:\S+ )?(?:this (?:project|app|library)(?: was| is)? )?"
@@ -154,8 +161,16 @@ def _described(kind: str, text: str) -> str:
     for table in (value, value.get("project"), value.get("package")) if isinstance(value, dict) else ():
         if isinstance(table, dict) and isinstance(table.get("description"), str):
             return first_sentence(table["description"])
-    comment = re.match(r"(?:[#;][^\n]*\n)+", text)
+    for key in ("description", "title", "name") if kind == "YAML" else ():
+        named = re.search(rf"(?m)^{key}:[ \t]+([^\s|>{{&*#][^\n]*)$", text)
+        if named:
+            return first_sentence(named[1])
+    comment = re.match(_FILE_COMMENT, text)
     return first_sentence(re.sub(r"(?m)^[#;]+ ?", "", comment[0])) if comment else ""
+
+
+_FILE_COMMENT: Final = r"(?:[#;][^\n]*\n)+(?=\s*(?:\n|\Z)|---|\[|(?:name|version|on)\b)"
+"""A comment that touches a key is about that key, unless most files of the kind begin with it."""
 
 
 def _head(text: str) -> str:

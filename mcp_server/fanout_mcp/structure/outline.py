@@ -243,11 +243,12 @@ def outline_path(root: Path, path: str) -> Outline:
 
 
 def _line_of(doc: str, text: str) -> int:
-    """Find the line where a doc begins: its first words, of which a line may hold one alone."""
-    for length in (24, 12, doc.find(" ")):
-        at = text.find(doc[:length], 0, 20_000) if doc and length > 0 else -1
-        if at >= 0:
-            return text.count("\n", 0, at) + 1
+    """Find the line where a doc begins: its first words, with whatever marks between them."""
+    words = re.findall(r"[^\W_]+", doc[:60])
+    for most in (5, 3, 2):
+        found = re.search(r"[\W_]+".join(map(re.escape, words[:most])), text[:20_000]) if words else None
+        if found:
+            return text.count("\n", 0, found.start()) + 1
     return 1
 
 

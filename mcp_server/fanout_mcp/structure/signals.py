@@ -110,7 +110,9 @@ _SHOWN: Final = {
 
 
 def _shown(name: str) -> str:
-    shown = _SHOWN.get(name, name).replace("_statement", "").replace("unsafe_block", "unsafe")
+    shown = (
+        _SHOWN.get(name, name).removeprefix("~.").replace("_statement", "").replace("unsafe_block", "unsafe")
+    )
     return shown.rpartition("/")[2][:60]
 
 
@@ -160,9 +162,15 @@ def _happenings(code: bytes, language: Language, *, with_tests: bool) -> Iterato
         if not dot and name in defined and name not in bound and name != "assert":
             continue  # C redefines `assert` for release builds, and it asserts still
         resolved = f"{bound[first]}{dot or ''}{rest}" if first in bound else name
+        if dot and first not in bound and language.key == "python" and first not in _GIVEN:
+            resolved = f"~.{name}"  # `secrets.get` is no module's without an import of `secrets`
         at = called.end_point[0] + 1 if called is not None and called.end_point[0] + 1 - line < 4 else line
         yield resolved, at
         yield from _signs(node, resolved, language, at)
+
+
+_GIVEN: Final = frozenset({"open", "self", "cls", "monkeypatch", "mocker"})
+"""What Python and its test runners give a file without an import."""
 
 
 def _tests_inside(root: Node, language: Language) -> Iterator[tuple[int, int]]:
