@@ -45,6 +45,7 @@ OWN = flags("O_RDWR", "O_CREAT", "O_NOFOLLOW", "O_CLOEXEC")
 """A file of ours that may be there: a lock."""
 NEW = OWN | os.O_EXCL
 MAX_BYTES = 8 << 20
+BLOCK = 1 << 16
 
 
 def read(path: str | os.PathLike[str], at_most: int = MAX_BYTES, *, follow: bool = False) -> bytes:
@@ -100,6 +101,18 @@ def own(path: str, how: int = OWN) -> int:
         except FileExistsError:  # of a link that leads nowhere; of the file itself it would mean "taken"
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder) from None
         return os.open(path, how, 0o600)
+
+
+def last_line_end(fd: int, size: int) -> int:
+    """Return the offset after the last whole line: a writer may be at work behind it, or was killed."""
+    end = size
+    while end > 0:
+        begin = max(0, end - BLOCK)
+        found = os.pread(fd, end - begin, begin).rfind(b"\n")
+        if found >= 0:
+            return begin + found + 1
+        end = begin
+    return 0
 
 
 def remove(path: str) -> None:
