@@ -17,7 +17,7 @@ from fanout_hooks.client import json_edit
 from fanout_hooks.client import places as client_places
 from fanout_hooks.client.config import SCOPES
 from fanout_hooks.client.places import Place
-from fanout_hooks.client.settings import Refused
+from fanout_hooks.client.settings import Edit, Refused
 from fanout_hooks.printable import flat, json_printable, printable
 
 # --- A diff short enough to read before agreeing to it ------------------------------------------------------
@@ -178,9 +178,9 @@ def say_json(value: object) -> None:
     sys.stdout.write(json_printable(json.dumps(value, ensure_ascii=False)) + "\n")
 
 
-def say_diff(path: str, before: str, after: str, form: str) -> None:
+def say_diff(edit: Edit, form: str) -> None:
     """Print a change: in short unless `form` is full, not at all where it is none."""
-    whole = json_edit.diff(path, before, after)
+    whole = json_edit.diff(edit.file.path, edit.file.text, edit.text)
     if form == "none" or not whole:
         return
     shown = whole if form == "full" else of(whole)

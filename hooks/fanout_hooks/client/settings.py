@@ -114,6 +114,21 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 # --- writing ------------------------------------------------------------------------------------------------
 
 
+class Edit(NamedTuple):
+    """A settings file, and the text that it is to have."""
+
+    file: File
+    text: str
+
+    @property
+    def is_change(self) -> bool:
+        return self.text != self.file.text
+
+    def write(self, state_folder: str) -> str:
+        """Write what changes; return where the old one is kept, "" where there is none."""
+        return write(self.file, self.text, state_folder) if self.is_change else ""
+
+
 def write(before: File, text: str, state_folder: str) -> str:
     """Replace the file at once; return where the old one is kept ("" where none was). Raises Refused."""
     _understood(before.path, text.encode())

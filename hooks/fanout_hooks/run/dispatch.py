@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from fanout_hooks.client import matchers
-from fanout_hooks.client.config import Hook
+from fanout_hooks.client.config import SCOPES, Hook
 from fanout_hooks.client.hook_input import asked_for, to_stdin
-from fanout_hooks.client.places import claude_folder, state_folder
+from fanout_hooks.client.places import state_folder
 from fanout_hooks.run import choose as choosing
 from fanout_hooks.run import claims, decide
 from fanout_hooks.run.plan import Plan, Planned, Unit
@@ -100,7 +100,9 @@ async def handle(runtime: RuntimeState, request: Request) -> Handled:
     if request.only:
         choosing.must_have(found, event, request.only)
     names = {own.hook: own.name for own in choosing.choose(found, event, request.only)}
-    hooks = choosing.left_to_us([*names], event, project, claude_folder(env), claims.folder(state))
+    others = [scope for scope in SCOPES if scope not in request.scopes] if names else []
+    elsewhere = [hook for scope in others for hook in runtime.config((scope,), project, env).hooks]
+    hooks = choosing.left_to_us([*names], event, elsewhere, claims.folder(state))
     session = str(event.get("session_id") or "")
     problems = [
         one
@@ -204,7 +206,7 @@ async def _run(
                 notes.extend(await _run_warm(runtime, plan, unit, hook_input, end))
             # What no worker has taken (there is no interpreter, or it was lost) runs as a process each.
             for place in [place for place in unit.places if not ended[place].done]:
-                end(*await _run_lane(runtime, request, plan, place, hook_input))
+                end(*await _run_lane(runtime, plan, place, hook_input))
         except Exception as error:  # noqa: BLE001 - the edge: our own mistake must cost no hook's event
             from fanout_hooks.crash import explain
 
@@ -260,21 +262,12 @@ async def _run_warm(
     return [FORK_LOST] if interpreter.takes_notice_of_loss() else []
 
 
-async def _run_lane(
-    runtime: RuntimeState, request: Request, plan: Plan, place: int, hook_input: HookInput
-) -> tuple[Ran, str]:
-    from fanout_hooks.run.lanes import work_of
-
+async def _run_lane(runtime: RuntimeState, plan: Plan, place: int, hook_input: HookInput) -> tuple[Ran, str]:
     hook, node, way = plan.planned[place].hook, plan.planned[place].node, "lane"
-    if hook.type == "http":
-        from fanout_hooks.client import policy  # hardly ever: `adopt` leaves them to the client
-
-        hook = policy.bounded(hook, policy.read(project_of(request), claude_folder(request.env)))
     if node is not None:
         ended, way = await runtime.run_node(node, hook, hook_input)
     else:
-        line, env = work_of(hook, hook_input.env)
-        ended = await runtime.lanes.run(line, hook_input.stdin, env, hook_input.cwd, hook.timeout_s)
+        ended = await runtime.lanes.run_hook(hook, hook_input)
     return Ran(place, ended.exit, ended.ms, ended.stdout, ended.stderr, ended.timed_out), way
 
 
@@ -317,7 +310,7 @@ def _record(
     opinions: Sequence[decide.Opinion],
     elapsed_ms: float,
 ) -> dict[str, Any]:
-    """Return the event's line for the log, but for its timestamp (log/append.py says what each key is)."""
+    """Return the event's line for the log, but for its timestamp (docs/hooks.md says what each key is)."""
     levels = {own.hook: level for own, level in zip(plan.planned, plan.levels, strict=True)}
     rows = [
         {

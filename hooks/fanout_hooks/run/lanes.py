@@ -14,11 +14,9 @@ of pages, 5 ms of CPU on both sides); where it isn't there, or doesn't end as it
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterable
 from typing import NoReturn
@@ -29,6 +27,7 @@ from fanout_hooks.client.files import fcntl
 from fanout_hooks.client.hook_input import HEAD, LOOK_S, asked_for
 from fanout_hooks.learn.memory import version_of
 from fanout_hooks.warm.command import which
+from fanout_hooks.warm.interpreter import HookInput
 from fanout_hooks.warm.loop import (
     CONTROL,
     Command,
@@ -53,18 +52,6 @@ def command_line(command: str, args: tuple[str, ...] | None) -> list[str]:
     return [command, *args] if args is not None else ["/bin/sh", "-c", command]
 
 
-def work_of(hook: Hook, env: dict[str, str]) -> tuple[list[str], dict[str, str]]:
-    if hook.type != "http":
-        return command_line(hook.command, hook.args), env
-    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "post.py")
-    # It gets no variable but those that its headers use. Address and tokens go through the environment: any
-    # user of this machine can read a command line.
-    allowed = {name: env.get(name, "") for name in hook.allowed_env}
-    return [sys.executable, "-I", "-S", script], allowed | {
-        "FANOUT_POST": json.dumps({"url": hook.url, "headers": hook.headers})
-    }
-
-
 class Lanes:
     def __init__(self, loop: Loop, state_folder: str) -> None:
         self._loop = loop
@@ -77,6 +64,10 @@ class Lanes:
         self._lifeline: Lifeline | None = None
         self._timeout: str | None = None
         """Where it is, "" where it isn't; None as long as no one has looked."""
+
+    async def run_hook(self, hook: Hook, given: HookInput) -> Ended:
+        line = command_line(hook.command, hook.args)
+        return await self.run(line, given.stdin, given.env, given.cwd, hook.timeout_s)
 
     async def run(
         self, line: list[str], stdin: int, env: dict[str, str], cwd: str, timeout_s: float

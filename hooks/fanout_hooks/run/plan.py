@@ -322,7 +322,7 @@ def make(
 def _planned(
     hook: Hook, cwd: str, env: dict[str, str], memory: Memory, uv: Answers | None, *, is_for_one: bool
 ) -> Planned:
-    if hook.type != "command" or hook.isolate:
+    if hook.isolate:
         return Planned(hook, "lane")
     words = words_of(hook.command, hook.args, env, cwd)
     kind = launcher(words)
@@ -370,7 +370,7 @@ def _footprint(planned: Planned, project: str, memory: Memory) -> Footprint:
     if planned.file:
         record = memory.of(planned.file)
         reads, writes = reads | record.reads, writes | record.writes
-    itself = frozenset({f"hook {planned.file or hook.command or hook.url}"})
+    itself = frozenset({f"hook {planned.file or hook.command}"})
     shares: frozenset[str] = frozenset()
     if planned.way == "trial" or (planned.program is None and not (reads or writes or resources)):
         resources |= itself  # not known: at least never beside itself
