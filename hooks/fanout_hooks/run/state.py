@@ -264,7 +264,7 @@ class RuntimeState:
         if self._lanes is None:
             from fanout_hooks.run.lanes import Lanes
 
-            self._lanes = Lanes(self.loop, self._state)
+            self._lanes = Lanes(self.loop)
         return self._lanes
 
     def unreported(self, problems: Iterable[str]) -> list[str]:
