@@ -36,6 +36,7 @@ from fanout_hooks.adoption.consent import (
 )
 from fanout_hooks.client import config, events, settings
 from fanout_hooks.client import hook_input as inputs
+from fanout_hooks.client.matchers import meets
 from fanout_hooks.client.places import Place
 from fanout_hooks.log import report
 from fanout_hooks.run import choose as run_choose
@@ -231,8 +232,10 @@ def _most_matched(event: str, usual: str, found: config.Config) -> str:
     matchers = [hook.matcher for hook in found.hooks if hook.event == event]
     words = [word.strip() for matcher in matchers for word in matcher.replace(",", "|").split("|")]
     candidates = [usual, *(word for word in words if word.replace("_", "").isalnum())]
+    lists = events.of(event).lists_names
     return max(
-        candidates, key=lambda value: sum(run_choose.is_match(matcher, event, value) for matcher in matchers)
+        candidates,
+        key=lambda value: sum(bool(meets(one, event, value, lists_names=lists)) for one in matchers),
     )
 
 

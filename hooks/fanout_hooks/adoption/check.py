@@ -22,7 +22,7 @@ from fanout_hooks.client import config, events, files, places
 from fanout_hooks.client.places import Place, claude_folder
 from fanout_hooks.client.settings import Refused, read
 from fanout_hooks.log import append as log_append
-from fanout_hooks.warm.command import is_shim, split, which
+from fanout_hooks.warm.command import split, which
 
 Level = Literal["wrong", "note", "good"]
 
@@ -42,13 +42,11 @@ class PathInUse(NamedTuple):
 
 def findings(project: str, env: dict[str, str]) -> list[Finding]:
     found: list[Finding] = []
-    everywhere: dict[str, Hooks] = {}
     found += policies(project, claude_folder(env))
     for own, hooks, why in adopt.registered(project, env):
         if why:
             found.append(Finding("wrong", own.settings, why))
             continue
-        everywhere[own.settings] = hooks
         found += [
             Finding("note", own.settings, f"Claude Code ignores a part of it: {part}")
             for part in entries.ignored(hooks)
@@ -56,10 +54,6 @@ def findings(project: str, env: dict[str, str]) -> list[Finding]:
         found += _scope(own, hooks, env)
         if _switched_off(own):
             found.append(Finding("wrong", own.settings, "disableAllHooks is on: no hook runs at all"))
-    twice = entries.registered_twice(everywhere)
-    if twice:
-        where = f"the gate is registered here and in {twice[0]}"
-        found.append(Finding("note", twice[-1], f"{where}; of each event one of them steps back"))
     found += [Finding("note", "hooks", sentence) for sentence in pitfalls.of(project, env)]
     log = log_append.path_of(project)
     found += [Finding("note", log, sentence) for sentence in pitfalls.failures(records(project))]
@@ -243,8 +237,6 @@ def _launches(hooks: Hooks, own: Place) -> Iterator[Finding]:
     for path in seen:
         if not os.path.exists(path):
             yield Finding("wrong", own.settings, f"the entries start {path}, which is gone; `adopt` again")
-        elif is_shim(path) and not path.endswith(".py"):
-            yield Finding("wrong", own.settings, f"the entries start {path}, a version manager's script")
 
 
 # --- `fanout-hooks check`: a line for each finding; exit status 1 when something is wrong. ------------------

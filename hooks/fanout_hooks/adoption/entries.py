@@ -439,13 +439,3 @@ def is_log_and_gate(entry: dict[str, Any]) -> bool:
     if isinstance(given, dict):
         return "fanout_gate" in given
     return str(entry.get("command", "")).startswith(MARK + "gate")
-
-
-def registered_twice(files: dict[str, dict[str, Any]]) -> list[str]:
-    """Return the settings files that register the gate when several do: one is enough (run/claims.py)."""
-    holders = [
-        path
-        for path, hooks in files.items()
-        if any(is_ours(entry) and is_log_and_gate(entry) for _, _, entry in each(hooks))
-    ]
-    return holders if len(holders) > 1 else []

@@ -6,15 +6,7 @@ The form is that of Claude Code's settings, so that a hook moves over and back u
      "hooks": {"PreToolUse": [{"matcher": "Bash",
                                "hooks": [{"type": "command", "command": "python3 guard.py", "timeout": 9}]}]}}
 
-A hook may carry keys of ours beside the client's:
-
-    name       what the log, the graph and other hooks' `after` call it (else the script's name)
-    reads      files it reads: paths, relative to the project; `*` globs       )  what is not declared
-    writes     files it writes                                                 )  is learned by watching
-    resources  anything else that only one may use at a time: "git-index", "net:github"
-    after      names of hooks that must have ended before this one starts
-    isolate    true: always its own process
-    guard      true: has its own entry in the settings and denies when it fails
+A hook may carry keys of ours beside the client's (`OUR_KEYS`; docs/hooks.md says what they mean).
 
 Rules:
 1. A file counts only for the scope whose settings file registered it; which scopes did, the entry itself says

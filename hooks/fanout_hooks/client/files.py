@@ -45,6 +45,8 @@ OWN = flags("O_RDWR", "O_CREAT", "O_NOFOLLOW", "O_CLOEXEC")
 """A file of ours that may be there: a lock."""
 NEW = OWN | os.O_EXCL
 MAX_BYTES = 8 << 20
+TEMPORARY = ".fanout-"
+"""With the process behind it: how a file begins that is to replace another."""
 BLOCK = 1 << 16
 
 
@@ -74,16 +76,21 @@ def opened(path: str | os.PathLike[str], *, follow: bool = False) -> BinaryIO:
     raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
 
 
-def replace(path: str, data: bytes) -> None:
-    """Replace a file with one that only this user can read. Raises OSError, and leaves the old one then.
+def replace(path: str, data: bytes, mode: int = 0o600, *, is_synced: bool = False) -> None:
+    """Replace a file. Raises OSError, and leaves the old one then.
 
-    Not synced: after a power cut it may be empty, which its readers must treat as missing.
+    One that is not synced may be empty after a power cut, which its readers must treat as missing.
     """
-    beside = f"{path}.{os.getpid()}.tmp"
+    beside = os.path.join(os.path.dirname(path), f"{TEMPORARY}{os.getpid()}-{os.path.basename(path)}")
     remove(beside)  # a process of the same number died over it, or it was planted
     try:
         with os.fdopen(os.open(beside, NEW, 0o600), "wb") as file:
             file.write(data)
+            if is_synced:
+                file.flush()
+                os.fsync(file.fileno())
+        if mode != 0o600:
+            os.chmod(beside, mode)
         os.replace(beside, path)
     except OSError:
         remove(beside)

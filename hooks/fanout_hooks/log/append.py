@@ -203,15 +203,12 @@ daily.write_daily(sys.argv[2])
 
 def is_due(project: str, now: float) -> bool:
     """Say whether there is a log, and its report is a day old or missing."""
+    report = os.path.join(project, REPORT_NAME)
     try:
-        if not stat.S_ISREG(os.lstat(path_of(project)).st_mode):
-            return False
-    except OSError:
-        return False
-    try:
-        return now - os.lstat(os.path.join(project, REPORT_NAME)).st_mtime >= EVERY_S
-    except FileNotFoundError:
-        return True
+        is_log = stat.S_ISREG(os.lstat(path_of(project)).st_mode)
+        return is_log and now - os.lstat(report).st_mtime >= EVERY_S
+    except FileNotFoundError as missing:
+        return missing.filename == report
     except OSError:
         return False
 

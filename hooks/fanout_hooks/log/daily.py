@@ -101,8 +101,12 @@ def _figures(named: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> str
 
 def _errors(data: Mapping[str, Any]) -> list[str]:
     failed = [row for row in data["hooks"] if row["last_error"]]
-    lines = [f"- {row['event']}/{row['name']}: {' '.join(row['last_error'].split())}" for row in failed]
-    return ["## Last errors", "\n".join(lines[:MAX_HOOKS])] if lines else []
+    lines = [f"{row['event']}/{row['name']}: {' '.join(row['last_error'].split())}" for row in failed]
+    return _listed("Last errors", lines[:MAX_HOOKS])
+
+
+def _listed(title: str, lines: list[str]) -> list[str]:
+    return [f"## {title}", "\n".join(f"- {line}" for line in lines)] if lines else []
 
 
 def _seconds(ms: float) -> str:
@@ -127,10 +131,8 @@ def _saved(data: Mapping[str, Any]) -> list[str]:
 
 
 def _advice(data: Mapping[str, Any]) -> list[str]:
-    if not data["recommendations"]:
-        return ["## Recommendations", "None: nothing stands out."]
-    lines = [f"- {advice_words(own)}" for own in data["recommendations"]]
-    return ["## Recommendations", "\n".join(lines)]
+    listed = _listed("Recommendations", [advice_words(own) for own in data["recommendations"]])
+    return listed or ["## Recommendations", "None: nothing stands out."]
 
 
 def advice_words(own: Mapping[str, Any]) -> str:
@@ -141,12 +143,8 @@ def advice_words(own: Mapping[str, Any]) -> str:
 
 
 def _changed(data: Mapping[str, Any]) -> list[str]:
-    if not data["changed"]:
-        return []
-    return [
-        "## Changed",
-        "\n".join(f"- {own['event']}/{own['name']}: {own['change']}" for own in data["changed"]),
-    ]
+    lines = [f"{own['event']}/{own['name']}: {own['change']}" for own in data["changed"]]
+    return _listed("Changed", lines)
 
 
 def _gate(data: Mapping[str, Any]) -> list[str]:
@@ -159,10 +157,10 @@ def _gate(data: Mapping[str, Any]) -> list[str]:
 
 
 def _notes(data: Mapping[str, Any]) -> list[str]:
-    lines = [f"- {' '.join(own['note'].splitlines())} ({own['count']} times)" for own in data["notes"]]
+    lines = [f"{' '.join(own['note'].splitlines())} ({own['count']} times)" for own in data["notes"]]
     if data["damaged_lines"]:
-        lines.append(f"- {data['damaged_lines']} damaged lines of the log were passed over")
-    return ["## Notes", "\n".join(lines)] if lines else []
+        lines.append(f"{data['damaged_lines']} damaged lines of the log were passed over")
+    return _listed("Notes", lines)
 
 
 # --- Hooks that Claude Code runs itself, from its transcripts: what fanout's own log can't know. ------------

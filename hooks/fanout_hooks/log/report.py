@@ -272,9 +272,9 @@ def build(
         {name: own.elapsed for name, own in current.events.items()},
     )
     hooks, own = current.hooks(), current.own()
-    rows_before, rows = before.rows(), hooks | own
     hook_trends = compare(
-        {key: one.ms for key, one in rows_before.items()}, {key: one.ms for key, one in rows.items()}
+        {key: one.ms for key, one in before.rows().items()},
+        {key: one.ms for key, one in current.rows().items()},
     )
     by_time = sorted(current.events, key=lambda name: (-current.events[name].elapsed.total, name))
     slowest = sorted(hooks, key=lambda key: (-hooks[key].ms.total, key))

@@ -22,12 +22,6 @@ class Chosen(NamedTuple):
     name: str
 
 
-def is_match(matcher: str, event: str, value: str) -> bool:
-    """Say whether a group of an event is meant when what its matcher meets is this value."""
-    row = events.of(event)
-    return not row.matches or bool(matchers.meets(matcher, event, value, lists_names=row.lists_names))
-
-
 def groups_of(event: str, wanted: Iterable[str]) -> list[str]:
     """Return the matchers of as many groups as it takes to fire on exactly the calls that one of these means.
 

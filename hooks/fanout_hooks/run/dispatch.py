@@ -50,26 +50,18 @@ class Request(NamedTuple):
 
 class Outcome(NamedTuple):
     planned: Planned
-    exit: int
-    stdout: str
-    stderr: str
+    result: decide.HookResult
     ms: float
     wait_ms: float
-    timed_out: bool = False
     taint: str = ""
     lost: str = ""
 
     @property
     def has_failed(self) -> bool:
         """Say whether it gave no usable answer; one that asked to work on owes none."""
-        if asked_for(self.stdout.encode()) is not None:
+        if asked_for(self.result.stdout.encode()) is not None:
             return False
-        return bool(self.lost) or self.timed_out or self.exit not in (0, 2)
-
-    @property
-    def result(self) -> decide.HookResult:
-        name, on_failure = self.planned.hook.name, self.planned.hook.on_failure
-        return decide.HookResult(name, self.exit, self.stdout, self.stderr, self.timed_out, on_failure)
+        return bool(self.lost) or self.result.timed_out or self.result.exit not in (0, 2)
 
 
 class Handled(NamedTuple):
@@ -199,7 +191,9 @@ async def _run(
             planned, at = plan.planned[ran.place], ended[ran.place]
             planned = planned._replace(way=way or planned.way)
             out, err = (data.decode("utf-8", "replace") for data in (ran.stdout, ran.stderr))
-            at.set(Outcome(planned, ran.exit, out, err, ran.ms, wait_ms, ran.timed_out, ran.taint, ran.lost))
+            name, on_failure = planned.hook.name, planned.hook.on_failure
+            result = decide.HookResult(name, ran.exit, out, err, ran.timed_out, on_failure)
+            at.set(Outcome(planned, result, ran.ms, wait_ms, ran.taint, ran.lost))
 
         try:
             if plan.planned[unit.places[0]].program is not None:
@@ -285,8 +279,9 @@ def _failure(outcome: Outcome) -> str:
     name = outcome.planned.hook.name
     if outcome.lost:
         return f"the hook {name} {outcome.lost}, so its answer is lost; the other hooks ran as usual"
-    how = f"signal {-outcome.exit}" if outcome.exit < 0 else f"exit code {outcome.exit}"
-    said = error_head(outcome.stderr, MAX_SHOWN)
+    code = outcome.result.exit
+    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    said = error_head(outcome.result.stderr, MAX_SHOWN)
     return f"the hook {name} gave no usable answer ({how}){': ' + said if said else ''}"
 
 
@@ -318,15 +313,15 @@ def _record(
             "batch": levels.get(one.planned.hook, 1),
             "ms": round(one.ms, 2),
             "wait_ms": round(one.wait_ms, 2),
-            "exit": one.exit,
+            "exit": one.result.exit,
             "decision": opinion.decision or "none",
             "lane": one.planned.way,
         }
-        | ({"timed_out": True} if one.timed_out else {})
+        | ({"timed_out": True} if one.result.timed_out else {})
         | ({"left": one.taint} if one.taint else {})
         | (
             {"error": said}
-            if one.has_failed and (said := one.lost or error_head(one.stderr, MAX_LOGGED))
+            if one.has_failed and (said := one.lost or error_head(one.result.stderr, MAX_LOGGED))
             else {}
         )
         for one, opinion in zip(outcomes, opinions, strict=False)
@@ -337,7 +332,7 @@ def _record(
         "total_hooks": len(outcomes),
         "batches": max(plan.levels, default=0),
         "elapsed_ms": round(elapsed_ms, 2),
-        "failures": sum(one.timed_out or one.exit not in (0, 2) for one in outcomes),
+        "failures": sum(one.result.timed_out or one.result.exit not in (0, 2) for one in outcomes),
         "session_id": request.event.get("session_id"),
         "sequential_ms": round(sum(one.ms for one in outcomes), 2),
         "own_ms": round(_own_ms(outcomes, elapsed_ms), 2),
