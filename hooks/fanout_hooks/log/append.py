@@ -208,7 +208,7 @@ def is_due(project: str, now: float) -> bool:
         is_log = stat.S_ISREG(os.lstat(path_of(project)).st_mode)
         return is_log and now - os.lstat(report).st_mtime >= EVERY_S
     except FileNotFoundError as missing:
-        return missing.filename == report
+        return str(missing.filename) == report
     except OSError:
         return False
 
