@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from itertools import combinations, pairwise
 from typing import Any, Literal, NamedTuple
 
-from fanout_hooks.adoption import adopt, check, entries
+from fanout_hooks.adoption import adopt, entries, native
 from fanout_hooks.client import config, files, matchers, places
 from fanout_hooks.client.settings import Refused, read
 from fanout_hooks.client.transcripts import Message, Prompt, Transcript, Use
@@ -303,16 +303,16 @@ def find(project: str, env: dict[str, str]) -> tuple[list[Found], list[str]]:
     learned = Memory(memory.path_of(places.state_folder(env), project))
     hooks: list[Found] = []
     problems: list[str] = []
-    for own, native, problem in adopt.registered(project, env):
+    for own, there, problem in adopt.registered(project, env):
         problems += filter(None, [problem])
-        hooks += _placed(own.settings, native, project, learned, is_adopted=False)
-    for own in check.adopted_scopes(project, env):
-        try:
-            adopted = adopt.hooks_of(read(own.hooks))
-        except Refused as refused:
-            problems.append(str(refused))
-            continue
-        hooks += _placed(own.hooks, adopted, project, learned, is_adopted=True)
+        hooks += _placed(own.settings, there, project, learned, is_adopted=False)
+        if native.is_adopted(there, own.scope):
+            try:
+                adopted = adopt.hooks_of(read(own.hooks))
+            except Refused as refused:
+                problems.append(str(refused))
+            else:
+                hooks += _placed(own.hooks, adopted, project, learned, is_adopted=True)
     return hooks, problems
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from fakes.user import sh
 from fanout_hooks.adoption import entries
 from fanout_hooks.adoption.entries import Registration
-from fanout_hooks.client import events, places
+from fanout_hooks.client import events, matchers, places
 from fanout_hooks.client import hook_input as inputs
 from fanout_hooks.client.config import SCOPES, Hook
 from fanout_hooks.client.places import PLUGIN_SERVER
@@ -113,8 +113,8 @@ def test_every_list_of_matchers_has_groups_that_fire_when_one_of_them_does_and_n
 ) -> None:
     groups = choose.groups_of("PreToolUse", wanted)
     for tool in TOOLS:
-        fires = any(choose.is_match(one, "PreToolUse", tool) for one in groups)
-        assert fires == any(choose.is_match(one, "PreToolUse", tool) for one in wanted)
+        fires = any(matchers.meets(one, "PreToolUse", tool) for one in groups)
+        assert fires == any(matchers.meets(one, "PreToolUse", tool) for one in wanted)
 
 
 def test_all_groups_of_an_event_hold_equal_entries_for_the_client_runs_those_once() -> None:

@@ -89,14 +89,6 @@ def test_adopted_hooks_and_the_gate_come_and_go_without_each_other(user: User) -
     assert user.settings("user") == {"hooks": entries.joined(mine, entries.log_and_gate_entries())}
 
 
-def test_a_gate_in_two_files_is_reported(user: User) -> None:
-    for scope in ("user", "local"):
-        user.write(scope, {"hooks": entries.log_and_gate_entries()})
-    done = user.run("check")
-    assert done.status == 0
-    assert "the gate is registered here and in" in done.out
-
-
 @pytest.mark.parametrize("scope", ["user", "local", "shared"])
 def test_the_plugin_stands_down_beside_settings_that_hold_the_same(user: User, scope: str) -> None:
     assert not places.by_settings(str(user.project), {"HOME": str(user.home)})

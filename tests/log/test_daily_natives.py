@@ -54,7 +54,7 @@ def test_native_runs_are_counted_by_event_and_script(tmp_path: Path) -> None:
         *(json.dumps(attachment(command, 55)) for command in OURS),
     ]
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
-    rows = daily.rows(daily.read(str(tmp_path), since=0.0))
+    rows = daily.natives(str(tmp_path), since=0.0)
     assert [(own["event"], own["name"], own["count"], own["failures"]) for own in rows] == [
         ("PreToolUse", "guard", 2, 1),
         ("Stop", "notify", 1, 0),
@@ -66,13 +66,13 @@ def test_native_runs_are_counted_by_event_and_script(tmp_path: Path) -> None:
 )
 def test_a_hook_of_the_users_is_told_whatever_its_file_is_called(tmp_path: Path, command: str) -> None:
     (tmp_path / "a.jsonl").write_text(json.dumps(attachment(command, 4)))
-    assert len(daily.read(str(tmp_path), since=0.0)) == 1
+    assert len(daily.natives(str(tmp_path), since=0.0)) == 1
 
 
 def test_runs_before_the_period_are_left_out(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(json.dumps(attachment("x.py", 4)))
-    assert daily.read(str(tmp_path), since=1_795_000_000.0 + 86_400) == []
+    assert daily.natives(str(tmp_path), since=1_795_000_000.0 + 86_400) == []
 
 
 def test_a_project_without_transcripts_has_none(tmp_path: Path) -> None:
-    assert daily.read(str(tmp_path / "nowhere"), since=0.0) == []
+    assert daily.natives(str(tmp_path / "nowhere"), since=0.0) == []

@@ -125,17 +125,11 @@ def test_a_log_of_nothing_but_damage_is_told(tmp_path: Path) -> None:
     assert built(tmp_path)["damaged_lines"] == 3
 
 
-def test_the_gate_is_summed_over_sessions() -> None:
-    gate = report.gate_summary({"a": {"deny": 2, "wave 1": 3}, "b": {"overruled": 1, "wave 5": 1}})
-    assert gate == {
-        "sessions": 2,
+def test_the_gate_is_summed_up() -> None:
+    assert report.gate_summary({"deny": 2, "wave 5": 1, "overruled": 1, "wave 1": 3}) == {
         "verdicts": {"deny": 2, "overruled": 1},
         "waves": {"1": 3, "5": 1},
         "agents_per_wave": 2.0,
-        "by_session": [
-            {"session": "a", "verdicts": {"deny": 2}, "waves": {"1": 3}, "agents_per_wave": 1.0},
-            {"session": "b", "verdicts": {"overruled": 1}, "waves": {"5": 1}, "agents_per_wave": 5.0},
-        ],
     }
 
 

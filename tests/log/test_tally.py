@@ -149,10 +149,10 @@ def test_waiting_is_told_of_hooks_in_lanes_only() -> None:
     assert hooks["b"].wait_ms.total == 7.25
 
 
-def test_the_gate_is_counted_by_session() -> None:
+def test_the_gate_is_counted_by_day() -> None:
     said = ({"verdict": "deny"}, {"wave": 3}, {"verdict": "overruled"})
-    tally = counted(*(line(record(gate=gate, session_id="x")) for gate in said))
-    assert tally.gates == {day(NOW): {"x": {"deny": 1, "wave 3": 1, "overruled": 1}}}
+    tally = counted(*(line(record(gate=gate)) for gate in said))
+    assert tally.gates == {day(NOW): {"deny": 1, "wave 3": 1, "overruled": 1}}
 
 
 def test_many_different_rows_are_folded_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:

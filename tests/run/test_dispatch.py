@@ -305,7 +305,7 @@ def test_what_a_stand_in_s_hooks_wait_for_is_logged_from_the_event_s_begin(tmp_p
 
 
 def ran(ms: float, way: str = "warm", wait_ms: float = 0.0) -> Outcome:
-    return Outcome(Planned(Hook("h", "Stop", "local"), way), 0, "", "", ms, wait_ms)
+    return Outcome(Planned(Hook("h", "Stop", "local"), way), HookResult("h", 0, ""), ms, wait_ms)
 
 
 @pytest.mark.parametrize(

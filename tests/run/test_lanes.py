@@ -175,11 +175,11 @@ def test_a_command_ends_as_it_did_whatever_holds_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, *, has_timeout: bool
 ) -> None:
     if not has_timeout:
-        monkeypatch.setattr(lanes, "find_timeout", lambda _: "")
-    elif not lanes.find_timeout(str(tmp_path)):
+        monkeypatch.setattr(lanes, "find_timeout", lambda: "")
+    elif not lanes.find_timeout():
         pytest.skip("there is no GNU timeout here")
     loop = Loop()
-    own = lanes.Lanes(loop, str(tmp_path))
+    own = lanes.Lanes(loop)
     stdin = sealed_file("stdin", b"given")
     env = {"PATH": os.environ["PATH"], "NAME": "value"}
     text = f'printf "%s %s %s" "$(cat)" "$NAME" "$PWD"; echo err >&2; {line}'
@@ -192,38 +192,23 @@ def test_a_command_ends_as_it_did_whatever_holds_it(
     assert (ended.stdout, ended.stderr) == (f"given value {tmp_path}".encode(), b"err\n")
 
 
-def test_what_ends_otherwise_than_its_command_is_not_taken_for_timeout(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("text", ['#!/bin/sh\nshift 2\n"$@"\nexit $?\n', "GNU coreutils" + " " * (1 << 20)])
+def test_what_may_end_otherwise_than_its_command_is_not_taken_for_timeout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
+    assert lanes.find_timeout() in ("", "/usr/bin/timeout", "/bin/timeout")
     other = tmp_path / "timeout"
-    other.write_text('#!/bin/sh\nshift 2\n"$@"\nexit $?\n')  # says 137 of a command that was killed
-    other.chmod(0o755)
-    state = str(tmp_path / "state")
-    assert lanes.find_timeout(state) in ("", "/usr/bin/timeout", "/bin/timeout")
-    monkeypatch.setattr(os, "defpath", str(tmp_path))
-    assert lanes.find_timeout(state) == ""
-    monkeypatch.setattr(lanes, "_ends_as_its_command", None)  # it is not tried again
-    assert lanes.find_timeout(state) == ""
-
-
-def test_a_timeout_is_tried_once_and_again_when_it_is_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tried, other = tmp_path / "tried", tmp_path / "timeout"
-    other.write_text(f'#!/bin/sh\necho once >>{tried}\nshift 2\nexec "$@"\n')
+    other.write_text(text)  # the first says 137 of a command that was killed
     other.chmod(0o755)
     monkeypatch.setattr(os, "defpath", str(tmp_path))
-    state = str(tmp_path / "state")
-    assert [lanes.find_timeout(state) for _ in range(3)] == [str(other)] * 3
-    assert tried.read_text() == "once\n" * 2  # by exit status and by signal
-    other.write_text(f"{other.read_text()}\n")
-    lanes.find_timeout(state)
-    assert tried.read_text() == "once\n" * 4
+    assert lanes.find_timeout() == ""
+    monkeypatch.setattr(os, "defpath", str(tmp_path / "none"))
+    assert lanes.find_timeout() == ""
 
 
 def test_a_program_that_is_not_there_is_said_in_the_words_of_a_shell(tmp_path: Path) -> None:
     loop = Loop()
-    own = lanes.Lanes(loop, str(tmp_path))
+    own = lanes.Lanes(loop)
     stdin = sealed_file("stdin", b"")
     try:
         ended = loop.run(own.run(["nowhere-at-all"], stdin, {"PATH": "/usr/bin"}, str(tmp_path), 30.0))

@@ -12,7 +12,7 @@ from fakes.hostile_hooks import HOSTILE, PROBE, Hostile
 from fakes.sandbox import PYTHON, Native, Sandbox, pre_tool_use
 from fanout_hooks.client.hook_input import to_stdin
 from fanout_hooks.learn.memory import TRIALS
-from fanout_hooks.warm.command import Program, plain_python
+from fanout_hooks.warm.command import Program, python_of, words_of
 from fanout_hooks.warm.interpreter import HookInput, Interpreter, Ran, Task
 from fanout_hooks.warm.loop import Future, Loop, memory_file, write_all
 
@@ -20,7 +20,8 @@ CUT_S = 0.4
 
 
 def _program(sandbox: Sandbox, name: str, source: str) -> Program:
-    found = plain_python(f"{PYTHON} {sandbox.script(name, source)}", None, sandbox.env, str(sandbox.project))
+    env, cwd = sandbox.env, str(sandbox.project)
+    found = python_of(words_of(f"{PYTHON} {sandbox.script(name, source)}", None, env, cwd), env, cwd)
     assert found is not None
     return found
 

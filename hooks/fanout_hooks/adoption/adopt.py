@@ -29,7 +29,7 @@ from fanout_hooks.adoption.entries import Registration
 from fanout_hooks.adoption.native import Hooks, StaysNative
 from fanout_hooks.client import config, events, files, json_edit, settings
 from fanout_hooks.client.places import IGNORED, SERVER, Place, find, must_stay_in_project, server_of
-from fanout_hooks.client.settings import File, Refused
+from fanout_hooks.client.settings import Edit, File, Refused
 from fanout_hooks.run import launch
 from fanout_hooks.run.launch import Launch
 from fanout_hooks.run.plan import WORTH_A_START
@@ -92,14 +92,12 @@ NO_FILE = "null"
 
 
 class Adoption(NamedTuple):
-    """What would be written. `None` for a file that isn't touched."""
+    """What would be written."""
 
-    settings: settings.File
-    settings_text: str
-    hooks: settings.File
-    hooks_text: str
-    beside: settings.File | None
-    beside_text: str
+    settings: Edit
+    hooks: Edit
+    beside: Edit | None
+    """The user's own settings file, for the calls of a committed one."""
     taken: tuple[str, ...]
     """Newly taken hooks, "event: name"."""
     held: tuple[config.Hook, ...]
@@ -109,13 +107,9 @@ class Adoption(NamedTuple):
 
     @property
     def is_change(self) -> bool:
-        is_anything = bool(self.held) or self.hooks.raw is not None
-        beside = self.beside.text if self.beside is not None else self.beside_text
-        return is_anything and (
-            self.settings_text != self.settings.text
-            or self.hooks_text != self.hooks.text
-            or self.beside_text != beside
-        )
+        is_anything = bool(self.held) or self.hooks.file.raw is not None
+        edits = (self.settings, self.hooks, self.beside)
+        return is_anything and any(edit is not None and edit.is_change for edit in edits)
 
 
 def plan_adoption(place: Place, server: str, *, takes_all: bool = False) -> Adoption:
@@ -146,17 +140,13 @@ def plan_adoption(place: Place, server: str, *, takes_all: bool = False) -> Adop
         raise settings.Refused(f"{place.settings} would be refused by Claude Code: {wrong[0]} (our mistake)")
     original = _original(place, file, known, registered=registered, taken=bool(taken))
     data = {**known.data, "version": config.VERSION, "hooks": held, "adopted": {"hooks": original}}
-    beside, beside_text = _beside(place, made)
     plan = Adoption(
-        file,
-        json_edit.with_value(file.text, "hooks", after) if after != before else file.text,
-        known,
-        known.text if data == known.data else json_edit.formatted_file(data),
-        beside,
-        beside_text,
+        Edit(file, json_edit.with_value(file.text, "hooks", after) if after != before else file.text),
+        Edit(known, known.text if data == known.data else json_edit.formatted_file(data)),
+        _beside(place, made) if place.beside else None,
         tuple(native.names(taken)),
         parsed,
-        tuple(left(stay, slow)),
+        tuple(native.left(stay, {id(one.entry): one.why for one in slow})),
         server,
     )
     if plan.is_change:
@@ -169,15 +159,11 @@ def perform(plan: Adoption, place: Place) -> str:
     _ignore(place)
     settings.replace(place.originals, standalone_originals().encode(), 0o644)
     launch.write(place.state, Launch.own())
-    if plan.hooks_text != plan.hooks.text:
-        settings.write(plan.hooks, plan.hooks_text, place.state)
+    plan.hooks.write(place.state)
     if plan.beside is not None:
-        if plan.beside_text != plan.beside.text:
-            settings.write(plan.beside, plan.beside_text, place.state)
-        _update_sentinels(plan, place)
-    if plan.settings_text == plan.settings.text:
-        return ""
-    return settings.write(plan.settings, plan.settings_text, place.state)
+        plan.beside.write(place.state)
+        _update_sentinels(plan.beside.file, plan.server, place)
+    return plan.settings.write(place.state)
 
 
 # --- checking and reading ---------------------------------------------------------------------------------
@@ -270,26 +256,22 @@ def original_in(known: settings.File) -> str:
         return ""
 
 
-def _beside(place: Place, made: dict[str, list[entries.Group]]) -> tuple[settings.File | None, str]:
-    if not place.beside:
-        return None, ""
+def _beside(place: Place, made: dict[str, list[entries.Group]]) -> Edit:
     file = settings.read(place.beside)
     before = hooks_of(file)
     after = entries.replaced(before, native.owned_by(place.scope), entries.of_type(made, "mcp_tool"))
-    if after == before:
-        return file, file.text
-    return file, json_edit.with_value(file.text, "hooks", after or None)
+    is_same = after == before
+    return Edit(file, file.text if is_same else json_edit.with_value(file.text, "hooks", after or None))
 
 
-def _update_sentinels(plan: Adoption, place: Place) -> None:
+def _update_sentinels(beside: settings.File, server: str, place: Place) -> None:
     written = beside_original(place)
-    if not plan.server:
+    if not server:
         forget_beside(place)
-    elif plan.beside is not None:
-        if written is None:
-            written = json_edit.value_text(plan.beside.text, "hooks") or ""
-            written = NO_FILE if plan.beside.raw is None else written
-        keep_beside(place, entries.mark_of(plan.server), written)
+        return
+    if written is None:
+        written = NO_FILE if beside.raw is None else json_edit.value_text(beside.text, "hooks") or ""
+    keep_beside(place, entries.mark_of(server), written)
 
 
 def keep_beside(place: Place, kind: str, written: str) -> None:
@@ -364,7 +346,7 @@ NOT_SERVED = (
     f"one, then adopt again; {ALL}"
 )
 NOT_GUARD = f"what denies when it fails runs cold, and takes longer than natively; {ALL}"
-ASKING = tuple(key for key in native.OUR_KEYS if key != "name")
+ASKING = tuple(key for key in config.OUR_KEYS if key != "name")
 
 
 class Slow(NamedTuple):
@@ -411,51 +393,31 @@ READERS: dict[str, Callable[[Sequence[str], dict[str, str], str], object]] = {
 def kind_of(entry: dict[str, Any], env: dict[str, str], cwd: str) -> str:
     """Return what starts a hook, if fanout can have that ready: python, node, uv or ""."""
     args = entry.get("args")
-    if entry.get("type") != "command" or entry.get("isolate"):
+    if entry.get("isolate"):
         return ""
     words = words_of(str(entry["command"]), None if args is None else tuple(args), env, cwd)
     kind = launcher(words)
     return kind if kind and READERS[kind](words, env, cwd) is not None else ""
 
 
-def left(stay: Hooks, slow: Sequence[Slow]) -> list[StaysNative]:
-    """Return the hooks that stay in the settings, each with its reason ("": it could be adopted)."""
-    return [*native.left(stay, {id(one.entry): one.why for one in slow})]
+SLOWER = "cold, slower than natively"
+"""As far as the number of Python hooks says."""
 
 
-class Outlook(NamedTuple):
-    event: str
-    names: tuple[str, ...]
-    is_guard: bool
-    is_warm: bool
-    is_slower: bool
-    """Than natively, as far as the number of its Python hooks says."""
-
-    @property
-    def line(self) -> str:
-        word = "guard" if self.is_guard else "hook"
-        counted = f"1 {word}" if len(self.names) == 1 else f"{len(self.names)} {word}s"
-        way = "warm" if self.is_warm else "cold, slower than natively" if self.is_slower else "cold"
-        return f"{self.event}: {counted}, {way}: {', '.join(self.names)}"
-
-
-def of(hooks: Sequence[config.Hook], server: str, env: dict[str, str], cwd: str) -> list[Outlook]:
-    """Return the outlook of each event, and of each guard: it is a cold entry of its own."""
+def outlook(hooks: Sequence[config.Hook], server: str, project: str) -> list[str]:
+    """Return a line for each event, and for each guard: it is a cold entry of its own."""
+    env = {**os.environ, "CLAUDE_PROJECT_DIR": project}
     own: dict[tuple[str, str], list[config.Hook]] = {}
     for hook in hooks:
         own.setdefault((hook.event, hook.name if hook.guard else ""), []).append(hook)
-    return [
-        _outlook(event, held, env, cwd, is_warm=bool(server) and event in events.WARM and not guard)
-        for (event, guard), held in own.items()
-    ]
-
-
-def _outlook(
-    event: str, hooks: Sequence[config.Hook], env: dict[str, str], cwd: str, *, is_warm: bool
-) -> Outlook:
-    kinds = Counter(kind_of(hook._asdict(), env, cwd) for hook in hooks)
-    names = tuple(hook.name for hook in hooks)
-    return Outlook(event, names, hooks[0].guard, is_warm, not is_warm and not _is_gain(kinds, is_warm=False))
+    lines = []
+    for (event, guard), held in own.items():
+        kinds = Counter(kind_of(hook._asdict(), env, project) for hook in held)
+        is_warm = bool(server) and event in events.WARM and not guard
+        way = "warm" if is_warm else "cold" if _is_gain(kinds, is_warm=False) else SLOWER
+        word = "guard" if guard else "hook" if len(held) == 1 else "hooks"
+        lines.append(f"{event}: {len(held)} {word}, {way}: {', '.join(hook.name for hook in held)}")
+    return lines
 
 
 # --- `fanout-hooks adopt`: show what would change, ask, do it. ----------------------------------------------
@@ -504,19 +466,17 @@ def _show(place: Place, plan: Adoption, form: str) -> None:
     if not plan.is_change:
         say("  already adopted, nothing to change" if plan.held else "  no hooks that fanout could run")
         return
-    env = {**os.environ, "CLAUDE_PROJECT_DIR": place.project}
-    foreseen = of(plan.held, plan.server, env, place.project)
-    for one in foreseen:
-        say_wrapped(one.line, 2)
+    lines = outlook(plan.held, plan.server, place.project)
+    for line in lines:
+        say_wrapped(line, 2)
     if plan.taken:
         new = "" if len(plan.taken) == len(plan.held) else f"{some(plan.taken)}: "
         say_wrapped(f"{new}moves to {place.hooks}", 2)
     say_wrapped(_path(plan), 2)
-    if any(one.is_slower for one in foreseen):
+    if any(SLOWER in line for line in lines):
         say_wrapped(PRICE, 2)
-    say_diff(place.settings, plan.settings.text, plan.settings_text, form)
-    if plan.beside is not None:
-        say_diff(place.beside, plan.beside.text, plan.beside_text, form)
+    for edit in filter(None, (plan.settings, plan.beside)):
+        say_diff(edit, form)
 
 
 def _path(plan: Adoption) -> str:

@@ -16,6 +16,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -35,6 +36,7 @@ from fanout_hooks.adoption.consent import (
 )
 from fanout_hooks.client import config, events, settings
 from fanout_hooks.client import hook_input as inputs
+from fanout_hooks.client.matchers import meets
 from fanout_hooks.client.places import Place
 from fanout_hooks.log import report
 from fanout_hooks.run import choose as run_choose
@@ -48,6 +50,8 @@ ROUNDS = 7
 WARM_UP = 3
 """Rounds that don't count: a hook is known after two runs."""
 FAR_S = 60.0
+BETWEEN_S = 0.05
+READY_S = 10.0
 
 
 class Measured(NamedTuple):
@@ -64,44 +68,62 @@ class Measured(NamedTuple):
 
 def measure(own: Place, env: dict[str, str], rounds: int = ROUNDS, only: str | None = None) -> list[Measured]:
     """Measure every event that has adopted hooks. Raises settings.Refused."""
-    found = own.held()
+    found, measured = own.held(), []
     env = env | {"CLAUDE_PROJECT_DIR": own.project, "CLAUDECODE": "1"}
-    loop = Loop()
-    runtime = RuntimeState(loop, own.state)
-    try:
-        return [
-            _measure(own, env, runtime, event, found, rounds)
-            for event in dict.fromkeys(hook.event for hook in found.hooks)
-            if only in (None, event)
-        ]
-    finally:
-        runtime.close()
+    for event in dict.fromkeys(hook.event for hook in found.hooks):
+        if only in (None, event):
+            sample = sample_event(event, own.project, found)
+            hooks = [one.hook for one in run_choose.choose(found, sample)]
+            warm = hooks if event in events.WARM else ()
+            ms = by_turns(hooks, warm, sample, env, rounds, cold_scope=own.scope)
+            measured.append(Measured(event, own.scope, len(hooks), ms["native"], ms["cold"], ms.get("warm")))
+    return measured
 
 
-def _measure(
-    own: Place, env: dict[str, str], runtime: RuntimeState, event: str, found: config.Config, rounds: int
-) -> Measured:
-    sample = sample_event(event, own.project, found)
-    raw = inputs.to_stdin(sample)
-    hooks = [own.hook for own in run_choose.choose(found, sample)]
-    ways: dict[str, Callable[[], object]] = {
-        "native": lambda: run_natively(hooks, raw, env, own.project),
-        "cold": lambda: _cold(own, raw, env),
-    }
-    if event in events.WARM:
-        request = Request(sample, (own.scope,), env, path="warm")
-        ways["warm"] = lambda: runtime.loop.run(handle(runtime, request))
-    medians = by_turns(event, ways, rounds)
-    return Measured(event, own.scope, len(hooks), medians["native"], medians["cold"], medians.get("warm"))
+class Given(RuntimeState):
+    """Runs hooks that no hooks.json holds."""
+
+    def __init__(self, loop: Loop, state: str, hooks: config.Config) -> None:
+        super().__init__(loop, state)
+        self._given = hooks
+        self.stay()
+
+    def config(self, scopes: Sequence[str], *_: object) -> config.Config:
+        return config.Config() if scopes else self._given
 
 
 def by_turns(
-    event: str, ways: dict[str, Callable[[], object]], rounds: int, between: Callable[[], None] = lambda: None
+    hooks: Sequence[config.Hook],
+    warm: Sequence[config.Hook],
+    sample: dict[str, Any],
+    env: dict[str, str],
+    rounds: int,
+    cold_scope: str = "",
 ) -> dict[str, float]:
-    """Run an event in each way, by turns; return the median milliseconds of the rounds that count.
+    """Run an event's hooks natively, in a process that stays and, of a scope, cold, by turns.
 
-    Raises settings.Refused when its hooks don't end.
+    Return the median milliseconds of the rounds that count, by way. Nothing is learned or logged of it.
+    Raises settings.Refused when the hooks don't end.
     """
+    raw, project = inputs.to_stdin(sample), env["CLAUDE_PROJECT_DIR"]
+    with tempfile.TemporaryDirectory(prefix="fanout-bench-") as state:
+        own = env | {"FANOUT_STATE_DIR": state}
+        runtime = Given(Loop(), state, config.Config(tuple(warm)))
+        request = Request(sample, (), own, is_logged=False)
+        ways: dict[str, Callable[[], object]] = {"native": lambda: run_natively(hooks, raw, env, project)}
+        if cold_scope:
+            ways["cold"] = lambda: _cold(cold_scope, raw, own, project)
+        if warm:
+            ways["warm"] = lambda: runtime.loop.run(handle(runtime, request)).afterwards()
+        try:
+            return _medians(str(sample["hook_event_name"]), ways, rounds, runtime)
+        finally:
+            runtime.close()
+
+
+def _medians(
+    event: str, ways: dict[str, Callable[[], object]], rounds: int, runtime: RuntimeState
+) -> dict[str, float]:
     times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(WARM_UP + rounds):
         for name, way in ways.items():
@@ -114,8 +136,17 @@ def by_turns(
                     "kept. `--event` measures another event alone"
                 ) from None
             times[name].append((time.perf_counter() - began) * 1000)
-        between()
+        runtime.loop.run(_settled(runtime))
     return {name: round(statistics.median(some[WARM_UP:]), 1) for name, some in times.items()}
+
+
+async def _settled(runtime: RuntimeState) -> None:
+    """Wait as long as things are made ready: between events Claude works, for seconds as a rule."""
+    runtime.settle()
+    until = time.monotonic() + READY_S
+    await runtime.loop.sleep(BETWEEN_S)
+    while runtime.is_settling and time.monotonic() < until:
+        await runtime.loop.sleep(BETWEEN_S)
 
 
 def run_natively(hooks: Sequence[config.Hook], raw: bytes, env: dict[str, str], cwd: str) -> None:
@@ -131,7 +162,6 @@ def run_natively(hooks: Sequence[config.Hook], raw: bytes, env: dict[str, str], 
             start_new_session=True,
         )
         for hook in hooks
-        if hook.type == "command"
     ]
     until = time.monotonic() + FAR_S
     try:
@@ -156,15 +186,15 @@ def _feed(process: subprocess.Popen[bytes], raw: bytes) -> None:
         return  # it doesn't read its event
 
 
-def _cold(own: Place, raw: bytes, env: dict[str, str]) -> None:
+def _cold(scope: str, raw: bytes, env: dict[str, str], cwd: str) -> None:
     ours = Launch.own()
     subprocess.run(
-        [ours.python, "-I", "-S", ours.script, "cold", "--scopes", own.scope, "--log", "off"],
+        [ours.python, "-I", "-S", ours.script, "cold", "--scopes", scope, "--log", "off"],
         input=raw,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env=env,
-        cwd=own.project,
+        cwd=cwd,
         timeout=FAR_S,
         check=False,
     )
@@ -202,8 +232,10 @@ def _most_matched(event: str, usual: str, found: config.Config) -> str:
     matchers = [hook.matcher for hook in found.hooks if hook.event == event]
     words = [word.strip() for matcher in matchers for word in matcher.replace(",", "|").split("|")]
     candidates = [usual, *(word for word in words if word.replace("_", "").isalnum())]
+    lists = events.of(event).lists_names
     return max(
-        candidates, key=lambda value: sum(run_choose.is_match(matcher, event, value) for matcher in matchers)
+        candidates,
+        key=lambda value: sum(bool(meets(one, event, value, lists_names=lists)) for one in matchers),
     )
 
 

@@ -18,13 +18,11 @@ from typing import Any, Literal, NamedTuple
 from fanout_hooks.adoption import adopt, entries, native, pitfalls
 from fanout_hooks.adoption.consent import OK, WRONG, add_project, project_of, say, say_json, say_wrapped
 from fanout_hooks.adoption.native import Hooks
-from fanout_hooks.client import config, events, files, places, policy
+from fanout_hooks.client import config, events, files, places
 from fanout_hooks.client.places import Place, claude_folder
 from fanout_hooks.client.settings import Refused, read
 from fanout_hooks.log import append as log_append
-from fanout_hooks.warm.command import is_shim, plain_python, split, which
-
-# --- The command --------------------------------------------------------------------------------------------
+from fanout_hooks.warm.command import split, which
 
 Level = Literal["wrong", "note", "good"]
 
@@ -44,14 +42,11 @@ class PathInUse(NamedTuple):
 
 def findings(project: str, env: dict[str, str]) -> list[Finding]:
     found: list[Finding] = []
-    everywhere: dict[str, Hooks] = {}
-    in_force = policy.read(project, claude_folder(env))
-    found += [Finding("note", path, sentence) for path, sentence in policy.sentences(in_force)]
+    found += policies(project, claude_folder(env))
     for own, hooks, why in adopt.registered(project, env):
         if why:
             found.append(Finding("wrong", own.settings, why))
             continue
-        everywhere[own.settings] = hooks
         found += [
             Finding("note", own.settings, f"Claude Code ignores a part of it: {part}")
             for part in entries.ignored(hooks)
@@ -59,10 +54,6 @@ def findings(project: str, env: dict[str, str]) -> list[Finding]:
         found += _scope(own, hooks, env)
         if _switched_off(own):
             found.append(Finding("wrong", own.settings, "disableAllHooks is on: no hook runs at all"))
-    twice = entries.registered_twice(everywhere)
-    if twice:
-        where = f"the gate is registered here and in {twice[0]}"
-        found.append(Finding("note", twice[-1], f"{where}; of each event one of them steps back"))
     found += [Finding("note", "hooks", sentence) for sentence in pitfalls.of(project, env)]
     log = log_append.path_of(project)
     found += [Finding("note", log, sentence) for sentence in pitfalls.failures(records(project))]
@@ -83,18 +74,13 @@ def path_in_use(project: str, env: dict[str, str]) -> PathInUse:
     if any(_switched_off(own) for own in scopes):
         return PathInUse("off", "disableAllHooks is on")
     seen = paths(project)
-    without_call = [own.scope for own in scopes if not _calls(own)]
-    without_server = [own.scope for own in scopes if not places.server_of(own)]
-    if without_server:
+    servers = [places.server_of(own) for own in scopes]
+    if not all(servers):
         return PathInUse("cold", f"no server `fanout` is registered for it; `fanout install` does{seen}")
-    if without_call:
-        names = ", ".join(without_call)
-        return PathInUse(
-            "cold", f"the entries ({names}) don't call the server; `fanout-hooks adopt` again{seen}"
-        )
-    return PathInUse(
-        "warm", f"by the server {places.server_of(scopes[0])!r}, cold where it isn't running{seen}"
-    )
+    if silent := ", ".join(own.scope for own in scopes if not _calls(own)):
+        why = f"the entries ({silent}) don't call the server; `fanout-hooks adopt` again{seen}"
+        return PathInUse("cold", why)
+    return PathInUse("warm", f"by the server {servers[0]!r}, cold where it isn't running{seen}")
 
 
 def _calls(own: Place) -> bool:
@@ -109,6 +95,37 @@ def _switched_off(own: Place) -> bool:
         return False
 
 
+# --- What settings files forbid hooks: Claude Code itself heeds it ------------------------------------------
+
+MANAGED = "/etc/claude-code"
+FOR_HTTP = ("allowedHttpHookUrls", "httpHookAllowedEnvVars")
+SWITCHES = {
+    "allowManagedHooksOnly": "only hooks of managed settings run; fanout's entries elsewhere don't",
+    "disableAllHooks": "no hook runs at all",
+    "strictPluginOnlyCustomization": "hooks may have to come from a plugin",
+}
+MANAGED_ONLY = ("allowManagedHooksOnly", "strictPluginOnlyCustomization")
+
+
+def policies(project: str, claude: str, managed: str = MANAGED) -> Iterator[Finding]:
+    """Yield what the settings files of a project's sessions forbid, the managed ones last."""
+    more = os.path.join(managed, "managed-settings.d")
+    names = sorted(os.listdir(more)) if os.path.isdir(more) else []
+    paths = [
+        *(places.settings_file(scope, project, claude) for scope in config.SCOPES),
+        os.path.join(managed, "managed-settings.json"),
+        *(os.path.join(more, name) for name in names if name.endswith(".json") and not name.startswith(".")),
+    ]
+    for path in paths:
+        data = places.json_of(path)
+        for key in filter(data.__contains__, FOR_HTTP):
+            shown = json.dumps(data[key], ensure_ascii=True)[:300]
+            yield Finding("note", path, f"{key} is in force for http hooks: {shown}")
+        for key in filter(data.get, SWITCHES):
+            if key not in MANAGED_ONLY or path.startswith(managed):
+                yield Finding("note", path, f"{key} is in force: {SWITCHES[key]}")
+
+
 # --- Findings of one scope ----------------------------------------------------------------------------------
 
 
@@ -118,7 +135,7 @@ def _scope(own: Place, hooks: Hooks, env: dict[str, str]) -> Iterator[Finding]:
     taken = native.runnable(theirs)
     held = {hook.event for hook in own.held().hooks}
     slow = adopt.without_gain(taken, held, _server_now(own), own.project) if is_adopted else []
-    for left in adopt.left(theirs, slow):
+    for left in native.left(theirs, {id(one.entry): one.why for one in slow}):
         if left.why:
             yield Finding("note", own.settings, f"{left.event}: {left.name} stays native: {left.why}")
         elif is_adopted:
@@ -139,7 +156,6 @@ def _adopted(own: Place, hooks: Hooks, env: dict[str, str]) -> Iterator[Finding]
     wrong = [(hook, why) for hook in found.hooks if (why := _why_it_fails(hook, own.project, env))]
     for hook, why in wrong:
         yield Finding("wrong", own.hooks, f"{hook.event}: {hook.name}: {why}")
-    yield from _shims(found.hooks, own, env)
     yield from _launches(hooks, own)
     try:
         plan = adopt.plan_adoption(own, _server_now(own))
@@ -176,8 +192,6 @@ _SCRIPT_PATH = re.compile(rf".*\.(?:{config.SCRIPTS})")
 
 def _why_it_fails(hook: config.Hook, project: str, env: dict[str, str]) -> str:
     """Return why a command hook can't start here, as far as its words say."""
-    if hook.type != "command":
-        return ""
     own = env | {"CLAUDE_PROJECT_DIR": project}
     words = [hook.command, *hook.args] if hook.args is not None else split(hook.command, own)
     if not words:  # the shell makes more of it than we can read
@@ -209,22 +223,6 @@ def _script_of(words: list[str]) -> str:
     return ""
 
 
-def _shims(hooks: tuple[config.Hook, ...], own: Place, env: dict[str, str]) -> Iterator[Finding]:
-    """Name the interpreters that are a version manager's script: each cold event waits for it."""
-    found: dict[str, list[str]] = {}
-    for hook in hooks:
-        program = plain_python(
-            hook.command, hook.args, env | {"CLAUDE_PROJECT_DIR": own.project}, own.project
-        )
-        if hook.type == "command" and program is not None and is_shim(program.exe):
-            found.setdefault(program.exe, []).append(hook.name)
-    for exe, names in found.items():
-        few = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-        yield Finding(
-            "note", own.hooks, f"{few}: {exe} is a version manager's script; cold events wait for it"
-        )
-
-
 _PATHS = re.compile(r"; p=(?P<python>.{1,400}?); m=(?P<script>.{1,400}?); \[ -x ")
 
 
@@ -239,8 +237,6 @@ def _launches(hooks: Hooks, own: Place) -> Iterator[Finding]:
     for path in seen:
         if not os.path.exists(path):
             yield Finding("wrong", own.settings, f"the entries start {path}, which is gone; `adopt` again")
-        elif is_shim(path) and not path.endswith(".py"):
-            yield Finding("wrong", own.settings, f"the entries start {path}, a version manager's script")
 
 
 # --- `fanout-hooks check`: a line for each finding; exit status 1 when something is wrong. ------------------

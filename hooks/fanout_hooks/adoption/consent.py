@@ -17,7 +17,7 @@ from fanout_hooks.client import json_edit
 from fanout_hooks.client import places as client_places
 from fanout_hooks.client.config import SCOPES
 from fanout_hooks.client.places import Place
-from fanout_hooks.client.settings import Refused
+from fanout_hooks.client.settings import Edit, Refused
 from fanout_hooks.printable import flat, json_printable, printable
 
 # --- A diff short enough to read before agreeing to it ------------------------------------------------------
@@ -31,8 +31,8 @@ MIN_REPEATED = 6
 """Lines that must come again together to be counted instead."""
 MAX_OF_TEXT = 12
 """Lines of one run in a file that isn't JSON: a text comes or goes as a whole."""
-FIELD = re.compile(r'^[+-] *"(\w+)": "\$\{\1\}",?$')
-"""A field of the event, handed on under its own name."""
+FIELDS = re.compile(r'^([+-])( *)"(\w+)": "\$\{\3\}",?\n(?:\1 *"(\w+)": "\$\{\4\}",?\n)+', re.MULTILINE)
+"""Fields of the event that are handed on, each under its own name: which, the event's type decides."""
 
 HOW_TO_SEE_ALL = "The diff is in short; --diff full shows all of it."
 
@@ -44,8 +44,8 @@ def add_flag(parser: argparse.ArgumentParser) -> None:
 
 
 def of(diff: str, *, is_json: bool = True) -> str:
-    lines = diff.splitlines()
-    short = _repeats_counted(list(_fields_joined(lines))) if is_json else _runs_cut(lines)
+    lines = FIELDS.sub(r"\1\2… the event's fields, each under its own name\n", diff).splitlines()
+    short = _repeats_counted(lines) if is_json else _runs_cut(lines)
     return "".join(f"{_cut(line)}\n" for line in short)
 
 
@@ -53,17 +53,6 @@ def _cut(line: str) -> str:
     if len(line) <= MAX_LENGTH:
         return line
     return f"{line[:KEPT]}… {len(line) - KEPT:,} characters more"
-
-
-def _fields_joined(lines: Iterable[str]) -> Iterator[str]:
-    """Say in one line that fields of the event are handed on, however many: which, its type decides."""
-    for is_field, run in groupby(lines, lambda line: FIELD.match(line) is not None and line[0]):
-        own = list(run)
-        if is_field and len(own) > 1:
-            space = own[0][1 : len(own[0]) - len(own[0][1:].lstrip())]
-            yield f"{own[0][0]}{space}… the event's fields, each under its own name"
-        else:
-            yield from own
 
 
 def _repeats_counted(lines: list[str]) -> Iterator[str]:
@@ -178,9 +167,9 @@ def say_json(value: object) -> None:
     sys.stdout.write(json_printable(json.dumps(value, ensure_ascii=False)) + "\n")
 
 
-def say_diff(path: str, before: str, after: str, form: str) -> None:
+def say_diff(edit: Edit, form: str) -> None:
     """Print a change: in short unless `form` is full, not at all where it is none."""
-    whole = json_edit.diff(path, before, after)
+    whole = json_edit.diff(edit.file.path, edit.file.text, edit.text)
     if form == "none" or not whole:
         return
     shown = whole if form == "full" else of(whole)

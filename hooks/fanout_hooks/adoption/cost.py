@@ -17,24 +17,19 @@ from __future__ import annotations
 
 import argparse
 import os
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 from fanout_hooks.adoption import adopt, bench, entries, native
 from fanout_hooks.adoption.consent import OK, add_project, confirm, project_of, say, say_json, say_wrapped
 from fanout_hooks.client import config, events, matchers, places, transcripts
-from fanout_hooks.client import hook_input as inputs
 from fanout_hooks.client.config import Config, Hook
 from fanout_hooks.client.transcripts import Prompt, Transcript
 from fanout_hooks.log import report
 from fanout_hooks.run.choose import choose
-from fanout_hooks.run.dispatch import Request, handle
-from fanout_hooks.run.state import RuntimeState
-from fanout_hooks.warm.loop import Loop
 
 CLIENT_MS = 3.5
 """Processor time of Claude Code 2.1.332 for a hook: that of events with 16 empty hooks, less without any."""
@@ -43,8 +38,6 @@ ENTRIES = 2
 DAYS = 30
 DAY_S = 86_400.0
 ROUNDS = 5
-BETWEEN_S = 0.05
-READY_S = 10.0
 MAX_ROWS = 40
 MAX_TRANSCRIPTS = 200
 """The newest ones."""
@@ -188,45 +181,12 @@ def _row(own: Held, event: str, started: Sequence[Hook], tool: str, calls: int) 
 # --- Measure ------------------------------------------------------------------------------------------------
 
 
-class Given(RuntimeState):
-    """Runs hooks that no hooks.json holds."""
-
-    def __init__(self, loop: Loop, state: str, hooks: Config) -> None:
-        super().__init__(loop, state)
-        self._given = hooks
-        self.stay()
-
-    def config(self, *_: object) -> Config:
-        return self._given
-
-
-def measured(own: Held, row: Row, sample: dict[str, Any], project: str, env: dict[str, str]) -> Row:
+def measured(own: Held, row: Row, sample: dict[str, Any], env: dict[str, str]) -> Row:
     """Run a row's hooks in rounds, natively and through fanout by turns. Raises Refused when one hangs."""
-    started, raw = started_by(own, sample), inputs.to_stdin(sample)
+    started = started_by(own, sample)
     through = () if row.stays or row.event not in events.WARM else started
-    with tempfile.TemporaryDirectory(prefix="fanout-cost-") as state:
-        loop = Loop()
-        runtime = Given(loop, state, Config(through))
-        request = Request(sample, ("cost",), env | {"FANOUT_STATE_DIR": state}, is_logged=False)
-        ways: dict[str, Callable[[], object]] = {
-            "native": lambda: bench.run_natively(started, raw, env, project)
-        }
-        if through:
-            ways["fanout"] = lambda: runtime.loop.run(handle(runtime, request)).afterwards()
-        try:
-            medians = bench.by_turns(row.event, ways, ROUNDS, lambda: loop.run(_settled(runtime)))
-        finally:
-            runtime.close()
-    return row._replace(native_ms=medians["native"], fanout_ms=medians.get("fanout"))
-
-
-async def _settled(runtime: RuntimeState) -> None:
-    """Wait as long as things are made ready: between events Claude works, for seconds as a rule."""
-    runtime.settle()
-    until = time.monotonic() + READY_S
-    await runtime.loop.sleep(BETWEEN_S)
-    while runtime.is_settling and time.monotonic() < until:
-        await runtime.loop.sleep(BETWEEN_S)
+    medians = bench.by_turns(started, through, sample, env, ROUNDS)
+    return row._replace(native_ms=medians["native"], fanout_ms=medians.get("warm"))
 
 
 def with_client(row: Row) -> Row:
@@ -243,26 +203,17 @@ def with_client(row: Row) -> Row:
 
 def with_log(found: Sequence[Row], project: str, days: int, now: float) -> list[Row]:
     """Return the rows with what is known without running anything: the log's medians, the kept baseline."""
-    baseline = places.json_of(report.baseline_path(project))
-    kept = baseline.get("events")
-    before = kept if isinstance(kept, dict) else {}
+    before = report.native_medians(places.json_of(report.baseline_path(project)))
     try:
         current, _ = report.periods(report.read(project, days, now), days, now)
     except OSError:
         return list(found)
     done = []
     for row in found:
-        event = current.events.get(row.event)
-        after = round(event.elapsed.quantile(0.5), 1) if event is not None and row.is_adopted else None
-        own = before.get(row.event)
-        native_ms = own.get("native_ms") if isinstance(own, dict) else None
-        is_known = isinstance(native_ms, int | float) and row.native_ms is None
-        done.append(
-            row._replace(
-                native_ms=native_ms if is_known else row.native_ms,
-                fanout_ms=after if after is not None else row.fanout_ms,
-            )
-        )
+        event = current.events.get(row.event) if row.is_adopted else None
+        after = row.fanout_ms if event is None else round(event.elapsed.quantile(0.5), 1)
+        native_ms = before.get(row.event) if row.native_ms is None else row.native_ms
+        done.append(row._replace(native_ms=native_ms, fanout_ms=after))
     return done
 
 
@@ -299,7 +250,7 @@ def run(args: argparse.Namespace) -> int:
             say(f"Each hook is run up to {2 * times} times, for real, with a made-up event.")
         if not confirm(args, "Nothing was run."):
             return OK
-        planned = [(measured(own, row, sample, project, env), sample) for row, sample in planned]
+        planned = [(measured(own, row, sample, env), sample) for row, sample in planned]
     found = sorted(
         map(with_client, with_log([row for row, _ in planned], project, args.days, now)),
         key=lambda row: (-row.total_s, -row.calls, row.event),

@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 
 from fanout_hooks.client import config, events
 from fanout_hooks.client import hook_input as inputs
-from fanout_hooks.client.config import is_timeout
+from fanout_hooks.client.config import SWITCH, TEXT, TEXTS, is_timeout
 from fanout_hooks.client.places import MARK, PLUGIN_SERVER, SERVER, SHOWN, TOOL
 from fanout_hooks.gate import gate
 from fanout_hooks.run.choose import groups_of
@@ -276,7 +276,6 @@ NEEDED = {
     "prompt": ("prompt",),
     "agent": ("prompt",),
 }
-TEXT, SWITCH, TEXTS = "a text", "true or false", "a list of texts"
 FORMS = {
     "if": TEXT,
     "statusMessage": TEXT,
@@ -292,11 +291,6 @@ FORMS = {
     "allowedEnvVars": TEXTS,
 }
 """What the client wants of the keys that an entry may leave out; `null` is not leaving out."""
-_OF = {
-    TEXT: lambda value: isinstance(value, str),
-    SWITCH: lambda value: isinstance(value, bool),
-    TEXTS: lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value),
-}
 _DEPTH = 3
 
 
@@ -354,9 +348,8 @@ def entry_problem(entry: Any) -> str:
     missing = [key for key in NEEDED[kind] if not isinstance(entry.get(key), str)]
     if missing:
         return f"{missing[0]!r} is missing"
-    for key, form in FORMS.items():
-        if key in entry and not _OF[form](entry[key]):
-            return f"{key} must be {form}"
+    if why := config.misformed(entry, FORMS):
+        return why
     if "timeout" in entry and (entry["timeout"] is None or not is_timeout(entry["timeout"])):
         return "timeout must be a number of seconds above 0"
     if kind != "mcp_tool" and entry.get("onFailure", "continue") not in ("continue", "block"):
@@ -446,13 +439,3 @@ def is_log_and_gate(entry: dict[str, Any]) -> bool:
     if isinstance(given, dict):
         return "fanout_gate" in given
     return str(entry.get("command", "")).startswith(MARK + "gate")
-
-
-def registered_twice(files: dict[str, dict[str, Any]]) -> list[str]:
-    """Return the settings files that register the gate when several do: one is enough (run/claims.py)."""
-    holders = [
-        path
-        for path, hooks in files.items()
-        if any(is_ours(entry) and is_log_and_gate(entry) for _, _, entry in each(hooks))
-    ]
-    return holders if len(holders) > 1 else []

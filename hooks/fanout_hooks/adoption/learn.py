@@ -12,7 +12,7 @@ import os
 from typing import Any, NamedTuple
 
 from fanout_hooks.adoption import adopt, check, native
-from fanout_hooks.adoption.consent import NONE_ADOPTED, OK, add_project, confirm, project_of, say
+from fanout_hooks.adoption.consent import NONE_ADOPTED, OK, add_project, confirm, project_of, say, say_diff
 from fanout_hooks.client import config, json_edit, settings
 from fanout_hooks.client.places import Place
 from fanout_hooks.learn import memory
@@ -34,23 +34,15 @@ class Learned(NamedTuple):
     """Why it isn't known, or not all of it."""
 
 
-class Lesson(NamedTuple):
-    """What a scope's hooks.json would become."""
-
-    hooks: settings.File
-    text: str
-    learned: tuple[Learned, ...]
-
-
-def plan_lesson(place: Place, env: dict[str, str]) -> Lesson:
-    """Read what was learned of a scope's hooks. Raises settings.Refused."""
+def plan_lesson(place: Place, env: dict[str, str]) -> tuple[settings.Edit, list[Learned]]:
+    """Return what a scope's hooks.json would become, and what was learned. Raises settings.Refused."""
     file = settings.read(place.hooks)
     held = adopt.hooks_of(file)
     learned = _learned(place, env | {"CLAUDE_PROJECT_DIR": place.project})
     names = iter(learned)
     changed = native.changed(held, lambda _, entry: _declared(entry, next(names)))
     text = file.text if changed == held else json_edit.formatted_file({**file.data, "hooks": changed})
-    return Lesson(file, text, tuple(learned))
+    return settings.Edit(file, text), learned
 
 
 def _learned(place: Place, env: dict[str, str]) -> list[Learned]:
@@ -115,24 +107,25 @@ def run(args: argparse.Namespace) -> int:
     if not scopes:
         say(NONE_ADOPTED)
         return OK
-    lessons = [(own, plan_lesson(own, env)) for own in scopes]
-    for own, lesson in lessons:
-        _show(own, lesson)
-    changes = [(own, lesson) for own, lesson in lessons if lesson.text != lesson.hooks.text]
+    changes = []
+    for own in scopes:
+        edit, learned = plan_lesson(own, env)
+        _show(own, edit, learned)
+        changes += [(own, edit)] if edit.is_change else []
     if not changes:
         say("Nothing new to write.")
     elif confirm(args):
-        for own, lesson in changes:
-            settings.write(lesson.hooks, lesson.text, own.state)
+        for own, edit in changes:
+            edit.write(own.state)
             say(f"{own.hooks}: written")
     return OK
 
 
-def _show(own: Place, lesson: Lesson) -> None:
+def _show(own: Place, edit: settings.Edit, learned: list[Learned]) -> None:
     say(f"{own.scope}: {own.hooks}")
-    for one in lesson.learned:
+    for one in learned:
         say(f"  {one.event}: {one.name}" + (f": {one.note}" if one.note else ""))
         for word, paths in (("reads", one.reads), ("writes", one.writes)):
             if paths:
                 say(f"    {word} {', '.join(paths)}")
-    say(json_edit.diff(own.hooks, lesson.hooks.text, lesson.text))
+    say_diff(edit, "full")

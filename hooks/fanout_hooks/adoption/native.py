@@ -11,8 +11,6 @@ from typing import Any, NamedTuple
 from fanout_hooks.adoption import entries
 from fanout_hooks.client import config, events, places
 
-OUR_KEYS = ("name", "reads", "writes", "resources", "after", "isolate", "guard")
-"""What hooks.json may say of a hook beyond what settings.json does (run/config.py)."""
 BY_CLIENT = "Claude Code itself sends http hooks, faster than a process could, and by its policy"
 """Its lists of addresses and variables, its proxies and its sandbox decide what leaves the machine."""
 
@@ -35,15 +33,12 @@ def why_native(event: str, group: entries.Group, entry: dict[str, Any]) -> str:
         return f"Claude Code ignores it: {why}"
     if entry.get("type") in config.NATIVE_TYPES:
         return f"only Claude Code itself runs {entry['type']} hooks"
+    if entry.get("type") == "http":
+        return BY_CLIENT if events.of(event).runs_http else "Claude Code sends no http hooks at this event"
     asked = [key for key in config.NATIVE_KEYS if entry.get(key)]
     if asked:
         return f"only Claude Code itself can do what {' and '.join(asked)} ask{'s' * (len(asked) == 1)} for"
-    why = config.why_bad(entry)
-    if why:
-        return why
-    if entry.get("type") == "http":
-        return BY_CLIENT if events.of(event).runs_http else "Claude Code sends no http hooks at this event"
-    return config.why_unmatched(event, group.get("matcher") or "")
+    return config.why_bad(entry) or config.why_unmatched(event, group.get("matcher") or "")
 
 
 def runnable(hooks: Hooks) -> Hooks:
@@ -91,7 +86,7 @@ def is_adopted(hooks: Hooks, scope: str) -> bool:
 
 
 def plain_entry(entry: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in entry.items() if key not in OUR_KEYS}
+    return {key: value for key, value in entry.items() if key not in config.OUR_KEYS}
 
 
 def plain(hooks: Hooks) -> Hooks:

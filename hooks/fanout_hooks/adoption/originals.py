@@ -11,20 +11,16 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import stat
 import subprocess
 import sys
 import threading
-import urllib.request
 from tempfile import TemporaryFile
 from typing import IO, Any
 
 from fanout_hooks.client.events import of
 from fanout_hooks.client.matchers import meets, seen_as
 
-MAX_S = 1e6
-"""A socket may not be able to count further."""
 STRENGTH = ("deny", "defer", "ask", "allow")
 
 
@@ -83,7 +79,7 @@ def chosen(
             given=event.get("tool_input"),
         )
         for hook in group["hooks"] if met else []:
-            key = json.dumps([hook.get(part) for part in ("type", "command", "args", "url")])
+            key = json.dumps([hook.get(part) for part in ("command", "args")])
             wanted = hook.get("name") == only if only else not hook.get("guard")
             shown = seen_as(event, met)
             if wanted and (key not in found or shown is event):
@@ -94,8 +90,8 @@ def chosen(
 def run_one(hook: dict[str, Any], event: str, raw: bytes) -> tuple[int, str, str]:
     """Return exit code, stdout and stderr of one hook."""
     timeout = hook.get("timeout") or of(event).timeout_s
-    if hook.get("type") == "http":
-        return post(hook, event, raw, timeout)
+    if "command" not in hook:
+        return failed(hook, event, "only command hooks are run here")
     line = ["/bin/sh", "-c", hook["command"]]
     if hook.get("args") is not None:
         project = os.environ.get("CLAUDE_PROJECT_DIR", "")
@@ -131,34 +127,6 @@ def failed(hook: dict[str, Any], event: str, why: str) -> tuple[int, str, str]:
 
 def blocks(hook: dict[str, Any], event: str) -> bool:
     return of(event).heeds_on_failure and (bool(hook.get("guard")) or hook.get("onFailure") == "block")
-
-
-class NoRedirect(urllib.request.HTTPRedirectHandler):
-    """As the client: headers with tokens go where their hook's owner said, and nowhere else."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
-
-
-def post(hook: dict[str, Any], event: str, raw: bytes, timeout: float) -> tuple[int, str, str]:
-    allowed = hook.get("allowedEnvVars") or []
-
-    def fill(match: re.Match[str]) -> str:
-        name = match.group(1) or match.group(2)
-        return os.environ.get(name, "") if name in allowed else ""
-
-    headers = {"Content-Type": "application/json"}
-    for name, value in (hook.get("headers") or {}).items():
-        headers[name] = re.sub(r"\$(?:\{([A-Z_][A-Z0-9_]*)\}|([A-Z_][A-Z0-9_]*))", fill, str(value))
-    if not hook["url"].startswith(("http://", "https://")):
-        return failed(hook, event, "not an http address")
-    request = urllib.request.Request(hook["url"], raw, headers)  # noqa: S310 - checked above
-    opener = urllib.request.build_opener(NoRedirect)
-    try:
-        with opener.open(request, timeout=min(timeout, MAX_S)) as answer:
-            return 0, answer.read().decode("utf-8", "replace"), ""
-    except (OSError, ValueError) as error:
-        return failed(hook, event, str(error))
 
 
 def joined(said: list[tuple[int, str, str]], event: str) -> tuple[int, str, str]:

@@ -21,15 +21,13 @@ from fanout_hooks.adoption.native import Hooks
 from fanout_hooks.client import files, json_edit, settings
 from fanout_hooks.client.config import SCOPES
 from fanout_hooks.client.places import IGNORED, Place, must_stay_in_project
-from fanout_hooks.client.settings import Edited, Refused
+from fanout_hooks.client.settings import Edit, Edited, Refused
 
 
 class Restoration(NamedTuple):
-    settings: settings.File
-    settings_text: str
+    settings: Edit
     hooks: settings.File
-    beside: settings.File | None
-    beside_text: str
+    beside: Edit | None
     is_exact: bool
     """The old bytes, not only the old meaning."""
     back: tuple[str, ...]
@@ -49,47 +47,40 @@ def plan_restoration(place: Place, copy: str = "") -> Restoration | None:
     known = adopt.as_hooks_json(place, copy) if copy else _known(place)
     rest = entries.without(before, native.owned_by(place.scope))
     text, is_exact = _restored(file, known, rest)
-    beside, beside_text = without_calls(place)
     names = tuple(native.names(hooks_of(known)))
-    return Restoration(file, text, known, beside, beside_text, is_exact, names)
+    return Restoration(Edit(file, text), known, without_calls(place), is_exact, names)
 
 
 def perform(plan: Restoration, place: Place) -> str:
     """Write what was planned, settings first; return where the old ones are kept. Raises Refused, OSError."""
     _update_sentinels(place, original_in(plan.hooks))
-    kept = settings.write(plan.settings, plan.settings_text, place.state)
+    kept = plan.settings.write(place.state)
     if plan.beside is not None:
-        take_out_calls(place, plan.beside, plan.beside_text)
+        take_out_calls(place, plan.beside)
     settings.remove(plan.hooks, place.state)
     _tidy(place)
     return kept
 
 
-def is_unfinished(place: Place) -> bool:
-    """Say whether a restoration was killed when all hooks of its hooks.json were back already."""
+def unfinished(place: Place) -> Restoration | None:
+    """Return the rest of a restoration that was killed when all hooks of its hooks.json were back already."""
     try:
-        before, known = (hooks_of(settings.read(path)) for path in (place.settings, place.hooks))
+        file, known = settings.read(place.settings), settings.read(place.hooks)
+        before, held = hooks_of(file), hooks_of(known)
     except Refused:
-        return False
-    return any(entries.each(known)) and native.still_there(known, before) == known
-
-
-def finish(place: Place) -> None:
-    """Take away what such a restoration has left. Raises Refused, OSError."""
+        return None
+    if not any(entries.each(held)) or native.still_there(held, before) != held:
+        return None
     must_stay_in_project(place)
-    beside, beside_text = without_calls(place)
-    if beside is not None:
-        take_out_calls(place, beside, beside_text)
-    settings.remove(settings.read(place.hooks), place.state)
-    _tidy(place)
+    return Restoration(Edit(file, file.text), known, without_calls(place), is_exact=True, back=())
 
 
-def take_out_calls(place: Place, file: settings.File, text: str) -> None:
+def take_out_calls(place: Place, edit: Edit) -> None:
     """Write what `without_calls` returned: the committed sentinels run the hooks from then on."""
-    if text != file.text and (json.loads(text) or not adopt.is_made_for_calls(place)):
-        settings.write(file, text, place.state)
-    elif text != file.text:
-        settings.remove(file, place.state)
+    if json.loads(edit.text) or not adopt.is_made_for_calls(place):
+        edit.write(place.state)
+    elif edit.is_change:
+        settings.remove(edit.file, place.state)
     adopt.forget_beside(place)
 
 
@@ -123,20 +114,19 @@ def _others(hooks: Hooks) -> Hooks:
     return {event: groups for event, groups in entries.without_ours(hooks).items() if groups}
 
 
-def without_calls(place: Place) -> tuple[settings.File | None, str]:
-    """Return the user's own settings file and its text less the calls for a committed file's hooks."""
+def without_calls(place: Place) -> Edit | None:
+    """Return the user's own settings file less the calls for a committed file's hooks."""
     if not place.beside:
-        return None, ""
+        return None
     file = settings.read(place.beside)
     before = hooks_of(file)
     after = entries.without(before, native.owned_by(place.scope))
     if after == before:
-        return file, file.text
+        return Edit(file, file.text)
     written = "" if adopt.is_made_for_calls(place) else adopt.beside_original(place)
     text = json_edit.with_text(file.text, "hooks", written) if written else file.text
-    if written and json.loads(written) == after:
-        return file, text
-    return file, settings.with_hooks(text, after).text
+    is_back = written and json.loads(written) == after
+    return Edit(file, text if is_back else settings.with_hooks(text, after).text)
 
 
 def _update_sentinels(place: Place, original: str) -> None:
@@ -190,33 +180,34 @@ def run(args: argparse.Namespace) -> int:
     chosen = places(args, default=SCOPES)
     if args.copy and len(chosen) != 1:
         raise Refused("--from goes with one --scope: it is the copy of one scope's hooks")
-    plans = [(place, plan_restoration(place, args.copy)) for place in chosen]
+    plans = [(place, _planned(place, args.copy)) for place in chosen]
     found = [(place, plan) for place, plan in plans if plan is not None]
-    unfinished = [place for place, plan in plans if plan is None and is_unfinished(place)]
-    if not found and not unfinished:
+    if not found:
         say("Nothing is adopted in " + ", ".join(place.settings for place, _ in plans))
         return OK
-    for place in unfinished:
-        say_wrapped(f"{place.scope}: the hooks of {place.hooks} are back already; it goes")
     for place, plan in found:
         _show(place, plan, args.diff)
     if not confirm(args):
         return OK
-    for place in unfinished:
-        finish(place)
     for place, _ in found:
-        again = plan_restoration(place, args.copy)  # a committed scope and the user's own share a file
-        if again is not None:
-            kept = perform(again, place)
+        again = _planned(place, args.copy)  # a committed scope and the user's own share a file
+        if again is not None and (kept := perform(again, place)):
             say_wrapped(f"{place.scope}: restored. What was there with fanout is kept in {kept}")
     return OK
 
 
+def _planned(place: Place, copy: str) -> Restoration | None:
+    return plan_restoration(place, copy) or unfinished(place)
+
+
 def _show(place: Place, plan: Restoration, form: str) -> None:
+    if not plan.settings.is_change:
+        say_wrapped(f"{place.scope}: the hooks of {place.hooks} are back already; it goes")
+        return
     say(f"{place.scope}: {place.settings}")
     say_wrapped(f"come back: {some(plan.back)}", 2)
     if plan.is_exact:
         say("  byte for byte as they were written")
     else:
         say_wrapped("as they now stand in hooks.json: hooks were added or changed since they were adopted", 2)
-    say_diff(place.settings, plan.settings.text, plan.settings_text, form)
+    say_diff(plan.settings, form)

@@ -6,15 +6,7 @@ The form is that of Claude Code's settings, so that a hook moves over and back u
      "hooks": {"PreToolUse": [{"matcher": "Bash",
                                "hooks": [{"type": "command", "command": "python3 guard.py", "timeout": 9}]}]}}
 
-A hook may carry keys of ours beside the client's:
-
-    name       what the log, the graph and other hooks' `after` call it (else the script's name)
-    reads      files it reads: paths, relative to the project; `*` globs       )  what is not declared
-    writes     files it writes                                                 )  is learned by watching
-    resources  anything else that only one may use at a time: "git-index", "net:github"
-    after      names of hooks that must have ended before this one starts
-    isolate    true: always its own process
-    guard      true: has its own entry in the settings and denies when it fails
+A hook may carry keys of ours beside the client's (`OUR_KEYS`; docs/hooks.md says what they mean).
 
 Rules:
 1. A file counts only for the scope whose settings file registered it; which scopes did, the entry itself says
@@ -28,7 +20,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from fanout_hooks.client import events, files, matchers
@@ -42,6 +34,17 @@ MAX_BYTES = 8 << 20
 NATIVE_TYPES = ("prompt", "agent", "mcp_tool")
 NATIVE_KEYS = ("if", "async", "asyncRewake", "once", "shell", "holdsTools", "cloud")
 """A hook with one of these stays in settings.json: only the client can do what they ask for."""
+TEXT, SWITCH, TEXTS = "a text", "true or false", "a list of texts"
+OUR_KEYS = {
+    "name": TEXT,
+    "reads": TEXTS,
+    "writes": TEXTS,
+    "resources": TEXTS,
+    "after": TEXTS,
+    "isolate": SWITCH,
+    "guard": SWITCH,
+}
+"""What hooks.json may say of a hook beyond what settings.json does."""
 
 
 class Hook(NamedTuple):
@@ -49,13 +52,9 @@ class Hook(NamedTuple):
     event: str
     scope: str
     matcher: str = ""
-    type: str = "command"
     command: str = ""
     args: tuple[str, ...] | None = None
     """Exec form when not None: no shell."""
-    url: str = ""
-    headers: tuple[tuple[str, str], ...] = ()
-    allowed_env: tuple[str, ...] = ()
     timeout_s: float = events.DEFAULT_TIMEOUT_S
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
@@ -70,7 +69,7 @@ class Hook(NamedTuple):
     @property
     def identity(self) -> tuple[object, ...]:
         """The client runs hooks with equal identity once an event."""
-        return (self.type, self.command, self.args, self.url)
+        return (self.command, self.args)
 
 
 class Config(NamedTuple):
@@ -161,24 +160,24 @@ def _entries(
 
 def why_bad(entry: dict[str, Any]) -> str:
     kind = entry.get("type", "command")
-    if kind not in ("command", "http"):
-        return (
-            f'type {kind!r} can\'t be run by fanout; it belongs into settings.json ("command" and "http" can)'
-        )
+    if kind != "command":
+        return f"type {kind!r} can't be run by fanout; it belongs into settings.json"
     if any(entry.get(key) for key in NATIVE_KEYS):
         return f"{', '.join(key for key in NATIVE_KEYS if entry.get(key))} only works in settings.json"
-    needed = "command" if kind == "command" else "url"
-    if not isinstance(entry.get(needed), str) or not entry[needed].strip():
-        return f"{needed!r} is missing"
+    if not isinstance(entry.get("command"), str) or not entry["command"].strip():
+        return "'command' is missing"
     if not is_timeout(entry.get("timeout"), MAX_TIMEOUT_S):
         return f"timeout must be a number of seconds above 0, and at most {MAX_TIMEOUT_S:.0e}"
-    for key in ("args", "reads", "writes", "resources", "after", "allowedEnvVars"):
-        value = entry.get(key)
-        if value is not None and not (isinstance(value, list) and all(isinstance(one, str) for one in value)):
-            return f"{key} must be a list of texts"
-    for key, form in (("name", str), ("isolate", bool), ("guard", bool), ("headers", dict)):
-        if key in entry and not isinstance(entry[key], form):
-            return f"{key} must be {'true or false' if form is bool else form.__name__}"
+    return misformed(entry, {"args": TEXTS, **OUR_KEYS})
+
+
+def misformed(entry: dict[str, Any], forms: Mapping[str, str]) -> str:
+    """Return which of the keys that an entry may leave out has another form, or ""; null is one."""
+    for key in filter(entry.__contains__, forms):
+        value, form = entry[key], forms[key]
+        is_list = isinstance(value, list) and all(isinstance(one, str) for one in value)
+        if not (is_list if form == TEXTS else isinstance(value, bool if form == SWITCH else str)):
+            return f"{key} must be {form}"
     return ""
 
 
@@ -198,18 +197,13 @@ def is_timeout(value: object, at_most: float = float("inf")) -> bool:
 
 def _hook(entry: dict[str, Any], event: str, group: dict[str, Any], scope: str) -> Hook:
     args, blocks = entry.get("args"), entry.get("guard") or entry.get("onFailure") == "block"
-    headers = {str(key): str(value) for key, value in (entry.get("headers") or {}).items()}
     return Hook(
         name=str(entry.get("name") or short_name(entry, group)),
         event=event,
         scope=scope,
         matcher=group.get("matcher") or "",
-        type=str(entry.get("type", "command")),
-        command=str(entry.get("command", "")),
+        command=str(entry["command"]),
         args=None if args is None else tuple(args),
-        url=str(entry.get("url", "")),
-        headers=tuple(headers.items()),
-        allowed_env=tuple(entry.get("allowedEnvVars") or ()),
         timeout_s=float(entry.get("timeout") or events.of(event).timeout_s),
         reads=tuple(entry.get("reads") or ()),
         writes=tuple(entry.get("writes") or ()),

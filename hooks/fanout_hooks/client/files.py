@@ -45,6 +45,9 @@ OWN = flags("O_RDWR", "O_CREAT", "O_NOFOLLOW", "O_CLOEXEC")
 """A file of ours that may be there: a lock."""
 NEW = OWN | os.O_EXCL
 MAX_BYTES = 8 << 20
+TEMPORARY = ".fanout-"
+"""With the process behind it: how a file begins that is to replace another."""
+BLOCK = 1 << 16
 
 
 def read(path: str | os.PathLike[str], at_most: int = MAX_BYTES, *, follow: bool = False) -> bytes:
@@ -73,16 +76,21 @@ def opened(path: str | os.PathLike[str], *, follow: bool = False) -> BinaryIO:
     raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
 
 
-def replace(path: str, data: bytes) -> None:
-    """Replace a file with one that only this user can read. Raises OSError, and leaves the old one then.
+def replace(path: str, data: bytes, mode: int = 0o600, *, is_synced: bool = False) -> None:
+    """Replace a file. Raises OSError, and leaves the old one then.
 
-    Not synced: after a power cut it may be empty, which its readers must treat as missing.
+    One that is not synced may be empty after a power cut, which its readers must treat as missing.
     """
-    beside = f"{path}.{os.getpid()}.tmp"
+    beside = os.path.join(os.path.dirname(path), f"{TEMPORARY}{os.getpid()}-{os.path.basename(path)}")
     remove(beside)  # a process of the same number died over it, or it was planted
     try:
         with os.fdopen(os.open(beside, NEW, 0o600), "wb") as file:
             file.write(data)
+            if is_synced:
+                file.flush()
+                os.fsync(file.fileno())
+        if mode != 0o600:
+            os.chmod(beside, mode)
         os.replace(beside, path)
     except OSError:
         remove(beside)
@@ -100,6 +108,18 @@ def own(path: str, how: int = OWN) -> int:
         except FileExistsError:  # of a link that leads nowhere; of the file itself it would mean "taken"
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder) from None
         return os.open(path, how, 0o600)
+
+
+def last_line_end(fd: int, size: int) -> int:
+    """Return the offset after the last whole line: a writer may be at work behind it, or was killed."""
+    end = size
+    while end > 0:
+        begin = max(0, end - BLOCK)
+        found = os.pread(fd, end - begin, begin).rfind(b"\n")
+        if found >= 0:
+            return begin + found + 1
+        end = begin
+    return 0
 
 
 def remove(path: str) -> None:

@@ -11,7 +11,7 @@ Rules, the client's own:
    Artifact tools go by each other's names.
 
 JavaScript's patterns and Python's differ in a hundred places. So only a plain part of JavaScript is read
-(`Reader`), each construct is written as what it means in Python, and everything else is refused: such a hook
+(`TOKEN`), each construct is written as what it means in Python, and everything else is refused: such a hook
 stays with the client. What is read was compared with the client's engine (JavaScriptCore) and with V8 on
 thousands of patterns.
 
@@ -22,7 +22,7 @@ Python 3.7.
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import Any
 
 ALIASES = {
     "Task": "Agent",
@@ -139,22 +139,32 @@ MAX_LENGTH = 2000
 MAX_OPEN_ENDS = 3
 """Repetitions without a bound on one path: with more, a name of 128 characters could take seconds."""
 MAX_COUNT = 1000
-OPEN = -1
 SPACES = r"\t-\r \xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
-LINE_ENDS = r"\n\r\u2028\u2029"
-OUTSIDE = {
-    "d": "[0-9]",
-    "D": "[^0-9]",
-    "w": "[A-Za-z0-9_]",
-    "W": "[^A-Za-z0-9_]",
-    "s": "[" + SPACES + "]",
-    "S": "[^" + SPACES + "]",
-    "b": r"\b",
+CLASSES = {"d": "0-9", "w": "A-Za-z0-9_", "s": SPACES}
+WORDS = {
+    "^": r"\A",
+    "$": r"\Z",
+    "\\b": r"\b",
+    ".": r"[^\n\r\u2028\u2029]",
+    **{"\\" + name: "[" + chars + "]" for name, chars in CLASSES.items()},
+    **{"\\" + name.upper(): "[^" + chars + "]" for name, chars in CLASSES.items()},
 }
-INSIDE = {"d": "0-9", "w": "A-Za-z0-9_", "s": SPACES}
+"""What means something else in Python, in Python's words."""
 CONTROLS = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "v": "\v"}
-GROUP_NAME = re.compile(r"<([A-Za-z_$][A-Za-z0-9_$]*)>")
-COUNT = re.compile(r"\{([0-9]{1,9})(,?)([0-9]{0,9})\}")
+_ESCAPED = r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|[tnrfv\x00-/:-@\[-^`{-~])"
+TOKEN = re.compile(
+    r"(?P<assertion>[$^]|\\b)"
+    r"|(?P<times>(?:[*+?]|\{(?P<low>[0-9]{1,9})(?P<comma>,(?P<high>[0-9]{0,9}))?\})\??)"
+    r"|(?P<look>\(\?<?[=!])"
+    r"|(?P<open>\((?:\?:|\?<(?P<name>[A-Za-z_$][A-Za-z0-9_$]*)>)?)"
+    r"|(?P<close>\))|(?P<bar>\|)|(?P<bracket>\[\^?)"
+    r"|(?P<one>\.|\\[dDwWsS]|" + _ESCAPED + r"|[^\\*+?{}\[\]()|^$.])",
+    re.DOTALL,
+)
+"""Whatever else a pattern holds is refused."""
+_MEMBER = r"\\[dws]|" + _ESCAPED + r"|[^\\\]]"
+MEMBERS = re.compile("(" + _MEMBER + r")(?:-(?!\])(" + _MEMBER + "))?", re.DOTALL)
+"""One character or several of a class `[...]`, or a range."""
 
 
 def compiled(matcher: str) -> Any:
@@ -173,7 +183,7 @@ def _compiled(matcher: str) -> Any:
     if len(matcher) > MAX_LENGTH:
         return Unread(f"it is longer than {MAX_LENGTH} characters")
     try:
-        return re.compile(Reader(_units(matcher)).whole(), re.ASCII)
+        return re.compile(translated(_units(matcher)), re.ASCII)
     except Unread as error:
         return error
     except (re.error, OverflowError, RecursionError):
@@ -188,182 +198,88 @@ def _units(text: str) -> str:
     return "".join(chr(raw[at] | raw[at + 1] << 8) for at in range(0, len(raw), 2))
 
 
-class Part(NamedTuple):
-    """A piece of a pattern in Python's words, and its repetitions without a bound on one path."""
-
-    text: str
-    open_ends: int = 0
-
-
-class Reader:
-    """Reads a JavaScript pattern from left to right; what it doesn't know it refuses."""
-
-    def __init__(self, source: str) -> None:
-        self.source = source
-        self.at = 0
-        self.names: set[str] = set()
-
-    def whole(self) -> str:
-        found = self.alternatives()
-        if self.at < len(self.source):
-            raise Unread("a `)` has no `(`")
-        if found.open_ends > MAX_OPEN_ENDS:
-            raise Unread(f"it has more than {MAX_OPEN_ENDS} open repetitions in a row")
-        return found.text
-
-    def peek(self, word: str) -> bool:
-        return self.source.startswith(word, self.at)
-
-    def take(self, word: str) -> bool:
-        found = self.peek(word)
-        self.at += len(word) if found else 0
-        return found
-
-    def next(self, what: str) -> str:
-        if self.at >= len(self.source):
-            raise Unread(what + " doesn't end")
-        self.at += 1
-        return self.source[self.at - 1]
-
-    def alternatives(self) -> Part:
-        parts = [self.sequence()]
-        while self.take("|"):
-            parts.append(self.sequence())
-        return Part("|".join(part.text for part in parts), max(part.open_ends for part in parts))
-
-    def sequence(self) -> Part:
-        text, open_ends = [], 0
-        while self.at < len(self.source) and not self.peek("|") and not self.peek(")"):
-            part = self.term()
-            text.append(part.text)
-            open_ends += part.open_ends
-        return Part("".join(text), open_ends)
-
-    def term(self) -> Part:
-        if self.take("^"):
-            return self.unrepeated(Part(r"\A"))
-        if self.take("$"):
-            return self.unrepeated(Part(r"\Z"))
-        if self.take("\\b"):
-            return self.unrepeated(Part(r"\b"))
-        if self.take("("):
-            return self.group()
-        if self.take("["):
-            return self.repeated(Part(self.character_class()))
-        if self.take("."):
-            return self.repeated(Part("[^" + LINE_ENDS + "]"))
-        if self.take("\\"):
-            return self.repeated(Part(self.escaped()))
-        one = self.next("it")
-        if one in "*+?{}]":
-            raise Unread(f"`{one}` has nothing to repeat")
-        return self.repeated(Part(re.escape(one)))
-
-    def group(self) -> Part:
-        opening = "(?:"
-        if self.take("?"):
-            if self.take("<=") or self.take("<!"):
-                opening = "(?" + self.source[self.at - 2 : self.at]
-            elif self.take("=") or self.take("!"):
-                opening = "(?" + self.source[self.at - 1]
-            elif not self.take(":"):
-                self.group_name()
-        inner = self.alternatives()
-        if not self.take(")"):
-            raise Unread("a `(` has no `)`")
-        part = Part(opening + inner.text + ")", inner.open_ends)
-        return self.repeated(part) if opening == "(?:" else self.unrepeated(part)
-
-    def group_name(self) -> None:
-        name = GROUP_NAME.match(self.source, self.at)
-        if name is None:
-            raise Unread(f"JavaScript engines differ over `(?{self.source[self.at : self.at + 1]}`")
-        if name.group(1) in self.names:
-            raise Unread(f"two groups are called {name.group(1)}")
-        self.names.add(name.group(1))
-        self.at = name.end()
-
-    def unrepeated(self, part: Part) -> Part:
-        if self.at < len(self.source) and self.source[self.at] in "*+?{":
-            raise Unread("an assertion is repeated")
-        return part
-
-    def repeated(self, part: Part) -> Part:
-        times, most = self.times()
-        if not times:
-            return part
-        if most == OPEN and part.open_ends:
-            raise Unread("an open repetition is repeated: it may take for ever")
-        if self.at < len(self.source) and self.source[self.at] in "*+{":
-            raise Unread("a repetition is repeated")
-        self.take("?")  # the shortest or the longest: whether there is a match is the same
-        if self.at < len(self.source) and self.source[self.at] in "*+?{":
-            raise Unread("a repetition is repeated")
-        return Part(part.text + times, 1 if most == OPEN else part.open_ends * most)
-
-    def times(self) -> tuple[str, int]:
-        """Return a repetition in Python's words, and how often it repeats at most."""
-        for sign, most in (("*", OPEN), ("+", OPEN), ("?", 1)):
-            if self.take(sign):
-                return sign, most
-        if not self.peek("{"):
-            return "", 1
-        count = COUNT.match(self.source, self.at)
-        if count is None:
-            raise Unread("`{` has nothing to repeat")
-        low, comma, high = count.groups()
-        if not comma and high:
-            raise Unread("`{` has nothing to repeat")
-        if int(low) > MAX_COUNT or int(high or 0) > MAX_COUNT or (high and int(high) < int(low)):
-            raise Unread(f"its count {count.group()} can't be read")
-        self.at = count.end()
-        return count.group(), int(high or low) if high or not comma else OPEN
-
-    def escaped(self) -> str:
-        one = self.next("an escape")
-        return OUTSIDE[one] if one in OUTSIDE else re.escape(self.character(one))
-
-    def character(self, one: str) -> str:
-        """Return the one character that an escape means."""
-        if one in CONTROLS:
-            return CONTROLS[one]
-        if one in "xu":
-            digits = self.source[self.at : self.at + (2 if one == "x" else 4)]
-            if not re.match(r"(?:[0-9a-fA-F]{2}){1,2}\Z", digits) or len(digits) != (2 if one == "x" else 4):
-                raise Unread(f"`\\{one}` needs its digits")
-            self.at += len(digits)
-            return chr(int(digits, 16))
-        if one.isalnum() or one == "_" or ord(one) > 126:
-            raise Unread(f"`\\{one}` is not read here")
-        return one
-
-    def character_class(self) -> str:
-        opening = "[^" if self.take("^") else "["
-        items: list[str] = []
-        while not self.take("]"):
-            low = self.member()
-            if self.peek("-") and not self.peek("-]"):
-                self.at += 1
-                high = self.member()
-                if len(low) > 1 or len(high) > 1 or low > high:
-                    raise Unread("a range in `[...]` can't be read")
-                items.append(_member(low) + "-" + _member(high))
-            else:
-                items.append(low if len(low) > 1 else _member(low))
-        if not items:
-            raise Unread("`[]` is empty")
-        return opening + "".join(items) + "]"
-
-    def member(self) -> str:
-        """Return a member of a class: one character, or more of Python's words for several."""
-        one = self.next("a `[`")
-        if one != "\\":
-            if one == "]":
-                raise Unread("a range in `[...]` can't be read")
-            return one
-        one = self.next("an escape")
-        return INSIDE[one] if one in INSIDE else self.character(one)
+def translated(source: str) -> str:
+    """Return a JavaScript pattern in Python's words. Raises Unread."""
+    words: list[str] = []
+    names: set[str] = set()
+    at = inner = 0
+    groups = [("", 0, 0)]
+    """The groups that are open: how each began, and the open repetitions on the longest path of its
+    alternatives so far, and of this one."""
+    last = -1
+    """The open repetitions of what comes before; below 0 there is nothing that could be repeated."""
+    while at < len(source):
+        token = TOKEN.match(source, at)
+        if token is None:
+            raise Unread(f"`{source[at : at + 2]}` is not read here")
+        kind, text, at = str(token.lastgroup), token.group(), token.end()
+        began, most, ends = groups[-1]
+        if kind == "bar":
+            groups[-1] = (began, max(most, ends), 0)
+        elif kind in ("open", "look"):
+            if token.group("name") in names:
+                raise Unread(f"two groups are called {token.group('name')}")
+            names.update(filter(None, [token.group("name")]))
+            groups.append((kind, 0, 0))
+        elif kind == "close":
+            if not began:
+                raise Unread("a `)` has no `(`")
+            groups.pop()
+            inner = max(most, ends)
+            outer, most, ends = groups[-1]
+            groups[-1] = (outer, most, ends + inner)
+        elif kind == "times":
+            groups[-1] = (began, most, ends + _repeated(token, last))
+        if kind == "bracket":
+            text, at = _class(source, at, text)
+        elif kind == "one" and text not in WORDS:
+            text = re.escape(_character(text))
+        words.append("(?:" if kind == "open" else WORDS.get(text, text))
+        last = inner if kind == "close" and began == "open" else 0 if kind in ("one", "bracket") else -1
+    if len(groups) > 1:
+        raise Unread("a `(` has no `)`")
+    if max(groups[0][1:]) > MAX_OPEN_ENDS:
+        raise Unread(f"it has more than {MAX_OPEN_ENDS} open repetitions in a row")
+    return "".join(words)
 
 
-def _member(one: str) -> str:
-    return f"\\u{ord(one):04x}"
+def _repeated(token: Any, last: int) -> int:
+    """Return how many open repetitions a repetition adds to what it repeats. Raises Unread."""
+    if last < 0:
+        raise Unread(f"`{token.group()}` has nothing to repeat")
+    low, high = token.group("low"), token.group("high")
+    if low is None:
+        most = 1 if token.group()[0] == "?" else -1
+    else:
+        most = int(high or low) if high or not token.group("comma") else -1
+        if int(low) > MAX_COUNT or int(high or 0) > MAX_COUNT or 0 <= most < int(low):
+            raise Unread(f"its count {token.group()} can't be read")
+    if most < 0 and last:
+        raise Unread("an open repetition is repeated: it may take for ever")
+    return 1 if most < 0 else last * most - last
+
+
+def _class(source: str, at: int, words: str) -> tuple[str, int]:
+    """Return a class `[...]` in Python's words, and where it ends. Raises Unread."""
+    begin = at
+    while source[at : at + 1] != "]":
+        found = MEMBERS.match(source, at)
+        if found is None:
+            raise Unread("a `[` can't be read")
+        low, high = (one and (CLASSES.get(one[1:]) or _character(one)) for one in found.groups())
+        if high and (len(low) > 1 or len(high) > 1 or low > high):
+            raise Unread("a range in `[...]` can't be read")
+        words += "-".join(one if len(one) > 1 else f"\\u{ord(one):04x}" for one in (low, high) if one)
+        at = found.end()
+    if at == begin:
+        raise Unread("`[]` is empty")
+    return words + "]", at + 1
+
+
+def _character(text: str) -> str:
+    """Return the one character that a character or its escape means."""
+    if text[0] != "\\":
+        return text
+    if text[1] in "xu":
+        return chr(int(text[2:], base=16))  # noqa: FURB166 - what begins with a backslash has no base
+    return CONTROLS.get(text[1], text[1])

@@ -21,7 +21,6 @@ import hashlib
 import json
 import os
 import stat
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -34,7 +33,6 @@ MAX_BYTES = 8 << 20
 LOCK_S = 2.0
 POLL_S = 0.02
 KEEP_BACKUPS = 20
-TEMPORARY = ".fanout-"
 
 
 class Refused(Exception):
@@ -114,6 +112,21 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 # --- writing ------------------------------------------------------------------------------------------------
 
 
+class Edit(NamedTuple):
+    """A settings file, and the text that it is to have."""
+
+    file: File
+    text: str
+
+    @property
+    def is_change(self) -> bool:
+        return self.text != self.file.text
+
+    def write(self, state_folder: str) -> str:
+        """Write what changes; return where the old one is kept, "" where there is none."""
+        return write(self.file, self.text, state_folder) if self.is_change else ""
+
+
 def write(before: File, text: str, state_folder: str) -> str:
     """Replace the file at once; return where the old one is kept ("" where none was). Raises Refused."""
     _understood(before.path, text.encode())
@@ -149,18 +162,8 @@ def replace(target: str, data: bytes, mode: int) -> None:
     try:
         os.makedirs(folder, exist_ok=True)
         sweep(folder)
-        fd, temporary = tempfile.mkstemp(prefix=f"{TEMPORARY}{os.getpid()}-", dir=folder)
+        files.replace(target, data, mode, is_synced=True)
     except OSError as error:
-        raise Refused(f"{folder} can't be written to: {error.strerror}") from None
-    try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, mode)
-        os.replace(temporary, target)
-    except OSError as error:
-        os.unlink(temporary)
         raise Refused(f"{target} can't be written: {error.strerror}") from None
     _sync_folder(folder)
 
@@ -168,9 +171,9 @@ def replace(target: str, data: bytes, mode: int) -> None:
 def sweep(folder: str) -> None:
     """Remove what a process that was killed in the middle of `replace` has left."""
     for name in os.listdir(folder):
-        if name.startswith(TEMPORARY) and not is_running(name[len(TEMPORARY) :].partition("-")[0]):
-            with suppress(OSError):
-                os.unlink(os.path.join(folder, name))
+        before, mark, rest = name.partition(files.TEMPORARY)
+        if mark and not before and not is_running(rest.partition("-")[0]):
+            files.remove(os.path.join(folder, name))
 
 
 def _sync_folder(folder: str) -> None:

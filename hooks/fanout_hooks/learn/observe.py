@@ -21,10 +21,14 @@ SPAWNS = frozenset(
     "subprocess.Popen os.system os.posix_spawn os.exec os.fork os.forkpty os.spawn pty.spawn".split()
 )
 OPAQUE = frozenset(("ctypes.dlopen", "mmap.__new__", "socket.connect", "socket.bind"))
-WRITES_FIRST = frozenset(
-    ("os.remove", "os.rmdir", "os.truncate", "os.chmod", "os.utime", "sqlite3.connect", "shelve.open")
-)
-WRITES_SECOND = frozenset(("os.link", "os.symlink"))
+WRITES = {
+    **dict.fromkeys(
+        "os.remove os.rmdir os.truncate os.chmod os.utime sqlite3.connect shelve.open".split(), (0,)
+    ),
+    **dict.fromkeys(("os.link", "os.symlink"), (1,)),
+    "os.rename": (0, 1),
+}
+"""Which arguments of an event name what it writes."""
 VARIABLES = frozenset(("os.putenv", "os.unsetenv"))
 LISTS = frozenset(("os.listdir", "os.scandir"))
 WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC
@@ -82,13 +86,9 @@ class Watch:
             effects.spawns = True
         elif event in OPAQUE:
             effects.opaque = True
-        elif event in WRITES_FIRST:
-            _note(effects.writes, args[0])
-        elif event in WRITES_SECOND:
-            _note(effects.writes, args[1])
-        elif event == "os.rename":
-            _note(effects.writes, args[0])
-            _note(effects.writes, args[1])
+        elif event in WRITES:
+            for at in WRITES[event]:
+                _note(effects.writes, args[at])
         elif event in VARIABLES:
             effects.variables.add(os.fsencode(args[0]))
         elif event in LISTS:

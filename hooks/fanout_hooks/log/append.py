@@ -2,22 +2,7 @@
 
 One `os.write` on O_APPEND a line, under the file's lock, after the answer is out, no fsync. SIGKILL can cut a
 write where it crosses a page; who has the lock next takes such a tail away, for its writer never returned.
-Keys, in this order:
-
-    timestamp    UTC, ISO 8601, milliseconds
-    phase        the event's name
-    total_hooks  how many hooks ran
-    batches      the longest chain of hooks that had to wait for one another
-    elapsed_ms   from event to answer; cold, our process's start included
-    failures     hooks that ended neither with 0 nor with 2, or were cut
-    session_id, sequential_ms (the sum of the hooks)
-    own_ms       what fanout itself took of elapsed_ms: the time in which none of the hooks ran
-    path         warm, cold
-    hooks        [{name, batch, ms, wait_ms, exit, decision, lane}], and where it applies
-                 timed_out (true) and left (what it left changed behind it)
-    gate         {verdict, why, call, after, wave}, where the sequential-agent gate had a say
-                 and error (the head of what a failing hook wrote on stderr)
-    notes        what a reader should know: bad configuration, a hook's garbage, a conflict
+docs/hooks.md says what each key holds; run/dispatch.py writes them.
 
 At 64 MB the writer that has the lock renames the file into a dated segment (a rename loses nothing under
 writers, copy and truncate does). A writer that opened the file before looks after it has the lock whether it
@@ -33,7 +18,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from fanout_hooks.client.files import NEW, flags, folder_in, lock, own
+from fanout_hooks.client.files import NEW, flags, folder_in, last_line_end, lock, own
 from fanout_hooks.learn import memory
 
 if TYPE_CHECKING:
@@ -47,7 +32,6 @@ MAX_SEGMENTS = 1000
 """Of a day."""
 LOCK_S = 1.0
 LOCK_LOOK_S = 0.0005
-TAIL_BYTES = 1 << 16
 FLAGS = flags("O_RDWR", "O_APPEND", "O_CREAT", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC")
 IGNORED = "hook_performance*\n.gitignore\n"
 
@@ -128,14 +112,8 @@ def _is_at(path: str, about: os.stat_result) -> bool:
 
 def _cut_half_line(fd: int) -> None:
     """Take away the beginning of a line whose writer was killed: the next line would be welded to it."""
-    end = size = os.fstat(fd).st_size
-    while end > 0:
-        begin = max(0, end - TAIL_BYTES)
-        found = os.pread(fd, end - begin, begin).rfind(b"\n")
-        if found >= 0:
-            end = begin + found + 1
-            break
-        end = begin
+    size = os.fstat(fd).st_size
+    end = last_line_end(fd, size)
     if end != size:
         os.ftruncate(fd, end)
 
@@ -227,15 +205,12 @@ daily.write_daily(sys.argv[2])
 
 def is_due(project: str, now: float) -> bool:
     """Say whether there is a log, and its report is a day old or missing."""
+    report = os.path.join(project, REPORT_NAME)
     try:
-        if not stat.S_ISREG(os.lstat(path_of(project)).st_mode):
-            return False
-    except OSError:
-        return False
-    try:
-        return now - os.lstat(os.path.join(project, REPORT_NAME)).st_mtime >= EVERY_S
-    except FileNotFoundError:
-        return True
+        is_log = stat.S_ISREG(os.lstat(path_of(project)).st_mode)
+        return is_log and now - os.lstat(report).st_mtime >= EVERY_S
+    except FileNotFoundError as missing:
+        return str(missing.filename) == report
     except OSError:
         return False
 

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 from fanout_hooks.client import files, places, transcripts
 from fanout_hooks.client.config import short_name
@@ -20,7 +20,6 @@ from fanout_hooks.log.append import REPORT_NAME
 from fanout_hooks.log.report import figures
 from fanout_hooks.log.tally import Digest
 
-ARROWS = {"slower": "slower", "faster": "faster", "steady": "steady", "unknown": "too little to say"}
 MAX_HOOKS = 30
 
 
@@ -65,7 +64,7 @@ def trend_words(found: Mapping[str, Any]) -> str:
     direction = str(found["direction"])
     if direction in {"slower", "faster"}:
         return f"{abs(found['change']):.0%} {direction}".replace("%", " %")
-    return ARROWS[direction]
+    return "too little to say" if direction == "unknown" else direction
 
 
 def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
@@ -102,8 +101,12 @@ def _figures(named: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> str
 
 def _errors(data: Mapping[str, Any]) -> list[str]:
     failed = [row for row in data["hooks"] if row["last_error"]]
-    lines = [f"- {row['event']}/{row['name']}: {' '.join(row['last_error'].split())}" for row in failed]
-    return ["## Last errors", "\n".join(lines[:MAX_HOOKS])] if lines else []
+    lines = [f"{row['event']}/{row['name']}: {' '.join(row['last_error'].split())}" for row in failed]
+    return _listed("Last errors", lines[:MAX_HOOKS])
+
+
+def _listed(title: str, lines: list[str]) -> list[str]:
+    return [f"## {title}", "\n".join(f"- {line}" for line in lines)] if lines else []
 
 
 def _seconds(ms: float) -> str:
@@ -128,10 +131,8 @@ def _saved(data: Mapping[str, Any]) -> list[str]:
 
 
 def _advice(data: Mapping[str, Any]) -> list[str]:
-    if not data["recommendations"]:
-        return ["## Recommendations", "None: nothing stands out."]
-    lines = [f"- {advice_words(own)}" for own in data["recommendations"]]
-    return ["## Recommendations", "\n".join(lines)]
+    listed = _listed("Recommendations", [advice_words(own) for own in data["recommendations"]])
+    return listed or ["## Recommendations", "None: nothing stands out."]
 
 
 def advice_words(own: Mapping[str, Any]) -> str:
@@ -142,12 +143,8 @@ def advice_words(own: Mapping[str, Any]) -> str:
 
 
 def _changed(data: Mapping[str, Any]) -> list[str]:
-    if not data["changed"]:
-        return []
-    return [
-        "## Changed",
-        "\n".join(f"- {own['event']}/{own['name']}: {own['change']}" for own in data["changed"]),
-    ]
+    lines = [f"{own['event']}/{own['name']}: {own['change']}" for own in data["changed"]]
+    return _listed("Changed", lines)
 
 
 def _gate(data: Mapping[str, Any]) -> list[str]:
@@ -160,10 +157,10 @@ def _gate(data: Mapping[str, Any]) -> list[str]:
 
 
 def _notes(data: Mapping[str, Any]) -> list[str]:
-    lines = [f"- {' '.join(own['note'].splitlines())} ({own['count']} times)" for own in data["notes"]]
+    lines = [f"{' '.join(own['note'].splitlines())} ({own['count']} times)" for own in data["notes"]]
     if data["damaged_lines"]:
-        lines.append(f"- {data['damaged_lines']} damaged lines of the log were passed over")
-    return ["## Notes", "\n".join(lines)] if lines else []
+        lines.append(f"{data['damaged_lines']} damaged lines of the log were passed over")
+    return _listed("Notes", lines)
 
 
 # --- Hooks that Claude Code runs itself, from its transcripts: what fanout's own log can't know. ------------
@@ -179,37 +176,25 @@ MAX_FILES = 500
 MARK = b'"durationMs"'
 
 
-class Native(NamedTuple):
-    event: str
-    name: str
-    ms: Digest
-    failures: int
-
-
-def read(folder: str, since: float, most: int = MAX_FILES) -> list[Native]:
-    """Return the native hooks of a project's transcripts (see `transcript.project_folder`) since a time."""
+def natives(folder: str, since: float, most: int = MAX_FILES) -> list[dict[str, Any]]:
+    """Return a row for each native hook of a project's transcripts (`transcripts.project_folder`)."""
     found: dict[tuple[str, str], tuple[Digest, list[int]]] = {}
     for path in transcripts.find(folder, since)[:most]:
         for run in _runs(path, since):
-            event = run.name.partition(":")[0]
-            name = short_name({"command": run.command})
-            digest, failures = found.setdefault((event, name), (Digest(), []))
+            key = (run.name.partition(":")[0], short_name({"command": run.command}))
+            digest, failures = found.setdefault(key, (Digest(), []))
             digest.add(run.ms)
-            if run.exit not in {0, 2, None}:
-                failures.append(run.exit or 1)
-    return [Native(event, name, ms, len(failed)) for (event, name), (ms, failed) in sorted(found.items())]
+            failures += [run.exit or 1] if run.exit not in {0, 2, None} else []
+    by_time = sorted(found.items(), key=lambda one: (-one[1][0].total, one[0]))
+    return [
+        {"event": event, "name": name, **figures(digest), "failures": len(failures)}
+        for (event, name), (digest, failures) in by_time
+    ]
 
 
 def is_ours(command: str) -> bool:
     """Say whether a run was one of our own entries: what they run is in our log already."""
     return command.startswith(places.MARK) or command in OURS
-
-
-def rows(natives: Iterable[Native]) -> list[dict[str, Any]]:
-    return [
-        {"event": own.event, "name": own.name, **figures(own.ms), "failures": own.failures}
-        for own in sorted(natives, key=lambda own: -own.ms.total)
-    ]
 
 
 def _runs(path: str, since: float) -> Iterator[transcripts.HookRun]:

@@ -190,8 +190,8 @@ OWN = "fanout itself"
 
 class Period(NamedTuple):
     events: dict[str, EventTally]
-    gates: dict[str, Counter[str]]
-    """What the gate did, by session."""
+    gates: Counter[str]
+    """What the gate did."""
     notes: Counter[str]
     damaged: int
     days: int
@@ -238,13 +238,10 @@ def _period(tally: Tally, days: int, first: str, last: str) -> Period:
     for day in filter(is_within, sorted(tally.days)):
         for phase, event in tally.days[day].items():
             merge_event(events.setdefault(phase, empty_event()), event)
-    gates: dict[str, Counter[str]] = {}
-    for day in filter(is_within, sorted(tally.gates)):
-        for session, counts in tally.gates[day].items():
-            gates.setdefault(session, Counter()).update(counts)
-    notes: Counter[str] = Counter()
-    for day in filter(is_within, sorted(tally.notes)):
-        notes.update(tally.notes[day])
+    gates, notes = (
+        sum((counts for day, counts in by_day.items() if is_within(day)), Counter[str]())
+        for by_day in (tally.gates, tally.notes)
+    )
     damaged = sum(count for day, count in tally.damaged.items() if not day or is_within(day))
     return Period(events, gates, notes, damaged, days, first, last)
 
@@ -275,9 +272,9 @@ def build(
         {name: own.elapsed for name, own in current.events.items()},
     )
     hooks, own = current.hooks(), current.own()
-    rows_before, rows = before.rows(), hooks | own
     hook_trends = compare(
-        {key: one.ms for key, one in rows_before.items()}, {key: one.ms for key, one in rows.items()}
+        {key: one.ms for key, one in before.rows().items()},
+        {key: one.ms for key, one in current.rows().items()},
     )
     by_time = sorted(current.events, key=lambda name: (-current.events[name].elapsed.total, name))
     slowest = sorted(hooks, key=lambda key: (-hooks[key].ms.total, key))
@@ -349,19 +346,24 @@ def saved_against_native(current: Period, baseline: Mapping[str, Any] | None) ->
 
     A baseline is {"date": day, "events": {event: {"native_ms": median}}}.
     """
-    if not baseline or not isinstance(baseline.get("events"), dict):
-        return None
     total, events = 0.0, {}
-    for name, event in current.events.items():
-        measured = baseline["events"].get(name)
-        native = measured.get("native_ms") if isinstance(measured, dict) else None
-        if isinstance(native, int | float) and event.elapsed.count:
+    for name, native in native_medians(baseline or {}).items():
+        event = current.events.get(name)
+        if event is not None and event.elapsed.count:
             total += native * event.elapsed.count - event.elapsed.total
             times = round(native / max(event.elapsed.quantile(0.5), 0.01), 1)
             events[name] = {"native_ms": native, "times": times}
-    if not events:
+    if baseline is None or not events:
         return None
     return {"date": str(baseline.get("date", "")), "saved_ms": round(total, 1), "events": events}
+
+
+def native_medians(baseline: Mapping[str, Any]) -> dict[str, float]:
+    """Return what a baseline holds by event, nothing of what isn't one."""
+    events = baseline.get("events")
+    rows = events.items() if isinstance(events, dict) else ()
+    found = {name: own.get("native_ms") for name, own in rows if isinstance(own, dict)}
+    return {name: ms for name, ms in found.items() if isinstance(ms, int | float)}
 
 
 def changes(current: Period, before: Period) -> list[dict[str, str]]:
@@ -382,19 +384,8 @@ def changes(current: Period, before: Period) -> list[dict[str, str]]:
     return found
 
 
-def gate_summary(gates: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
-    """Return what the gate did: verdicts and sizes of waves over all sessions, and of each session."""
-    whole: Counter[str] = Counter()
-    for counts in gates.values():
-        whole.update(counts)
-    return {
-        "sessions": len(gates),
-        **_gate_row(whole),
-        "by_session": [{"session": session, **_gate_row(counts)} for session, counts in gates.items()],
-    }
-
-
-def _gate_row(counts: Mapping[str, int]) -> dict[str, Any]:
+def gate_summary(counts: Mapping[str, int]) -> dict[str, Any]:
+    """Return what the gate did: verdicts and sizes of waves."""
     sizes = {int(what[5:]): count for what, count in counts.items() if what.startswith("wave ")}
     waves = sum(sizes.values())
     return {

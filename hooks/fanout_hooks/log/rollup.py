@@ -13,6 +13,7 @@ import json
 import os
 import re
 import stat
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -31,8 +32,7 @@ from fanout_hooks.log.tally import (
 )
 
 if TYPE_CHECKING:
-    import multiprocessing.process
-    from multiprocessing.connection import Connection
+    import subprocess
 
 
 # --- Reading one line of the log ----------------------------------------------------------------------------
@@ -54,20 +54,25 @@ class Damaged(ValueError):
     """What was read is not a line of a hook log."""
 
 
-class LogLine(NamedTuple):
-    """One event. `hooks` are plain: name, batch, ms, wait_ms, exit, decision, lane, timed_out, error."""
+class Head(NamedTuple):
+    """What a line says of its event as a whole."""
 
     day: str
     hour: str
     phase: str
     elapsed_ms: float
+    failures: int
     sequential_ms: float
     own_ms: float | None
     """None in lines of versions that didn't say."""
-    failures: int
     path: str
+
+
+class LogLine(NamedTuple):
+    """One event. `hooks` are plain: name, batch, ms, wait_ms, exit, decision, lane, timed_out, error."""
+
+    head: Head
     hooks: tuple[dict[str, Any], ...]
-    session: str
     gate: str
     """What the gate did: a verdict, or `wave N`."""
     notes: tuple[str, ...]
@@ -75,7 +80,7 @@ class LogLine(NamedTuple):
     @property
     def sample(self) -> dict[str, Any]:
         """What a typical event is drawn from."""
-        return {"elapsed_ms": self.elapsed_ms, "hooks": list(self.hooks)}
+        return {"elapsed_ms": self.head.elapsed_ms, "hooks": list(self.hooks)}
 
 
 def read(line: bytes) -> LogLine:
@@ -85,17 +90,19 @@ def read(line: bytes) -> LogLine:
         stamp = _STAMP.fullmatch(record["timestamp"])
         if stamp is None:
             raise Damaged("its timestamp is none")
-        return LogLine(
+        head = Head(
             stamp[1],
             stamp[2],
             word(record["phase"]),
             number(record["elapsed_ms"]),
+            int(number(record["failures"])),
             number(record["sequential_ms"]),
             number(record["own_ms"]) if "own_ms" in record else None,
-            int(number(record["failures"])),
             word(record["path"]),
+        )
+        return LogLine(
+            head,
             tuple(map(hook, record["hooks"])),
-            text(record.get("session_id")),
             _gate(record.get("gate")),
             tuple(text(note)[:MAX_NOTE] for note in (record.get("notes") or ())[:MAX_NOTES]),
         )
@@ -228,9 +235,8 @@ class _Counting:
                 event, counter = self._place(day, phase)
                 keep_samples(event, [sample])
             own_ms = None if own is None else float(own)
-            _add_event(
-                event, _text(hour), float(elapsed), float(sequential), own_ms, int(failures), _text(path)
-            )
+            figures = (float(elapsed), int(failures), float(sequential), own_ms)
+            _add_event(event, Head("", _text(hour), "", *figures, _text(path)))
             counter.update(rows)
             if any(lane in line for lane in _PAID):
                 for raw, wait in _WAITED.findall(line, head.end()):
@@ -252,17 +258,9 @@ class _Counting:
         except Damaged:
             self._add_damage(line, before)
             return before
-        day = record.day.encode()
-        event, counter = self._place(day, record.phase.encode())
-        _add_event(
-            event,
-            record.hour,
-            record.elapsed_ms,
-            record.sequential_ms,
-            record.own_ms,
-            record.failures,
-            record.path,
-        )
+        day = record.head.day.encode()
+        event, counter = self._place(day, record.head.phase.encode())
+        _add_event(event, record.head)
         counter.update(map(_plain_row, record.hooks))
         for hook in record.hooks:
             if "error" in hook:
@@ -272,9 +270,9 @@ class _Counting:
         if len(event.samples) < SAMPLES:
             keep_samples(event, [record.sample])
         if record.notes:
-            self.tally.note(record.day, record.notes)
+            self.tally.note(record.head.day, record.notes)
         if record.gate:
-            self.tally.gate(record.day, record.session, {record.gate: 1})
+            self.tally.gate(record.head.day, {record.gate: 1})
         return day
 
     def _add_damage(self, line: bytes, before: bytes) -> None:
@@ -304,27 +302,19 @@ class _Counting:
         self._places.clear()
 
 
-def _add_event(
-    event: EventTally,
-    hour: str,
-    elapsed: float,
-    sequential: float,
-    own: float | None,
-    failures: int,
-    path: str,
-) -> None:
-    event.elapsed.add(elapsed)
-    if own is not None:
-        event.own.add(own)
-    counts, us = event.counts, round(elapsed * 1000)
-    if failures:
-        counts["failures"] += failures
+def _add_event(event: EventTally, head: Head) -> None:
+    event.elapsed.add(head.elapsed_ms)
+    if head.own_ms is not None:
+        event.own.add(head.own_ms)
+    counts, us = event.counts, round(head.elapsed_ms * 1000)
+    if head.failures:
+        counts["failures"] += head.failures
         counts["failed"] += 1
-    counts["sequential_us"] += round(sequential * 1000)
-    counts["path " + path] += 1
-    counts["us " + path] += us
-    event.hours[hour] += 1
-    event.hours["us " + hour] += us
+    counts["sequential_us"] += round(head.sequential_ms * 1000)
+    counts["path " + head.path] += 1
+    counts["us " + head.path] += us
+    event.hours[head.hour] += 1
+    event.hours["us " + head.hour] += us
 
 
 @lru_cache(MAX_DIFFERENT)
@@ -418,9 +408,9 @@ def _counted(path: str, log: str) -> Tally:
         done, tally = _recall(kept, about)
         if not done:  # a segment: what was counted of it while it was the log lies with the log
             done, tally = _recall(_digest_of(log), about)
-        end = _last_line_end(fd, about.st_size)
+        end = files.last_line_end(fd, about.st_size)
         if end > done:
-            tally.merge(_count(path, fd, done, end))
+            tally.merge(_count(fd, done, end))
         if end - done >= SAVE_FROM or (done and not os.path.lexists(kept)):
             _save(kept, {"inode": about.st_ino, "end": end, "tally": tally.to_json()})
         return tally
@@ -450,28 +440,24 @@ def _save(kept: str, data: dict[str, Any]) -> None:
         return  # it only costs time
 
 
-def _last_line_end(fd: int, size: int) -> int:
-    """Return the offset after the last whole line: a writer may be at work behind it."""
-    end = size
-    while end > 0:
-        begin = max(0, end - 65536)
-        found = os.pread(fd, end - begin, begin).rfind(b"\n")
-        if found >= 0:
-            return begin + found + 1
-        end = begin
-    return 0
-
-
 # --- Counting a large log in several processes --------------------------------------------------------------
 
+COUNT = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from fanout_hooks.log import rollup
+print(json.dumps(rollup.count(rollup.lines(*map(int, sys.argv[2:]))).to_json()))
+"""
+"""Counts a range, and ends by itself, whatever becomes of us: no pool's process would."""
 
-def _count(path: str, fd: int, begin: int, end: int) -> Tally:
+
+def _count(fd: int, begin: int, end: int) -> Tally:
     first, *rest = _ranges(fd, begin, end)
-    parts = [(_started(path, *one), one) for one in rest]
-    tally = count(_lines(fd, *first))
-    for part, one in parts:
-        counted = part.result() if part is not None else None
-        tally.merge(count(_lines(fd, *one)) if counted is None else counted)
+    parts = [(_started(fd, *one), one) for one in rest]
+    tally = count(lines(fd, *first))
+    for process, one in parts:
+        counted = None if process is None else _result(process)
+        tally.merge(count(lines(fd, *one)) if counted is None else counted)
     return tally
 
 
@@ -480,59 +466,39 @@ def _ranges(fd: int, begin: int, end: int) -> list[tuple[int, int]]:
     cuts = [begin]
     for number in range(1, count):
         wanted = begin + (end - begin) * number // count
-        cut = _last_line_end(fd, wanted)
+        cut = files.last_line_end(fd, wanted)
         if cut > cuts[-1]:
             cuts.append(cut)
     return list(zip(cuts, [*cuts[1:], end], strict=True))
 
 
-class _Part(NamedTuple):
-    """A process that counts a range. It ends by itself, whatever becomes of us: no pool's process would."""
-
-    process: multiprocessing.process.BaseProcess
-    pipe: Connection
-
-    def result(self) -> Tally | None:
-        """Return what it counted; None when it was killed, for its memory perhaps."""
-        with self.pipe:
-            try:
-                found = self.pipe.recv()
-            except (EOFError, OSError):
-                found = None
-        self.process.join()
-        return found if isinstance(found, Tally) else None
-
-
-def _started(path: str, begin: int, end: int) -> _Part | None:
+def _started(fd: int, begin: int, end: int) -> subprocess.Popen[bytes] | None:
     """Count a range in its own process; None when there can't be one."""
-    import multiprocessing  # 30 ms that only large logs need
+    import subprocess  # 3 ms that only large logs need
 
-    context = multiprocessing.get_context("fork")
+    ours = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    line = [sys.executable, "-I", "-S", "-c", COUNT, ours, *map(str, (fd, begin, end))]
     try:
-        ours, theirs = context.Pipe(duplex=False)
+        return subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=(fd,))
     except OSError:
         return None
-    with theirs:
-        process = context.Process(target=_send_count, args=(theirs, path, begin, end), daemon=True)
-        try:
-            process.start()
-        except OSError:
-            ours.close()
-            return None
-    return _Part(process, ours)
 
 
-def _send_count(pipe: Connection, path: str, begin: int, end: int) -> None:
-    fd = os.open(path, files.FLAGS)  # its own: it may outlive ours
-    pipe.send(count(_lines(fd, begin, end)))
+def _result(process: subprocess.Popen[bytes]) -> Tally | None:
+    """Return what it counted; None when it was killed, for its memory perhaps."""
+    printed, _ = process.communicate()
+    try:
+        return Tally.from_json(json.loads(printed))
+    except ValueError:
+        return None
 
 
-def _lines(fd: int, begin: int, end: int) -> Iterator[bytes]:
+def lines(fd: int, begin: int, end: int) -> Iterator[bytes]:
     rest = b""
     while begin < end:
         block = os.pread(fd, min(BLOCK, end - begin), begin)
         if not block:
             return
         begin += len(block)
-        *lines, rest = (rest + block).split(b"\n")
-        yield from lines
+        *whole, rest = (rest + block).split(b"\n")
+        yield from whole

@@ -115,13 +115,12 @@ def _middle(bucket: int) -> float:
 
 # --- The tally of a log -------------------------------------------------------------------------------------
 
-FORM = 5
+FORM = 6
 """Of what `to_json` writes; another form is counted again from the log."""
 SAMPLES = 5
 """Whole records kept of each event and day, so that a typical one can be drawn."""
 MAX_NOTES = 100
 """Of a day; five times as many are kept apart while they are counted."""
-MAX_SESSIONS = 200
 PAID_LANES = ("lane", "alone", "spare")
 """Where a hook has its own process."""
 
@@ -163,8 +162,8 @@ class Tally:
     def __init__(self) -> None:
         self.days: dict[str, dict[str, EventTally]] = {}
         """By day and event."""
-        self.gates: dict[str, dict[str, Counter[str]]] = {}
-        """The gate's verdicts and waves, by day and session."""
+        self.gates: dict[str, Counter[str]] = {}
+        """The gate's verdicts and waves."""
         self.notes: dict[str, Counter[str]] = {}
         self.damaged: Counter[str] = Counter()
         """Lines that are none; "" where no line around them names a day."""
@@ -182,20 +181,15 @@ class Tally:
         if len(counts) > 5 * MAX_NOTES:
             self.notes[day] = Counter(dict(counts.most_common(MAX_NOTES)))
 
-    def gate(self, day: str, session: str, counts: Mapping[str, int]) -> None:
-        """Count what the gate did in a session on a day; beyond so many sessions, in all others together."""
-        sessions = self.gates.setdefault(day, {})
-        if session not in sessions and len(sessions) >= MAX_SESSIONS:
-            session = "others"
-        sessions.setdefault(session, Counter()).update(counts)
+    def gate(self, day: str, counts: Mapping[str, int]) -> None:
+        self.gates.setdefault(day, Counter()).update(counts)
 
     def merge(self, other: Tally) -> None:
         self.damaged.update(other.damaged)
         for day, notes in other.notes.items():
             self.note(day, notes)
-        for day, sessions in other.gates.items():
-            for session, counts in sessions.items():
-                self.gate(day, session, counts)
+        for day, counts in other.gates.items():
+            self.gate(day, counts)
         for day, events in other.days.items():
             for phase, event in events.items():
                 merge_event(self.event(day, phase), event)
@@ -220,10 +214,7 @@ class Tally:
         tally = cls()
         tally.damaged = _counter(data["damaged"])
         tally.notes = {day: _counter(notes) for day, notes in data["notes"].items()}
-        tally.gates = {
-            day: {session: _counter(counts) for session, counts in sessions.items()}
-            for day, sessions in data["gates"].items()
-        }
+        tally.gates = {day: _counter(counts) for day, counts in data["gates"].items()}
         for day, events in data["days"].items():
             tally.days[day] = {phase: _event_of(event) for phase, event in events.items()}
         return tally

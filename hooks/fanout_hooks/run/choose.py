@@ -10,9 +10,8 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from fanout_hooks.client import config, events, hook_input, matchers
+from fanout_hooks.client import events, hook_input, matchers
 from fanout_hooks.client.config import Config, Hook
-from fanout_hooks.learn.memory import version_of
 from fanout_hooks.run import claims
 
 
@@ -21,12 +20,6 @@ class Chosen(NamedTuple):
 
     hook: Hook
     name: str
-
-
-def is_match(matcher: str, event: str, value: str) -> bool:
-    """Say whether a group of an event is meant when what its matcher meets is this value."""
-    row = events.of(event)
-    return not row.matches or bool(matchers.meets(matcher, event, value, lists_names=row.lists_names))
 
 
 def groups_of(event: str, wanted: Iterable[str]) -> list[str]:
@@ -93,38 +86,18 @@ def choose(held: Config, event: dict[str, Any], only: str = "") -> list[Chosen]:
 # Guards are run by each scope that has them: one that is run twice denies twice, one that is left out could
 # let something through.
 
-_Held = frozenset[tuple[object, ...]]
-_held: dict[tuple[str, str], tuple[str, _Held]] = {}
-"""What the hooks.json of a project and scope was read to hold, and the version of the file."""
-
 
 def left_to_us(
-    hooks: Sequence[Hook], event: dict[str, Any], project: str, claude: str, where: str
+    hooks: Sequence[Hook], event: dict[str, Any], elsewhere: Iterable[Hook], where: str
 ) -> list[Hook]:
     """Return those of an event's hooks that no other scope has taken. `where`: the folder of claims."""
-    scopes = {hook.scope for hook in hooks if not hook.guard}
-    if not scopes:
-        return list(hooks)
-    others = [scope for scope in config.SCOPES if scope not in scopes]
-    elsewhere = frozenset[tuple[object, ...]]().union(*(_of(scope, project, claude) for scope in others))
-    return [hook for hook in hooks if _key(hook) not in elsewhere or _is_first(hook, event, where)]
+    twins = {_key(hook) for hook in elsewhere if not hook.guard}
+    return [hook for hook in hooks if _key(hook) not in twins or _is_first(hook, event, where)]
 
 
 def _is_first(hook: Hook, event: dict[str, Any], where: str) -> bool:
     name = hook_input.claim_name(event, "twin", json.dumps(hook.identity))
     return claims.claim(where, name, f"scope {hook.scope}")
-
-
-def _of(scope: str, project: str, claude: str) -> _Held:
-    path = config.path_of(scope, project, claude)
-    version = version_of(path)
-    if not version:
-        return frozenset()
-    known = _held.get((path, project))
-    if known is None or known[0] != version:
-        found = config.load((scope,), project, claude).hooks
-        known = _held[path, project] = (version, frozenset(_key(hook) for hook in found if not hook.guard))
-    return known[1]
 
 
 def _key(hook: Hook) -> tuple[object, ...]:

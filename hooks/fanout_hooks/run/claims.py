@@ -22,7 +22,7 @@ import contextlib
 import hashlib
 import os
 import time
-from collections.abc import Iterator
+from typing import BinaryIO
 
 from fanout_hooks.client import files
 from fanout_hooks.client.files import NEW, fcntl
@@ -57,61 +57,31 @@ def claim(where: str, name: str, owner: str, now: float | None = None) -> bool:
     """
     now = time.time() if now is None else now
     path = os.path.join(where, f"event-{name}")
-    for _ in range(2):
+    while True:
         try:
-            _make(path, owner)
-        except FileExistsError:
-            with contextlib.suppress(FileNotFoundError):  # dropped just now: once more
-                return _is_new(where, path, owner, now)
+            file = os.fdopen(files.own(path, files.OWN | os.O_APPEND), "rb+", buffering=0)
         except OSError:
             return True
-        else:
-            return True
-    return True
+        with file:
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+            about = os.fstat(file.fileno())
+            if about.st_nlink:  # else it was dropped just now: once more
+                return _is_ours(file, path, owner, now - about.st_mtime)
 
 
-def _make(path: str, owner: str) -> None:
-    """Make a claim. Raises OSError; then there is none that others could find."""
-    fd = files.own(path, NEW | os.O_APPEND)
+def _is_ours(file: BinaryIO, path: str, owner: str, age_s: float) -> bool:
+    """Say whether no one has come yet, or what the claim was for is over; add ourselves to those who came."""
+    came = file.read(MAX_CLAIM).decode("utf-8", "replace").splitlines()
+    is_ours = not came or owner in came or age_s >= COLD_CLAIM_S
     try:
-        os.write(fd, f"{owner}\n".encode())
-    except OSError:
-        os.unlink(path)
-        raise
-    finally:
-        os.close(fd)
-
-
-def _is_new(where: str, path: str, owner: str, now: float) -> bool:
-    """Say whether what the claim was for is over; else add ourselves to those who came for it.
-
-    Raises FileNotFoundError when the claim is gone.
-    """
-    is_new = False
-    try:
-        with _alone(where):
-            fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            with os.fdopen(fd, "rb+", buffering=0) as file:
-                came = file.read(MAX_CLAIM).decode("utf-8", "replace").splitlines()
-                is_new = owner in came or now - os.fstat(fd).st_mtime >= COLD_CLAIM_S
-                if is_new:
-                    file.truncate(0)
-                file.write(f"{owner}\n".encode())
-    except FileNotFoundError:
-        raise
-    except OSError:
-        return is_new  # a disk that is full between two writes: what was found out holds
-    return is_new
-
-
-@contextlib.contextmanager
-def _alone(where: str) -> Iterator[None]:
-    fd = os.open(where, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
+        if is_ours:
+            file.truncate(0)
+        file.write(f"{owner}\n".encode())
+    except OSError:  # a full disk: what was found out holds
+        if is_ours:
+            files.remove(path)
+    return is_ours
 
 
 def report_once(where: str, session: str, text: str) -> bool:

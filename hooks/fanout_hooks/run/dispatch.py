@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from fanout_hooks.client import matchers
-from fanout_hooks.client.config import Hook
+from fanout_hooks.client.config import SCOPES, Hook
 from fanout_hooks.client.hook_input import asked_for, to_stdin
-from fanout_hooks.client.places import claude_folder, state_folder
+from fanout_hooks.client.places import state_folder
 from fanout_hooks.run import choose as choosing
 from fanout_hooks.run import claims, decide
 from fanout_hooks.run.plan import Plan, Planned, Unit
@@ -50,26 +50,18 @@ class Request(NamedTuple):
 
 class Outcome(NamedTuple):
     planned: Planned
-    exit: int
-    stdout: str
-    stderr: str
+    result: decide.HookResult
     ms: float
     wait_ms: float
-    timed_out: bool = False
     taint: str = ""
     lost: str = ""
 
     @property
     def has_failed(self) -> bool:
         """Say whether it gave no usable answer; one that asked to work on owes none."""
-        if asked_for(self.stdout.encode()) is not None:
+        if asked_for(self.result.stdout.encode()) is not None:
             return False
-        return bool(self.lost) or self.timed_out or self.exit not in (0, 2)
-
-    @property
-    def result(self) -> decide.HookResult:
-        name, on_failure = self.planned.hook.name, self.planned.hook.on_failure
-        return decide.HookResult(name, self.exit, self.stdout, self.stderr, self.timed_out, on_failure)
+        return bool(self.lost) or self.result.timed_out or self.result.exit not in (0, 2)
 
 
 class Handled(NamedTuple):
@@ -100,7 +92,9 @@ async def handle(runtime: RuntimeState, request: Request) -> Handled:
     if request.only:
         choosing.must_have(found, event, request.only)
     names = {own.hook: own.name for own in choosing.choose(found, event, request.only)}
-    hooks = choosing.left_to_us([*names], event, project, claude_folder(env), claims.folder(state))
+    others = [scope for scope in SCOPES if scope not in request.scopes] if names else []
+    elsewhere = [hook for scope in others for hook in runtime.config((scope,), project, env).hooks]
+    hooks = choosing.left_to_us([*names], event, elsewhere, claims.folder(state))
     session = str(event.get("session_id") or "")
     problems = [
         one
@@ -197,14 +191,16 @@ async def _run(
             planned, at = plan.planned[ran.place], ended[ran.place]
             planned = planned._replace(way=way or planned.way)
             out, err = (data.decode("utf-8", "replace") for data in (ran.stdout, ran.stderr))
-            at.set(Outcome(planned, ran.exit, out, err, ran.ms, wait_ms, ran.timed_out, ran.taint, ran.lost))
+            name, on_failure = planned.hook.name, planned.hook.on_failure
+            result = decide.HookResult(name, ran.exit, out, err, ran.timed_out, on_failure)
+            at.set(Outcome(planned, result, ran.ms, wait_ms, ran.taint, ran.lost))
 
         try:
             if plan.planned[unit.places[0]].program is not None:
                 notes.extend(await _run_warm(runtime, plan, unit, hook_input, end))
             # What no worker has taken (there is no interpreter, or it was lost) runs as a process each.
             for place in [place for place in unit.places if not ended[place].done]:
-                end(*await _run_lane(runtime, request, plan, place, hook_input))
+                end(*await _run_lane(runtime, plan, place, hook_input))
         except Exception as error:  # noqa: BLE001 - the edge: our own mistake must cost no hook's event
             from fanout_hooks.crash import explain
 
@@ -260,21 +256,12 @@ async def _run_warm(
     return [FORK_LOST] if interpreter.takes_notice_of_loss() else []
 
 
-async def _run_lane(
-    runtime: RuntimeState, request: Request, plan: Plan, place: int, hook_input: HookInput
-) -> tuple[Ran, str]:
-    from fanout_hooks.run.lanes import work_of
-
+async def _run_lane(runtime: RuntimeState, plan: Plan, place: int, hook_input: HookInput) -> tuple[Ran, str]:
     hook, node, way = plan.planned[place].hook, plan.planned[place].node, "lane"
-    if hook.type == "http":
-        from fanout_hooks.client import policy  # hardly ever: `adopt` leaves them to the client
-
-        hook = policy.bounded(hook, policy.read(project_of(request), claude_folder(request.env)))
     if node is not None:
         ended, way = await runtime.run_node(node, hook, hook_input)
     else:
-        line, env = work_of(hook, hook_input.env)
-        ended = await runtime.lanes.run(line, hook_input.stdin, env, hook_input.cwd, hook.timeout_s)
+        ended = await runtime.lanes.run_hook(hook, hook_input)
     return Ran(place, ended.exit, ended.ms, ended.stdout, ended.stderr, ended.timed_out), way
 
 
@@ -292,8 +279,9 @@ def _failure(outcome: Outcome) -> str:
     name = outcome.planned.hook.name
     if outcome.lost:
         return f"the hook {name} {outcome.lost}, so its answer is lost; the other hooks ran as usual"
-    how = f"signal {-outcome.exit}" if outcome.exit < 0 else f"exit code {outcome.exit}"
-    said = error_head(outcome.stderr, MAX_SHOWN)
+    code = outcome.result.exit
+    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    said = error_head(outcome.result.stderr, MAX_SHOWN)
     return f"the hook {name} gave no usable answer ({how}){': ' + said if said else ''}"
 
 
@@ -317,7 +305,7 @@ def _record(
     opinions: Sequence[decide.Opinion],
     elapsed_ms: float,
 ) -> dict[str, Any]:
-    """Return the event's line for the log, but for its timestamp (log/append.py says what each key is)."""
+    """Return the event's line for the log, but for its timestamp (docs/hooks.md says what each key is)."""
     levels = {own.hook: level for own, level in zip(plan.planned, plan.levels, strict=True)}
     rows = [
         {
@@ -325,15 +313,15 @@ def _record(
             "batch": levels.get(one.planned.hook, 1),
             "ms": round(one.ms, 2),
             "wait_ms": round(one.wait_ms, 2),
-            "exit": one.exit,
+            "exit": one.result.exit,
             "decision": opinion.decision or "none",
             "lane": one.planned.way,
         }
-        | ({"timed_out": True} if one.timed_out else {})
+        | ({"timed_out": True} if one.result.timed_out else {})
         | ({"left": one.taint} if one.taint else {})
         | (
             {"error": said}
-            if one.has_failed and (said := one.lost or error_head(one.stderr, MAX_LOGGED))
+            if one.has_failed and (said := one.lost or error_head(one.result.stderr, MAX_LOGGED))
             else {}
         )
         for one, opinion in zip(outcomes, opinions, strict=False)
@@ -344,7 +332,7 @@ def _record(
         "total_hooks": len(outcomes),
         "batches": max(plan.levels, default=0),
         "elapsed_ms": round(elapsed_ms, 2),
-        "failures": sum(one.timed_out or one.exit not in (0, 2) for one in outcomes),
+        "failures": sum(one.result.timed_out or one.result.exit not in (0, 2) for one in outcomes),
         "session_id": request.event.get("session_id"),
         "sequential_ms": round(sum(one.ms for one in outcomes), 2),
         "own_ms": round(_own_ms(outcomes, elapsed_ms), 2),

@@ -8,17 +8,15 @@ killed, as it is when we go first (lanes.py).
 A hook may stop or kill its parent, so that isn't us: each command has a *holder*, a process that starts it,
 waits for it and ends as it did. A holder that was stopped is continued; one that was killed is the loss of
 that hook's answer alone. GNU's `timeout` without a time is the cheapest one (a fork of ours copies thousands
-of pages, 5 ms of CPU on both sides); where it isn't there, or doesn't end as its command did, we fork.
+of pages, 5 ms of CPU on both sides); where it isn't there, we fork.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterable
 from typing import NoReturn
@@ -27,8 +25,8 @@ from fanout_hooks.client import files
 from fanout_hooks.client.config import Hook
 from fanout_hooks.client.files import fcntl
 from fanout_hooks.client.hook_input import HEAD, LOOK_S, asked_for
-from fanout_hooks.learn.memory import version_of
 from fanout_hooks.warm.command import which
+from fanout_hooks.warm.interpreter import HookInput
 from fanout_hooks.warm.loop import (
     CONTROL,
     Command,
@@ -44,6 +42,7 @@ from fanout_hooks.warm.loop import (
 
 # --- Hooks as processes -------------------------------------------------------------------------------------
 
+MAX_TIMEOUT = 1 << 20
 POLL_S = 0.005
 """Where the system has no pidfd (macOS), a child's end is looked for this often."""
 
@@ -53,22 +52,9 @@ def command_line(command: str, args: tuple[str, ...] | None) -> list[str]:
     return [command, *args] if args is not None else ["/bin/sh", "-c", command]
 
 
-def work_of(hook: Hook, env: dict[str, str]) -> tuple[list[str], dict[str, str]]:
-    if hook.type != "http":
-        return command_line(hook.command, hook.args), env
-    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "post.py")
-    # It gets no variable but those that its headers use. Address and tokens go through the environment: any
-    # user of this machine can read a command line.
-    allowed = {name: env.get(name, "") for name in hook.allowed_env}
-    return [sys.executable, "-I", "-S", script], allowed | {
-        "FANOUT_POST": json.dumps({"url": hook.url, "headers": hook.headers})
-    }
-
-
 class Lanes:
-    def __init__(self, loop: Loop, state_folder: str) -> None:
+    def __init__(self, loop: Loop) -> None:
         self._loop = loop
-        self._state = state_folder
         self._running: dict[int, Holder] = {}
         self._over: set[Holder] = set()
         """Their program has ended with 0: the rest ends in a moment, or never where a hook stopped it."""
@@ -77,6 +63,10 @@ class Lanes:
         self._lifeline: Lifeline | None = None
         self._timeout: str | None = None
         """Where it is, "" where it isn't; None as long as no one has looked."""
+
+    async def run_hook(self, hook: Hook, given: HookInput) -> Ended:
+        line = command_line(hook.command, hook.args)
+        return await self.run(line, given.stdin, given.env, given.cwd, hook.timeout_s)
 
     async def run(
         self, line: list[str], stdin: int, env: dict[str, str], cwd: str, timeout_s: float
@@ -165,7 +155,7 @@ class Lanes:
         """Start a command below `timeout`; None where that can't hold it."""
         line, (stdin, stdout, stderr), env, cwd, control = command
         if self._timeout is None:
-            self._timeout = find_timeout(self._state)
+            self._timeout = find_timeout()
         if not self._timeout or which(line[0], env, cwd) is None:
             return None
         passed = () if control is None else (fcntl.fcntl(control, fcntl.F_DUPFD_CLOEXEC, CONTROL),)
@@ -240,44 +230,14 @@ def _still_there(processes: Iterable[Holder]) -> list[Holder]:
     return left
 
 
-def find_timeout(state_folder: str) -> str:
-    """Return the path of a `timeout` that ends as its command did, by exit status and by signal; else "".
-
-    Trying it takes as long as a small hook, so a cold event is to find what an earlier one found.
-    """
-    path = which("timeout", {"PATH": os.defpath}, "/")
-    if path is None:
-        return ""
-    kept, tried = os.path.join(state_folder, "timeout"), f"{path} {version_of(path)}"
-    verdicts = {tried.encode(): path, f"{tried} no".encode(): ""}
-    with contextlib.suppress(OSError, KeyError):
-        return verdicts[files.read(kept)]
-    is_good = _ends_as_its_command(path)
-    if is_good is not None:
-        with contextlib.suppress(OSError):
-            os.makedirs(state_folder, mode=0o700, exist_ok=True)
-            files.replace(kept, (tried if is_good else f"{tried} no").encode())
-    return path if is_good else ""
-
-
-def _ends_as_its_command(path: str) -> bool | None:
-    """Try it; None where it could not be tried."""
-    for line, status in (("exit 137", 137), ("kill -s KILL $$", -signal.SIGKILL)):
-        try:
-            done = subprocess.run(
-                [path, "--foreground", "0", "/bin/sh", "-c", line],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env={},
-                timeout=ENDING_S,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        if done.returncode != status:
-            return False
-    return True
+def find_timeout() -> str:
+    """Return the path of GNU's `timeout`, else "": others don't end by the signal that their command did."""
+    path = which("timeout", {"PATH": os.defpath}, "/") or ""
+    try:
+        is_gnu = b"GNU coreutils" in files.read(path, MAX_TIMEOUT, follow=True)
+    except OSError:  # there is none, or it is a part of a larger program
+        is_gnu = False
+    return path if is_gnu else ""
 
 
 def _forked(command: Command) -> Holder:

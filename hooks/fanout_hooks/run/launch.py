@@ -29,28 +29,15 @@ class Launch(NamedTuple):
         return cls(os.path.realpath(sys.executable), os.path.join(package, "__main__.py"))
 
 
-def path_of(state_folder: str) -> str:
-    return os.path.join(state_folder, NAME)
-
-
 def write(state_folder: str, launch: Launch) -> None:
     """Leave the two paths for committed entries. Raises OSError."""
     os.makedirs(state_folder, mode=0o700, exist_ok=True)
-    files.replace(path_of(state_folder), os.fsencode(f"{launch.python}\n{launch.script}\n"))
+    path = os.path.join(state_folder, NAME)
+    files.replace(path, os.fsencode(f"{launch.python}\n{launch.script}\n"))
 
 
 def keep(state_folder: str) -> None:
     """Leave the two paths if there are none that still lead anywhere. Raises OSError."""
-    known = read(state_folder)
-    if known is None or not (os.access(known.python, os.X_OK) and os.access(known.script, os.R_OK)):
+    python, script, *_ = [*files.text(os.path.join(state_folder, NAME)).splitlines(), "", ""]
+    if not (os.access(python, os.X_OK) and os.access(script, os.R_OK)):
         write(state_folder, Launch.own())
-
-
-def read(state_folder: str) -> Launch | None:
-    """Return what was left, None where fanout was never set up."""
-    try:
-        with open(path_of(state_folder)) as file:
-            python, script = file.read(8192).splitlines()[:2]
-    except (OSError, ValueError):
-        return None
-    return Launch(python, script)

@@ -72,61 +72,45 @@ class Wait(NamedTuple):
 
 
 def waits_for(hooks: Sequence[Footprint]) -> list[Wait]:
-    """Return who waits for whom in an event, each pair once, with the reason."""
-    found: dict[tuple[int, int], str] = {}
-    turned = _after(hooks, found)
+    """Return who waits for whom in an event, each pair once, with the reason; never in a circle."""
+    declared = _after(hooks)
+    order = in_order([{one for one, later in declared if later == place} for place in range(len(hooks))])
+    # Circles in `after` itself are a mistake that config.py reports by name; nothing may hang on one.
+    found = {pair: why for pair, why in declared.items() if order.index(pair[0]) < order.index(pair[1])}
     last: dict[str, int] = {}
-    for later, hook in enumerate(hooks):
-        for earlier in range(later):
-            why = clash(hooks[earlier], hook)
-            pair = (later, earlier) if (later, earlier) in turned else (earlier, later)
-            if why and pair not in found:
-                found[pair] = why
-        if hook.in_turn:
-            before = last.get(hook.in_turn, -1)
-            if before >= 0 and (later, before) not in found:
-                found.setdefault((before, later), IN_TURN)
-            last[hook.in_turn] = later
-    return [Wait(earlier, later, why) for (earlier, later), why in _acyclic(found).items()]
+    for at, later in enumerate(order):
+        for earlier in order[:at]:
+            if why := clash(hooks[earlier], hooks[later]):
+                found.setdefault((earlier, later), why)
+        chain = hooks[later].in_turn
+        if chain in last:
+            found.setdefault((last[chain], later), IN_TURN)
+        if chain:
+            last[chain] = later
+    return [Wait(earlier, later, why) for (earlier, later), why in found.items()]
 
 
-def _after(hooks: Sequence[Footprint], found: dict[tuple[int, int], str]) -> set[tuple[int, int]]:
-    """Note the declared order; return the pairs in which it goes against configuration order."""
+def _after(hooks: Sequence[Footprint]) -> dict[tuple[int, int], str]:
+    """Return the declared order, earlier and later, with the reason."""
     places = {hook.name: place for place, hook in enumerate(hooks)}
-    for later, hook in enumerate(hooks):
-        for name in hook.after:
-            earlier = places.get(name)
-            if earlier is not None and earlier != later:
-                found[earlier, later] = f'"{hook.name}" says after "{name}"'
-    return {pair for pair in found if pair[0] > pair[1]}
+    return {
+        (places[name], later): f'"{hook.name}" says after "{name}"'
+        for later, hook in enumerate(hooks)
+        for name in hook.after
+        if places.get(name, later) != later
+    }
 
 
-def _acyclic(found: dict[tuple[int, int], str]) -> dict[tuple[int, int], str]:
-    """Leave out what would close a circle: declared order first, then configuration order.
-
-    Circles in `after` itself are a mistake that config.py reports by name; nothing may hang on one.
-    """
-    kept: dict[tuple[int, int], str] = {}
-    successors: dict[int, set[int]] = {}
-
-    def leads(start: int, goal: int) -> bool:
-        todo, seen = [start], set()
-        while todo:
-            at = todo.pop()
-            if at == goal:
-                return True
-            if at not in seen:
-                seen.add(at)
-                todo.extend(successors.get(at, ()))
-        return False
-
-    backwards = any(earlier > later for earlier, later in found)
-    for (earlier, later), why in found.items():
-        if backwards and leads(later, earlier):
-            continue
-        kept[earlier, later] = why
-        successors.setdefault(earlier, set()).add(later)
-    return kept
+def in_order(before: Sequence[set[int]]) -> list[int]:
+    """Return all places, each after those before it, else as they come; a circle is broken at its first."""
+    ordered: list[int] = []
+    left, done = list(range(len(before))), set[int]()
+    while left:
+        place = next((one for one in left if before[one] <= done), left[0])
+        left.remove(place)
+        ordered.append(place)
+        done.add(place)
+    return ordered
 
 
 def clash(one: Footprint, other: Footprint) -> str:
@@ -176,7 +160,6 @@ def batch_levels(count: int, found: Iterable[Wait]) -> list[int]:
 
     def level(at: int) -> int:
         if at not in known:
-            known[at] = 1
             known[at] = 1 + max((level(one) for one in before.get(at, ())), default=0)
         return known[at]
 
@@ -322,7 +305,7 @@ def make(
 def _planned(
     hook: Hook, cwd: str, env: dict[str, str], memory: Memory, uv: Answers | None, *, is_for_one: bool
 ) -> Planned:
-    if hook.type != "command" or hook.isolate:
+    if hook.isolate:
         return Planned(hook, "lane")
     words = words_of(hook.command, hook.args, env, cwd)
     kind = launcher(words)
@@ -370,7 +353,7 @@ def _footprint(planned: Planned, project: str, memory: Memory) -> Footprint:
     if planned.file:
         record = memory.of(planned.file)
         reads, writes = reads | record.reads, writes | record.writes
-    itself = frozenset({f"hook {planned.file or hook.command or hook.url}"})
+    itself = frozenset({f"hook {planned.file or hook.command}"})
     shares: frozenset[str] = frozenset()
     if planned.way == "trial" or (planned.program is None and not (reads or writes or resources)):
         resources |= itself  # not known: at least never beside itself
@@ -404,7 +387,7 @@ def _units(
     chain: list[int] | None = None
     before: list[set[int]] = [set() for _ in planned]
     """Per hook everybody who ends before it starts."""
-    for place in _in_order(direct):
+    for place in in_order(direct):
         before[place] = direct[place].union(*(before[earlier] for earlier in direct[place]))
         if planned[place].way != "warm":
             groups.append([place])
@@ -418,17 +401,6 @@ def _units(
             chain = [place]
             groups.append(chain)
     return [_unit(group, footprints, waits, written) for group in groups]
-
-
-def _in_order(direct: Sequence[set[int]]) -> list[int]:
-    """Return all places, each after those it waits for, else in configuration order."""
-    ordered: list[int] = []
-    done: set[int] = set()
-    while len(ordered) < len(direct):
-        place = next(one for one, earlier in enumerate(direct) if one not in done and earlier <= done)
-        ordered.append(place)
-        done.add(place)
-    return ordered
 
 
 def _fits(one: Planned, first: Planned) -> bool:

@@ -203,8 +203,6 @@ class RuntimeState:
 
     async def run_node(self, program: NodeProgram, hook: Hook, hook_input: HookInput) -> tuple[Ended, str]:
         """Run a Node hook in the process that waits for it, else as written; return also which it was."""
-        from fanout_hooks.run.lanes import work_of
-
         began = time.perf_counter()
         env, cwd = hook_input.env, hook_input.cwd
         stdin = os.pread(hook_input.stdin, os.fstat(hook_input.stdin).st_size, 0)
@@ -220,8 +218,7 @@ class RuntimeState:
                 finally:
                     spare.close()
             # There is none, or it was killed before the event got to it.
-            line, env = work_of(hook, env)
-            return await self.lanes.run(line, hook_input.stdin, env, cwd, hook.timeout_s), "lane"
+            return await self.lanes.run_hook(hook, hook_input), "lane"
         finally:
             self.spares.done()
 
@@ -267,7 +264,7 @@ class RuntimeState:
         if self._lanes is None:
             from fanout_hooks.run.lanes import Lanes
 
-            self._lanes = Lanes(self.loop, self._state)
+            self._lanes = Lanes(self.loop)
         return self._lanes
 
     def unreported(self, problems: Iterable[str]) -> list[str]:

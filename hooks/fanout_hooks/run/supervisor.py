@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from fanout_hooks.client import hook_input as events
 from fanout_hooks.client import places
@@ -133,16 +133,11 @@ KEPT = ("FANOUT_GATE", "FANOUT_PLUGIN_GATE")
 """Say the gate's mode, wherever the user put it, and the plugin's option."""
 
 
-class Session(NamedTuple):
-    """The client that started a server, and what its hooks find around them."""
+def of_session(env: dict[str, str], server: int) -> tuple[int, dict[str, str]]:
+    """Look from a server with this environment at the client that started it.
 
-    client: int
-    """Its process id, 0 where it isn't known."""
-    env: dict[str, str]
-
-
-def of_session(env: dict[str, str], server: int) -> Session:
-    """Look from a server with this environment at the client that started it."""
+    Return the client's process id, 0 where it isn't known, and what its hooks find around them.
+    """
     chain = [server, *_ancestors(server)]
     # The client's socket bears its process in its name; without one, nothing is in between.
     named = os.path.basename(env.get("CLAUDE_CODE_MESSAGING_SOCKET", "")).removesuffix(".sock")
@@ -155,7 +150,7 @@ def of_session(env: dict[str, str], server: int) -> Session:
     names.update(
         name for name in (*given, *own_env) if name in SERVERS_OWN or name.startswith(SERVERS_OWN_PREFIX)
     )
-    return Session(client, restored(given, names - set(KEPT), own_env))
+    return client, restored(given, names - set(KEPT), own_env)
 
 
 def restored(given: dict[str, str], names: Iterable[str], client: Mapping[str, str]) -> dict[str, str]:

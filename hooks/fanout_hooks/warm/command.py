@@ -34,11 +34,6 @@ class Program(NamedTuple):
     argv: tuple[str, ...]
 
 
-def plain_python(command: str, args: tuple[str, ...] | None, env: dict[str, str], cwd: str) -> Program | None:
-    """Return the program that a hook's command starts, or None when it needs its own process."""
-    return python_of(words_of(command, args, env, cwd), env, cwd)
-
-
 def launcher(words: Sequence[str]) -> str:
     """Return which launcher a command names: python, node, uv or ""."""
     match = _LAUNCHER.fullmatch(os.path.basename(words[0])) if words else None

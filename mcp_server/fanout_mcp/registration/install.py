@@ -18,7 +18,7 @@ from fanout_hooks.adoption.restore import Restoration
 from fanout_hooks.client import places as client_places
 from fanout_hooks.client.places import MARK, Place, state_folder
 from fanout_hooks.client.places import project_of as adopting_project
-from fanout_hooks.client.settings import Refused, locked
+from fanout_hooks.client.settings import Edit, Refused, locked
 from fanout_hooks.crash import system_refusal
 from fanout_mcp.commands.display import paragraph
 from fanout_mcp.commands.flags import OK, Command
@@ -347,17 +347,16 @@ def returning(installed: Installed, here: Places, project: str) -> list[Return]:
 def _returning(scope: str, project: str) -> Return | None:
     own = client_places.find(scope, project, dict(os.environ))
     if scope == "shared":
-        file, text = restore.without_calls(own)
-        if file is None or text == file.text:
+        edit = restore.without_calls(own)
+        if edit is None or not edit.is_change:
             return None
-        after = text if json.loads(text) else None
-        return Return(own, Change(Path(file.path), file.text, after, file), None)
+        after = edit.text if json.loads(edit.text) else None
+        return Return(own, Change(Path(edit.file.path), edit.file.text, after, edit.file), None)
     plan = restore.plan_restoration(own)
     if plan is None:
         return None
-    return Return(
-        own, Change(Path(own.settings), plan.settings.text, plan.settings_text, plan.settings), plan
-    )
+    file, text = plan.settings
+    return Return(own, Change(Path(own.settings), file.text, text, file), plan)
 
 
 def bring_back(wanted: list[Return]) -> None:
@@ -368,7 +367,7 @@ def bring_back(wanted: list[Return]) -> None:
         if again.plan is not None:
             restore.perform(again.plan, again.place)
         else:
-            restore.take_out_calls(again.place, again.change.file, again.change.after or "{}")
+            restore.take_out_calls(again.place, Edit(again.change.file, again.change.after or "{}"))
 
 
 def elsewhere(here: Places, project: str) -> list[str]:

@@ -82,7 +82,7 @@ def make(item: Json) -> Drawn:
     data["notes"] = [{"note": note, "count": 1} for note in odd] + data["notes"]
     since = report.day_of(now, days - 1)
     folder = transcripts.project_folder(root, str(item["claude"]))
-    data["native"] = daily.rows(daily.read(folder, now - days * report.DAY_S))
+    data["native"] = daily.natives(folder, now - days * report.DAY_S)
     data["tools"] = ledger.costs(Path(item["records"]), since)
     return Drawn(data, tally, days, now)
 

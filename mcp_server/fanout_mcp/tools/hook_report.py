@@ -85,7 +85,7 @@ def short(data: Json) -> dict[str, Json]:
     result = {
         **data,
         **plain,
-        "gate": {name: _few(value) for name, value in data["gate"].items() if name != "by_session"},
+        "gate": {name: _few(value) for name, value in data["gate"].items()},
         "notes": [own["note"][:MAX_LENGTH] for own in data["notes"][:3]],
     }
     if not data["events"]:
