@@ -167,7 +167,7 @@ async def test_what_a_worker_spent_on_a_shard_before_it_died_is_counted_by_the_n
         )
         tasks.start_soon(first.use, "ticket")
         with anyio.fail_after(30):
-            while not float(await queue.redis.hget(queue._held("ticket"), "usd") or 0):
+            while not float(await queue.redis.hget(*queue._keys("ticket", "held"), "usd") or 0):
                 await anyio.lowlevel.checkpoint()
         cache.release(units[1].key)  # as the end of a dead worker's lease does
         await second.use("ticket")
