@@ -254,13 +254,40 @@ class Journal:
 
 
 def one_at_a_time() -> InTurn:
-    """Return what does blocking work in a thread, one at a time: the file has one writer anyway."""
-    turn = anyio.CapacityLimiter(1)
+    """Return what does blocking work in a thread, one at a time: the file has one writer anyway.
+
+    What comes while the thread is busy is done in its next turn, all together: to wake a thread costs more
+    than most of the work.
+    """
+    lock, waiting = anyio.Lock(fast_acquire=True), list[_Work]()
 
     async def in_turn(work: Callable[[], Any]) -> Any:
-        return await anyio.to_thread.run_sync(work, limiter=turn)
+        own = _Work(work)
+        waiting.append(own)
+        with anyio.CancelScope(shield=True):  # a lease that was taken must be known, to be given up
+            async with lock:
+                if own in waiting:
+                    turn = waiting.copy()
+                    waiting.clear()
+                    await anyio.to_thread.run_sync(lambda: list(map(_Work.do, turn)))
+        if own.error is not None:
+            raise own.error
+        return own.result
 
     return in_turn
+
+
+@dataclass(slots=True, eq=False)
+class _Work:
+    work: Callable[[], Any]
+    result: Any = None
+    error: Exception | None = None
+
+    def do(self) -> None:
+        try:
+            self.result = self.work()
+        except Exception as error:  # noqa: BLE001 - its caller's, and no neighbour's
+            self.error = error
 
 
 def looks(first_s: float = FIRST_LOOK_S, last_s: float = LAST_LOOK_S) -> Iterator[float]:
