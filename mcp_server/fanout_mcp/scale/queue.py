@@ -2,7 +2,8 @@
 
 Theory of operation. A call of a tool is a *batch*, under a handle that is bound to its user. Its questions go
 into Redis as *shards* of up to SHARD questions, and for each shard one empty *ticket* goes into a Docket. A
-worker that takes a ticket asks, by a script, for the next shard: users take turns, however many each has.
+worker that takes a ticket asks, by a script, for the next shard: users take turns, however many each has. It
+may ask for more with the same one: a ticket that finds none left is over, so none is ever left without one.
 Docket has the leases: a ticket whose worker died comes again, and finds the shard that it held. Answers are
 in the cache that workers and callers share; what stays in Redis is what became of each question.
 
