@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -93,26 +93,35 @@ class Cluster(NamedTuple):
 
 
 @contextmanager
-def started(files: int) -> Iterator[Cluster]:
+def started(files: int, others: Sequence[str] = ("", "")) -> Iterator[Cluster]:
+    """`others`: the base URL that each of the two machines asks where its provider refuses the key."""
     with tempfile.TemporaryDirectory(prefix="fanout-cluster-") as name, ExitStack() as stack:
         folder = Path(name)
         write_project(folder / "project", files)
         upstream = stack.enter_context(provider(DELAY_S))
         redis = stack.enter_context(redis_server.redis_server(folder, appends=True))
 
-        def at_home(who: str) -> dict[str, str]:
-            own = environment(folder / who, upstream.url, redis.url, "")
+        def at_home(who: str, other: str) -> dict[str, str]:
+            row = f'[other]\nbase_url = "{other}"' if other else ""
+            own = environment(folder / who, upstream.url, redis.url, row)
+            config = Path(own["HOME"]) / ".config" / "fanout" / "config.toml"
+            config.write_text('enabled = ["other"]\n' if other else "")
             return {**own, "FANOUT_MAX_PARALLEL": str(AT_ONCE)}
 
+        machines = list(enumerate(others, 1))
         replicas = [
-            stack.enter_context(running(folder, "--allow-host", "127.0.0.1", env=at_home(f"replica{number}")))
-            for number in (1, 2)
+            stack.enter_context(
+                running(folder, "--allow-host", "127.0.0.1", env=at_home(f"replica{number}", other))
+            )
+            for number, other in machines
         ]
-        workers = [stack.enter_context(worker(at_home(f"worker{number}"))) for number in (1, 2)]
+        workers = [
+            stack.enter_context(worker(at_home(f"worker{number}", other))) for number, other in machines
+        ]
         port = redis_server.free_port()
         config = proxy.configuration(port, [urlsplit(one.url).netloc for one in replicas])
         stack.enter_context(proxy.nginx(folder, config))
-        home = Path(at_home("watcher")["HOME"])
+        home = Path(at_home("watcher", "")["HOME"])
         watching = Settings(folder, home / ".config" / "fanout", redis_url=redis.url)
         anyio.run(_ready, watching, urlsplit(upstream.url).netloc, len(workers))
         url = f"http://127.0.0.1:{port}/mcp"

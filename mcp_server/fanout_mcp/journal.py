@@ -174,7 +174,7 @@ class Journal:
             portion = Portion(keys, missing, is_good, plan, lambda model: self._backend.route(model).provider)
             remaining = await self.remote.begin(portion, self.tally.total)
             if remaining is not None:
-                return Begun([question.job for question in questions], found, self._kept(portion, remaining))
+                return Begun(list(keys), found, self._kept(keys, plan, is_good, remaining))
         one = Asking(self._limits.paced(self._backend.ask), self.cache, keys, is_good, self._in_turn)
 
         def on_outcome(outcome: Outcome) -> None:
@@ -186,11 +186,14 @@ class Journal:
         async def settled() -> list[Outcome]:
             return [one.settled(outcome) for outcome in await started.result()]
 
-        return Begun([question.job for question in questions], found, settled)
+        return Begun(list(keys), found, settled)
 
-    def _kept(self, portion: Portion, remaining: Remaining) -> Remaining:
-        """Add the answers, which other processes left in the cache, to their outcomes."""
-        keys, until = portion.keys, anyio.current_time() + portion.plan.deadline_s
+    def _kept(self, keys: Mapping[str, str], plan: Plan, is_good: IsGood, remaining: Remaining) -> Remaining:
+        """Add the answers, which other processes left in the cache, to their outcomes.
+
+        It holds no question: all portions of a large call are begun at once, and may be gigabytes.
+        """
+        until = anyio.current_time() + plan.deadline_s
 
         async def outcomes() -> list[Outcome]:
             arrived = await remaining()
@@ -200,10 +203,10 @@ class Journal:
                 for one in (_with_answer(one, known.get(keys[one.key])) for one in arrived)
             ]
             good = await self._in_turn(
-                lambda: [one.answer is not None and portion.is_good(one.answer) for one in found]
+                lambda: [one.answer is not None and is_good(one.answer) for one in found]
             )
-            for outcome, is_good in zip(found, good, strict=True):
-                self._tell(outcome, is_good=is_good)
+            for outcome, is_one in zip(found, good, strict=True):
+                self._tell(outcome, is_good=is_one)
             return found
 
         return outcomes
@@ -251,13 +254,40 @@ class Journal:
 
 
 def one_at_a_time() -> InTurn:
-    """Return what does blocking work in a thread, one at a time: the file has one writer anyway."""
-    turn = anyio.CapacityLimiter(1)
+    """Return what does blocking work in a thread, one at a time: the file has one writer anyway.
+
+    What comes while the thread is busy is done in its next turn, all together: to wake a thread costs more
+    than most of the work.
+    """
+    lock, waiting = anyio.Lock(fast_acquire=True), list[_Work]()
 
     async def in_turn(work: Callable[[], Any]) -> Any:
-        return await anyio.to_thread.run_sync(work, limiter=turn)
+        own = _Work(work)
+        waiting.append(own)
+        with anyio.CancelScope(shield=True):  # a lease that was taken must be known, to be given up
+            async with lock:
+                if own in waiting:
+                    turn = waiting.copy()
+                    waiting.clear()
+                    await anyio.to_thread.run_sync(lambda: list(map(_Work.do, turn)))
+        if own.error is not None:
+            raise own.error
+        return own.result
 
     return in_turn
+
+
+@dataclass(slots=True, eq=False)
+class _Work:
+    work: Callable[[], Any]
+    result: Any = None
+    error: Exception | None = None
+
+    def do(self) -> None:
+        try:
+            self.result = self.work()
+        except Exception as error:  # noqa: BLE001 - its caller's, and no neighbour's
+            self.error = error
 
 
 def looks(first_s: float = FIRST_LOOK_S, last_s: float = LAST_LOOK_S) -> Iterator[float]:
@@ -321,14 +351,14 @@ class Asking:
 class Begun:
     """A portion that is being asked."""
 
-    jobs: Sequence[Job]
+    keys: Sequence[str]
     found: dict[str, Outcome]
     remaining: Remaining
 
     async def outcomes(self) -> list[Outcome]:
         for outcome in await self.remaining():
             self.found[outcome.key] = outcome
-        return [self.found[job.key] for job in self.jobs]
+        return [self.found[key] for key in self.keys]
 
 
 def _is_elsewhere(outcome: Outcome) -> bool:

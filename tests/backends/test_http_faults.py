@@ -69,6 +69,7 @@ ENDS = {
     "a connection broken in mid-stream": (Rule(kind="broken"), Unreachable),
     "a reset": (Rule(kind="reset"), Unreachable),
     "an endless body": (Rule(kind="endless"), TooLarge),
+    "gzip that unpacks to 100 MB": (Rule(kind="bomb"), TooLarge),
     "a header of 300 kB": (Rule(kind="big_header"), BadAnswer),
     "what is no HTTP": (Rule(kind="not_http"), BadAnswer),
     "an error object in a 200": (Rule(kind="raw_json", body='{"error": {"code": 429}}'), RateLimited),
@@ -116,6 +117,7 @@ ANSWERS = {
         "ab",
     ),
     "a lone surrogate and NUL": (Rule(kind="surrogate"), "\ufffd\ufffd"),
+    "2,000 times 100 Continue": (Rule(kind="continued", text="x"), "x"),
     "not streamed at all": (Rule(kind="raw_json", body=completion(content="whole")), "whole"),
     "NaN beside it": (Rule(kind="raw_json", body=completion(content="x")[:-1] + ', "usage": NaN}'), "x"),
 }

@@ -10,7 +10,7 @@ import trio
 
 from engine.fakes_engine import Step, Upstream, job, jobs, perform, plan
 from fakes.virtual import virtually
-from fanout_mcp.engine.limits import Limits
+from fanout_mcp.engine.limits import MAX_MODELS, Limits
 from fanout_mcp.engine.retry import Hedge
 from fanout_mcp.engine.run import run
 from fanout_mcp.errors import (
@@ -203,6 +203,20 @@ def test_the_cap_is_the_providers_over_all_its_models() -> None:
     todo = [by_model(str(n), f"m{n % 4}") for n in range(12)]
     _, elapsed = perform(upstream, todo, limits=Limits(3))
     assert (upstream.most, elapsed) == (3, 4.0)
+
+
+def test_of_any_number_of_models_those_at_rest_are_forgotten_and_one_that_is_held_back_is_not() -> None:
+    limits = Limits(50)
+
+    async def main() -> bool:
+        held = limits.of("held")
+        held.pushed_back(30.0)
+        for number in range(3 * MAX_MODELS):
+            limits.of(f"m{number}")
+        return limits.of("held") is held
+
+    assert virtually(main)
+    assert len(limits._limiters) <= MAX_MODELS
 
 
 def test_a_silent_call_does_not_keep_the_others_out_after_a_cut() -> None:

@@ -11,7 +11,7 @@ import trio
 
 from engine.fakes_engine import Upstream, job, jobs, perform, plan
 from fakes.virtual import virtually
-from fanout_mcp.engine.limits import AHEAD_S, LATE_S, Limits, OwnMeter
+from fanout_mcp.engine.limits import AHEAD_S, LATE_S, MAX_MODELS, Limits, OwnMeter
 from fanout_mcp.engine.run import run
 from fanout_mcp.errors import RateLimited
 from fanout_mcp.types import Answer, Job, Outcome, Rate, Route
@@ -32,6 +32,20 @@ def test_calls_go_out_at_the_rate_of_the_provider_s_row() -> None:
     _, elapsed = perform(upstream, jobs(200), limits=limited(Rate(20)))
     assert elapsed == pytest.approx(10.3, abs=0.2)
     assert busiest(upstream) <= 20
+
+
+def test_debts_that_are_paid_off_are_forgotten() -> None:
+    meter = OwnMeter()
+
+    async def main() -> float:
+        await meter.reserve("slow", "p", Rate(0.01), 0)
+        for number in range(3 * MAX_MODELS):
+            await meter.reserve(f"m{number}", "p", Rate(100), 0)
+            await trio.sleep(0.02)
+        return await meter.reserve("slow", "p", Rate(0.01), 0)
+
+    assert virtually(main) > 40 - AHEAD_S
+    assert len(meter.due) <= MAX_MODELS
 
 
 def test_a_panel_below_the_rate_waits_for_nothing_but_its_pace() -> None:

@@ -17,10 +17,12 @@ import random
 import ssl
 import threading
 import time
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from typing import Any, Final
 
 ANSWER: Final = json.dumps(
@@ -276,6 +278,22 @@ async def raw(connection: Connection, rule: Rule, seen: Seen) -> None:
     connection.transport.write(head.encode() + data)
 
 
+@cache
+def _bomb() -> bytes:
+    packer = zlib.compressobj(wbits=31)
+    return b"".join(packer.compress(bytes(1 << 20)) for _ in range(100)) + packer.flush()
+
+
+async def bomb(connection: Connection, rule: Rule, seen: Seen) -> None:
+    """0.1 MB of gzip that unpack to 100."""
+    await raw(connection, replace(rule, encoding="gzip", data=_bomb()), seen)
+
+
+async def continued(connection: Connection, rule: Rule, seen: Seen) -> None:
+    connection.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 2_000)
+    await answer(connection, rule, seen)
+
+
 async def cut_json(connection: Connection, rule: Rule, seen: Seen) -> None:
     connection.send_body('{"model": "m", "choices": [{"mess', "application/json")
 
@@ -359,6 +377,8 @@ KINDS: Final = {
     "html": html,
     "empty": empty,
     "raw": raw,
+    "bomb": bomb,
+    "continued": continued,
     "raw_json": raw_json,
     "cut_json": cut_json,
     "sse": sse,

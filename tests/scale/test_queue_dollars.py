@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -28,7 +29,7 @@ from fanout_mcp.scale.worker import Worker
 from fanout_mcp.state import audit
 from fanout_mcp.state.cache import open_cache
 from fanout_mcp.state.settings import Settings
-from fanout_mcp.types import ModelPrice, Outcome
+from fanout_mcp.types import Answer, Job, ModelPrice, Outcome, Prompt
 from fanout_mcp.usage import Usage
 
 if TYPE_CHECKING:
@@ -166,8 +167,9 @@ async def test_what_a_worker_spent_on_a_shard_before_it_died_is_counted_by_the_n
             for one, spent in zip(backends, sums, strict=True)
         )
         tasks.start_soon(first.use, "ticket")
+        [held] = queue._keys("ticket", "held")
         with anyio.fail_after(30):
-            while not float(await queue.redis.hget(queue._held("ticket"), "usd") or 0):
+            while not float(await queue.redis.hget(held, "usd") or 0):
                 await anyio.lowlevel.checkpoint()
         cache.release(units[1].key)  # as the end of a dead worker's lease does
         await second.use("ticket")
@@ -178,6 +180,30 @@ async def test_what_a_worker_spent_on_a_shard_before_it_died_is_counted_by_the_n
         audit.who.set("carol")
         assert await spent_by(sums[1]) == pytest.approx(0.011)
         tasks.cancel_scope.cancel()
+    cache.close()
+
+
+async def test_a_ticket_goes_on_to_the_shards_of_all_users_each_for_its_own(settings: Settings) -> None:
+    seen: dict[str, str] = {}
+
+    class Noting(Scripted):
+        async def ask(self, job: Job) -> Answer:
+            seen[job.key] = audit.caller()
+            return await super().ask(job)
+
+    cache, own = open_cache(settings.cache, settings.config_dir), str(os.getuid())
+    async with opened(settings) as queue:
+        batches = [await queue.join(user, "first", "call") for user in ("carol", own)]
+        for batch in batches:
+            for name in ("one", "two"):
+                unit = Unit(Job(f"{batch} {name}", Prompt("s", "q")), f"{batch}{name}", "scripted")
+                await queue.put(Shard(batch, name, [unit], JUDGES[0], Budget(), audit.Origin("trace")))
+        worker = Worker(queue, cast("Backend", Audited(Noting())), Limits(4), cache)
+        await worker.use("ticket")
+        assert [counts.done for batch in batches if (counts := await queue.counts(batch))] == [2, 2]
+    assert [user for key, user in seen.items() if key.startswith("carol")] == ["carol"] * 2
+    assert [user for key, user in seen.items() if key.startswith(own)] == [own] * 2
+    assert audit.who.get() == ""
     cache.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import pickle
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -144,6 +145,21 @@ async def test_a_big_batch_does_not_keep_another_users_small_one_waiting(setting
             assert answered(await ask(settings, queue, questions(8, "small"))) == 8
             assert len(backend.asked) - before < 200
             tasks.cancel_scope.cancel()
+
+
+async def test_a_call_holds_no_question_that_is_in_the_queue(
+    tmp_path: Path, server: RedisServer, settings: Settings
+) -> None:
+    with worker(tmp_path, server.url):
+        async with (
+            opened(settings) as queue,
+            open_journal(settings, Scripted(), Limits(4), no_progress, 64, remote=queue.call()) as journal,
+        ):
+            begun = [await journal.begin(questions(32, name), PLAN) for name in ("early", "late")]
+            gc.collect()
+            held = [one for one in gc.get_objects() if type(one) is Prompt]
+            assert [one for one in held if one.user.startswith(("what is early", "what is late"))] == []
+            assert [answered(await one.outcomes()) for one in begun] == [32, 32]
 
 
 async def test_a_call_whose_time_is_up_gives_a_handle_and_an_equal_one_joins_its_batch(

@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,22 @@ async def test_dollars_are_counted_without_a_redis_too() -> None:
     assert await dollars.take({"day": 1.0, "month": 2.0}, 0.7) == ("day", 0.7)
     dollars.add(["day", "month"], -0.5)
     assert await dollars.take({"day": 1.0, "month": 2.0}, 0.7) is None
+
+
+async def test_dollars_of_a_day_that_is_over_are_forgotten_and_those_of_its_month_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dollars, caps = Dollars(), {"day:7:2026-11-29": 1.0, "month:7:2026-11": 1.5}
+
+    def it_is(day: int) -> None:
+        monkeypatch.setattr(time, "gmtime", lambda: datetime(2026, 11, day, tzinfo=UTC).timetuple())
+
+    it_is(29)
+    assert await dollars.take(caps, 0.7) is None
+    assert await dollars.take(caps, 0.7) == ("day:7:2026-11-29", 0.7)
+    it_is(30)
+    assert await dollars.take(caps, 0.7) is None
+    assert await dollars.take({"month:7:2026-11": 1.5}, 0.7) == ("month:7:2026-11", 1.4)
 
 
 async def test_a_redis_that_is_not_there_costs_no_answer(

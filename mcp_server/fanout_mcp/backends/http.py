@@ -21,7 +21,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Final, cast
+from typing import Final, Self, cast
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import anyio
@@ -198,6 +198,8 @@ MAX_BYTES: Final = 4_000_000
 MAX_LIST_BYTES: Final = 16_000_000
 """Of /models; OpenRouter's list is about 1 MB."""
 MAX_ERROR_BYTES: Final = 16_000
+PIECE: Final = 1 << 18
+"""Bytes unpacked at a time, of what a server packed."""
 CALL_S: Final = 600.0
 """A call's last deadline; callers bring a shorter one."""
 LIST_S: Final = 5.0
@@ -321,7 +323,8 @@ class HttpBackend(Backend):
                 room = smaller if found is None else room
                 unknown |= frozenset({found} if found else ())
             else:
-                self._quirks[model] = self._quirks.get(model, self.row.lacks) | unknown
+                if unknown != self._quirks.get(model, self.row.lacks):  # a caller may name any model
+                    self._quirks[model] = self._quirks.get(model, self.row.lacks) | unknown
                 return replace(answer, usage=spent + answer.usage) if spent != Usage() else answer
 
     async def _send(self, job: Job, body: Body, model: str, spent: Usage) -> Answer:
@@ -442,23 +445,17 @@ class HttpBackend(Backend):
                 raise self._too_large(most)
         return bytes(body[:most])
 
-    async def _unpacked(self, response: httpcore2.Response, encoding: str) -> AsyncIterator[bytes]:
-        """Yield what a server has packed although it was asked not to."""
+    def _parts_of(self, response: httpcore2.Response) -> AsyncIterable[bytes]:
+        encoding = headers_of(response).get("content-encoding", "identity").strip().lower()
+        if encoding in {"", "identity"}:
+            return parts_of(response)
         if encoding not in {"gzip", "x-gzip", "deflate"}:
             raise errors.BadAnswer(
                 f"{self.provider} sent an answer compressed with {printable(encoding)[:20]}, which was not "
                 "asked for (Accept-Encoding: identity). Does a proxy or gateway in between compress?"
             )
-        unpack = zlib.decompressobj(zlib.MAX_WBITS | 32)
-        async for part in parts_of(response):
-            try:
-                yield unpack.decompress(part, MAX_BYTES)
-            except zlib.error:
-                raise errors.BadAnswer(f"{self.provider} sent {encoding} that can't be unpacked.") from None
-
-    def _parts_of(self, response: httpcore2.Response) -> AsyncIterable[bytes]:
-        encoding = headers_of(response).get("content-encoding", "identity").strip().lower()
-        return parts_of(response) if encoding in {"", "identity"} else self._unpacked(response, encoding)
+        broken = errors.BadAnswer(f"{self.provider} sent {encoding} that can't be unpacked.")
+        return _Unpacked(parts_of(response), broken)
 
     def _too_large(self, most: int) -> errors.TooLarge:
         return errors.TooLarge(
@@ -495,6 +492,30 @@ class HttpBackend(Backend):
             raise errors.DeadlineExceeded(
                 f"{self.provider} did not list its models in {LIST_S:g} s."
             ) from None
+
+
+class _Unpacked:
+    """What a server has packed although it was asked not to, piece by piece.
+
+    Not a generator, which would be left open when an answer is left in its middle.
+    """
+
+    def __init__(self, parts: AsyncIterable[bytes], broken: errors.BadAnswer) -> None:
+        self._parts, self._broken = aiter(parts), broken
+        self._unpack = zlib.decompressobj(zlib.MAX_WBITS | 32)
+        self._packed = b""
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        packed = self._packed or await anext(self._parts)
+        try:
+            piece = self._unpack.decompress(packed, PIECE)
+        except zlib.error:
+            raise self._broken from None
+        self._packed = self._unpack.unconsumed_tail
+        return piece
 
 
 def parts_of(response: httpcore2.Response) -> AsyncIterable[bytes]:

@@ -46,6 +46,8 @@ STANDSTILL_S = 5.0
 one silent call could keep all others from being asked until their deadline."""
 SAMPLES = 200
 """Calls remembered per provider: what a hedge's delay and its share are derived from."""
+MAX_MODELS: Final = 1_000
+"""Known at once, about: a service's users may name any, and those at rest are forgotten beyond that."""
 
 TWO_WITHIN_S = 10.0
 
@@ -112,9 +114,14 @@ class OwnMeter:
         wanted = charges(name, rate, tokens, self.replicas)
         wait = max((self.due.get(one.name, 0.0) - one.slack - now for one in wanted), default=0.0)
         if wait <= AHEAD_S:
-            for one in wanted:
-                self.due[one.name] = max(self.due.get(one.name, 0.0), now) + one.cost
+            self.owe({one.name: max(self.due.get(one.name, 0.0), now) + one.cost for one in wanted})
         return max(0.0, wait)
+
+    def owe(self, due: Mapping[str, float]) -> None:
+        self.due |= due
+        if len(self.due) > MAX_MODELS:
+            now = anyio.current_time()
+            self.due = {name: till for name, till in self.due.items() if till > now}
 
     async def settle(self, name: str, rate: Rate, unused: int) -> None:
         for one in charges(name, rate._replace(requests_per_second=0), unused, self.replicas):
@@ -251,6 +258,13 @@ class Limiter:
     def _cool_until(self) -> float:
         return self.cool_until if self.whole is None else max(self.cool_until, self.whole.cool_until)
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether a new limiter would do the same."""
+        now = anyio.current_time()
+        is_cut = self._cut_at is not None and now - self._cut_at < FORGOTTEN_S
+        return not (is_cut or self.cool_until > now or self.in_flight or self._waiting)
+
     def _check(self, deadline: float) -> None:
         if self._cool_until > deadline:
             left = self._cool_until - anyio.current_time()
@@ -287,8 +301,9 @@ class Limiter:
         """Take note of a 429 or 529. `retry_after` in seconds, None when the provider did not say."""
         now = anyio.current_time()
         if self.whole is not None:
-            others = [one for one, until in self.whole.pushers.items() if one is not self and until > now]
-            self.whole.pushers[self] = now + max(TWO_WITHIN_S, retry_after or 0.0)
+            recent = {one: until for one, until in self.whole.pushers.items() if until > now}
+            others = [one for one in recent if one is not self]
+            self.whole.pushers = {**recent, self: now + max(TWO_WITHIN_S, retry_after or 0.0)}
             if for_all_models:
                 self.whole.pushed_back(retry_after)
             elif others:  # only as long as both ask for: one model's long wait may be its own
@@ -383,6 +398,8 @@ class Limits:
         whole = self.whole(provider)
         found = self._limiters.get((provider, model))
         if found is None:
+            if len(self._limiters) >= MAX_MODELS:
+                self._limiters = {at: one for at, one in self._limiters.items() if not one.is_at_rest}
             metered = self._metered(provider, model)
             found = self._limiters[provider, model] = Limiter(self._max_parallel, whole, metered)
         return found

@@ -2,7 +2,8 @@
 
 Theory of operation. A call of a tool is a *batch*, under a handle that is bound to its user. Its questions go
 into Redis as *shards* of up to SHARD questions, and for each shard one empty *ticket* goes into a Docket. A
-worker that takes a ticket asks, by a script, for the next shard: users take turns, however many each has.
+worker that takes a ticket asks, by a script, for the next shard: users take turns, however many each has. It
+may ask for more with the same one: a ticket that finds none left is over, so none is ever left without one.
 Docket has the leases: a ticket whose worker died comes again, and finds the shard that it held. Answers are
 in the cache that workers and callers share; what stays in Redis is what became of each question.
 
@@ -526,15 +527,8 @@ class Queue:
     def call(self) -> Call:
         return Call(self)
 
-    def _places(self, batch: str) -> tuple[str, str, str]:
-        at = self.prefix
-        return f"{at}batch:{batch}", f"{at}shards:{batch}", f"{at}done:{batch}"
-
-    def _growing(self, batch: str) -> str:
-        return f"{self.prefix}growing:{batch}"
-
-    def _held(self, ticket: str) -> str:
-        return f"{self.prefix}held:{ticket}"
+    def _keys(self, name: str, *kinds: str) -> list[str]:
+        return [f"{self.prefix}{kind}:{name}" for kind in kinds]
 
     # Callers' side.
 
@@ -548,27 +542,23 @@ class Queue:
 
     async def complete(self, batch: str) -> None:
         """Say that all shards are put."""
-        await self.redis.delete(self._growing(batch))
+        await self.redis.delete(*self._keys(batch, "growing"))
 
     async def wait(self, batch: str, call: str) -> None:
         """Remember that a call waits for a batch; it says so again every SHOWS_S seconds."""
-        await self._wait([f"{self.prefix}waiting:{batch}"], [call, KEPT_S])
+        await self._wait(self._keys(batch, "waiting"), [call, KEPT_S])
 
     async def put(self, shard: Shard) -> bool:
         """Hand a shard to the workers, unless an equal call did; return whether this call put it."""
         user, _, _ = shard.batch.rpartition(":")
-        batch, shards, done = self._places(shard.batch)
         ref = f"{shard.batch} {shard.name}"
         # In a thread: it takes milliseconds, for hundreds of shards, and hook events pass through this loop.
         payload = await anyio.to_thread.run_sync(lambda: self.seal.close(ref, packed_shard(shard)))
         found = await self._put(
             [
-                batch,
-                shards,
-                done,
-                f"{self.turns}todo:{user}",
-                f"{self.turns}users",
-                self._growing(shard.batch),
+                *self._keys(shard.batch, "batch", "shards", "done"),
+                *(f"{self.turns}todo:{user}", f"{self.turns}users"),
+                *self._keys(shard.batch, "growing"),
             ],
             [shard.name, ref, user, payload, len(shard.units), KEPT_S, GROWING_S],
         )
@@ -578,26 +568,31 @@ class Queue:
                 await self.docket.add(TICKET, key=_digest([ref]))()
         return bool(found == 2)
 
-    async def results(self, batch: str, names: Sequence[str]) -> dict[str, Done]:
-        """Return what became of the shards that are done."""
-        found = await self.redis.hmget(self._places(batch)[2], list(names)) if names else []
-        return {
-            name: Done(*self.seal.open(f"{batch} {name} done", _raw(data)))
-            for name, data in zip(names, found, strict=True)
+    async def look(self, batch: str, names: Sequence[str] = ()) -> tuple[Counts | None, dict[str, Done]]:
+        """Return how far a batch is, and what became of those of its shards that are done.
+
+        None: there is no such batch (any more).
+        """
+        of_batch, growing, of_shards = self._keys(batch, "batch", "growing", "done")
+        async with self.redis.pipeline() as steps:
+            steps.hmget(of_batch, list(Counts._fields[:7]))
+            steps.exists(growing)
+            if names:
+                steps.hmget(of_shards, list(names))
+            values, is_growing, *found = await steps.execute()
+        arrived = {
+            name: Done(*self.seal.open(f"{batch} {name} done", data))
+            for name, data in zip(names, found[0] if found else (), strict=True)
             if data is not None
         }
-
-    async def counts(self, batch: str) -> Counts | None:
-        """Return how far a batch is; None if there is no such batch (any more)."""
-        async with self.redis.pipeline() as steps:
-            steps.hmget(self._places(batch)[0], list(Counts._fields[:7]))
-            steps.exists(self._growing(batch))
-            values, is_growing = await steps.execute()
         if values[0] is None:
-            return None
+            return None, arrived
         total, done, failed, cached, tokens = (int(float(one or 0)) for one in values[:5])
         usd, state = float(values[5] or 0), _text(values[6] or b"")
-        return Counts(total, done, failed, cached, tokens, usd, state, bool(is_growing))
+        return Counts(total, done, failed, cached, tokens, usd, state, bool(is_growing)), arrived
+
+    async def counts(self, batch: str) -> Counts | None:
+        return (await self.look(batch))[0]
 
     async def own(self, handle: str) -> Counts:
         """Return how far a batch of the caller's own is. Raises Unknown."""
@@ -614,16 +609,15 @@ class Queue:
 
     async def failed(self, batch: str) -> dict[str, str]:
         """Return question -> reason of those that failed."""
-        names = [_text(one) for one in await self.redis.hkeys(self._places(batch)[2])]
-        rows = [row for done in (await self.results(batch, names)).values() for row in done.rows]
+        names = [_text(one) for one in await self.redis.hkeys(*self._keys(batch, "done"))]
+        rows = [row for done in (await self.look(batch, names))[1].values() for row in done.rows]
         return {row[0]: row[4] for row in rows if row[1] not in {"answered", "cached"}}
 
     async def cancel(self, batch: str) -> bool:
-        return bool(await self._cancel([*self._places(batch)[:2], self._growing(batch)]))
+        return bool(await self._cancel(self._keys(batch, "batch", "shards", "growing")))
 
     async def leave(self, batch: str, call: str, *, is_wanted: bool) -> None:
-        waiting = f"{self.prefix}waiting:{batch}"
-        keys = [*self._places(batch)[:2], self._growing(batch), waiting]
+        keys = self._keys(batch, "batch", "shards", "growing", "waiting")
         await self._leave(keys, [call, int(is_wanted), WAITS_S])
 
     async def has_workers(self) -> bool:
@@ -635,7 +629,7 @@ class Queue:
     async def take(self, ticket: str) -> Taken | None:
         """Return the shard that this ticket held before, else the one of the user whose turn it is."""
         found = await self._next(
-            [self._held(ticket), f"{self.turns}users"], [self.prefix, KEPT_S, self.turns, DEATHS]
+            [*self._keys(ticket, "held"), f"{self.turns}users"], [self.prefix, KEPT_S, self.turns, DEATHS]
         )
         if found is None:
             return None
@@ -644,16 +638,17 @@ class Queue:
         try:
             given = self.seal.open(f"{batch} {name}", payload)
         except Forged:
-            await self.redis.hdel(self._places(batch)[1], name)
+            await self.redis.hdel(*self._keys(batch, "shards"), name)
             raise
         shard = unpacked_shard(batch, name, given)
         return Taken(ticket, shard, times, frozenset(dead.decode().split()), float(usd))
 
     async def note(self, ticket: str, **so_far: str | float) -> None:
         """Remember what the next worker is to know if this one dies: `usd`, and `at`, what is asked alone."""
+        [held] = self._keys(ticket, "held")
         async with self.redis.pipeline() as steps:
-            steps.hset(self._held(ticket), items=[one for pair in so_far.items() for one in pair])
-            steps.expire(self._held(ticket), KEPT_S)
+            steps.hset(held, items=[one for pair in so_far.items() for one in pair])
+            steps.expire(held, KEPT_S)
             await steps.execute()
 
     async def finish(self, ticket: str, shard: Shard, rows: list[Json], usd: float) -> None:
@@ -668,16 +663,13 @@ class Queue:
         }
         pairs = [value for pair in added.items() for value in pair]
         await self._finish(
-            [self._held(ticket), *self._places(shard.batch)], [shard.name, result, KEPT_S, *pairs]
+            [*self._keys(ticket, "held"), *self._keys(shard.batch, "batch", "shards", "done")],
+            [shard.name, result, KEPT_S, *pairs],
         )
 
 
 async def _nothing() -> None:
     """Stands for the ticket's task where tickets are only written."""
-
-
-def _raw(value: bytes | str) -> bytes:
-    return value.encode() if isinstance(value, str) else value
 
 
 def _text(value: bytes | str) -> str:
@@ -802,8 +794,7 @@ class Call:
         waits = looks(FIRST_LOOK_S, LAST_LOOK_S)
         while left:
             await self._show()
-            counts = await self._lasting(lambda: self.queue.counts(self.batch))
-            arrived = await self._lasting(lambda: self.queue.results(self.batch, list(left)))
+            counts, arrived = await self._lasting(lambda: self.queue.look(self.batch, list(left)))
             for name, done in arrived.items():
                 by_key = {row[0]: row for row in done.rows}
                 if name in self.own:

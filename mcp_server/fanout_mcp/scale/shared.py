@@ -24,6 +24,7 @@ import importlib
 import logging
 import secrets
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ from urllib.parse import urlsplit
 import anyio
 import anyio.to_thread
 
-from fanout_mcp.engine.limits import AHEAD_S, OwnMeter, charges
+from fanout_mcp.engine.limits import AHEAD_S, MAX_MODELS, OwnMeter, charges
 from fanout_mcp.errors import SettingsError
 from fanout_mcp.state import cache
 from fanout_mcp.state.cache import Cache, Claimed, open_cache
@@ -342,9 +343,11 @@ class SharedMeter:
             self._own.replicas = self._link.replicas
             wait = await self._own.reserve(name, whole, rate, tokens)
         else:
+            if len(self._moved) >= MAX_MODELS:
+                self._moved.clear()
             self._moved[name] = outages
             if wait <= AHEAD_S:
-                self._own.due |= {one.name: now + wait for one in wanted}
+                self._own.owe({one.name: now + wait for one in wanted})
         self.waited_s += wait if wait <= AHEAD_S else wait - AHEAD_S / 2
         return wait
 
@@ -378,6 +381,7 @@ class Dollars:
     def __init__(self, link: Link | None = None) -> None:
         self._link = link
         self._lock = threading.RLock()
+        self._today = ""
         self._known: dict[str, float] = {}
         """The sums as Redis had them last."""
         self._own: dict[str, dict[str, float]] = {}
@@ -387,6 +391,7 @@ class Dollars:
 
     async def take(self, caps: Mapping[str, float], usd: float) -> tuple[str, float] | None:
         """Set dollars aside under each name; where that would pass a cap, return its name and its sum."""
+        self._forget()
         if self._link is None or self._link.is_away:
             return self._take_alone(caps, usd, "")
         return await anyio.to_thread.run_sync(self._take_together, caps, usd)
@@ -398,6 +403,19 @@ class Dollars:
             change = secrets.token_hex(8)
             return self._change(change, dict.fromkeys(caps, usd), caps)
         return self._take_alone(caps, usd, change)
+
+    def _forget(self) -> None:
+        """Forget the sums of days and months that are over, which their names end with (audit.sum_of)."""
+        today = time.strftime("%Y-%m-%d", time.gmtime())
+        if today == self._today:
+            return
+        with self._lock:
+            self._today = today
+            for sums in (self._known, *(self._own.values() if self._link is None else ())):
+                for name in list(sums):
+                    day = name.rpartition(":")[2]
+                    if day[:4].isdecimal() and not today.startswith(day):
+                        del sums[name]
 
     def add(self, names: Iterable[str], usd: float) -> None:
         """Add dollars, or give them back (below 0)."""

@@ -1,7 +1,8 @@
 """`fanout worker`: asks what large calls of other processes put into the queue on Redis.
 
 Theory of operation. Docket hands out tickets, at most as many at once as keep our limits busy; each is good
-for one shard (queue.py). Its questions are asked as the local journal asks them: through the engine with its
+for one shard (queue.py), and for those after it while they end soon, since Docket takes its time to give out
+the next one. A shard's questions are asked as the local journal asks them: through the engine with its
 limits, retries and fallbacks, claimed and kept in the cache.
 
 What a shard has cost so far is noted at its ticket, twice a second: if the worker dies, the next one has its
@@ -51,6 +52,7 @@ from fanout_mcp.scale.queue import (
     packed_outcome,
     through_outages,
 )
+from fanout_mcp.scale.serve import return_memory
 from fanout_mcp.scale.shared import shown
 from fanout_mcp.state import audit, settings
 from fanout_mcp.state.cache import Cache
@@ -63,6 +65,9 @@ CHECK_S: Final = 0.5
 """How often a shard at work looks whether its batch was cancelled, and notes what it has cost."""
 ALONE_FROM: Final = 3
 """Deliveries of a shard from which on its questions are asked one by one."""
+GOES_ON_S: Final = 5.0
+"""How long a ticket is good for further shards. Docket renews no lease once it has lost Redis or is to stop,
+and waits then for the tickets that are at work."""
 RECONNECT_S: Final = 1.0
 LOOK_S: Final = 0.05
 """How often Docket looks for what has ended; its own quarter of a second leaves places idle."""
@@ -80,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
     from fanout_mcp.commands.shell import run_async
 
     had = settings.read()
+    return_memory()
     _log_to_stderr()
     run_async(lambda: _work(had))
     return OK
@@ -150,11 +156,16 @@ class Worker:
             await worker.run_forever()
 
     async def use(self, ticket: str) -> None:
-        """Ask the next shard, and say what became of it."""
-        taken = await self._taken(ticket)
-        if taken is None:
-            return
+        """Ask shards, and say what became of them."""
+        until = anyio.current_time() + GOES_ON_S
+        while (taken := await self._taken(ticket)) is not None:
+            await self._use(taken)
+            if anyio.current_time() >= until:
+                return
+
+    async def _use(self, taken: Taken) -> None:
         user, _, _ = taken.shard.batch.rpartition(":")
+        audit.who.set("")  # the shard before may have been another user's
         if user != audit.caller():
             audit.who.set(user)
         record: audit.Call | None = None
@@ -171,7 +182,7 @@ class Worker:
             return
         rows = [packed_outcome(one, is_kept=is_kept) for one, is_kept in outcomes]
         usd = record.usd if record is not None else 0.0
-        await through_outages(lambda: self.queue.finish(ticket, taken.shard, rows, usd))
+        await through_outages(lambda: self.queue.finish(taken.ticket, taken.shard, rows, usd))
 
     async def _taken(self, ticket: str) -> Taken | None:
         while True:
