@@ -152,6 +152,7 @@ def test_environments_that_differ_in_plain_packages_share_a_worker_and_each_sees
 def _natives(sandbox: Sandbox, lines: list[str]) -> list[Native]:
     for line in lines:
         sandbox.native(line, pre_tool_use())  # uv writes on stderr when it makes an environment
+    sandbox.forget()
     return [sandbox.native(line, pre_tool_use()) for line in lines]
 
 
@@ -340,10 +341,7 @@ def test_generated_scripts_do_warm_what_they_do_alone(sandbox: Sandbox, count: i
             lines.append(f"uv run --script {path} argument")
         sandbox.unhook()
         sandbox.hooks("PreToolUse", *lines)
-        for line in lines:
-            sandbox.native(line, pre_tool_use())  # as in _natives, but without what a first run leaves
-        sandbox.forget()
-        alone = [sandbox.native(line, pre_tool_use()) for line in lines]
+        alone = _natives(sandbox, lines)
         files = dict(sandbox.files())
         with sandbox.running() as run:
             settled(run, 4)
