@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,11 @@ from pathlib import Path
 import pytest
 
 from fakes.few import few
+from fakes.sandbox import Sandbox, pre_tool_use
+from fanout_hooks.log.append import after_event
 from fanout_hooks.run import supervisor
+from fanout_hooks.run.state import RuntimeState
+from fanout_hooks.warm.loop import Channel, Loop
 
 
 def test_a_warm_hooks_environment_is_the_sessions_not_the_servers() -> None:
@@ -115,3 +120,24 @@ def test_what_the_user_set_reaches_hooks_and_what_a_plugins_server_was_given_doe
     _, env = json.loads(done.stdout.splitlines()[1])
     for_hooks = supervisor.for_event(env, {"session_id": "s", "cwd": "/w"}, 42)
     assert for_hooks.get(name) == wanted
+
+
+def test_the_last_event_is_logged_although_the_server_closes_as_soon_as_it_has_the_answer(
+    tmp_path: Path,
+) -> None:
+    sandbox, loop, pids = Sandbox(tmp_path), Loop(), (os.getpid(), os.getpid())
+    sandbox.hooks("PreToolUse", "true")
+    ours, theirs = (Channel(loop, end) for end in socket.socketpair())
+    runtime = RuntimeState(loop, str(sandbox.state), None, after_event)
+
+    async def server() -> None:
+        ours.send({"id": 1, "arguments": sandbox.here(pre_tool_use()) | {"fanout_scopes": "local"}})
+        assert await ours.get() == {"id": 1, "answer": "{}"}
+        ours.close()
+
+    try:
+        loop.leave(server())
+        loop.run(supervisor.Supervisor(runtime, theirs, sandbox.env, pids).serve())
+    finally:
+        runtime.close()
+    assert len(sandbox.log()) == 1

@@ -15,6 +15,7 @@ import pytest
 
 from fakes.few import few
 from fakes.sandbox import Native, Running, Sandbox, pre_tool_use
+from fanout_hooks.learn import memory
 from fanout_hooks.warm import uv
 from fanout_hooks.warm.loop import Ended, Loop
 
@@ -38,7 +39,12 @@ def sandbox(tmp_path: Path) -> Sandbox:
     assert UV, "uv is a development dependency: install it"
     wheels = tmp_path / "wheels"
     wheels.mkdir()
+    wheel(wheels, "greeting", "0.9", "TEXT = 'hello'\n")
     wheel(wheels, "greeting", "1.0", "TEXT = 'good day'\n")
+    wheel(
+        wheels, "starting", "1.0", "ENV = None\n", **{"starting.pth": "import starting, os; starting.ENV = 1"}
+    )
+    wheel(wheels, "compiled", "1.0", "", **{"compiled_part.so": ""})
     made = Sandbox(tmp_path / "sandbox")
     made.env |= {
         "PATH": f"{Path(UV).parent}:{made.env['PATH']}",
@@ -50,10 +56,10 @@ def sandbox(tmp_path: Path) -> Sandbox:
     return made
 
 
-def wheel(folder: Path, name: str, version: str, source: str) -> None:
-    """Make a package of one module."""
+def wheel(folder: Path, name: str, version: str, source: str, **more: str) -> None:
+    """Make a package of one module, and more files by name."""
     info = f"{name}-{version}.dist-info"
-    files = {
+    files = more | {
         f"{name}.py": source,
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
@@ -108,6 +114,75 @@ def test_a_script_is_kept_warm_and_sees_all_that_uv_gives_it(sandbox: Sandbox, w
         with run.seeing() as seen:
             run.event(pre_tool_use("rm -rf /"))
     assert [own.stdout for own in seen] == [native]
+
+
+START = """
+import importlib.metadata, site
+print(sys.prefix, sys.exec_prefix, sys.executable, sys.path, site.PREFIXES, site.getsitepackages())
+print([type(one).__name__ for one in sys.meta_path], sorted(vars(site)), os.environ["VIRTUAL_ENV"])
+print(sorted(one.name + one.version for one in importlib.metadata.distributions()))
+for name in ("greeting", "starting", "_virtualenv"):
+    try:
+        found = __import__(name)
+    except ImportError as error:
+        print(error)
+    else:
+        print(found.__file__, {name: value for name, value in vars(found).items() if name.isupper()})
+"""
+ALIKE = ("", '"greeting==0.9"', '"greeting==1.0"')
+
+
+def test_environments_that_differ_in_plain_packages_share_a_worker_and_each_sees_its_own(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "SLOW_MS", 60_000.0)  # however busy the machine is
+    lines = [
+        f"uv run --script {script(sandbox, f'hook_{number}', START, needs)}"
+        for number, needs in enumerate(ALIKE)
+    ]
+    native = _natives(sandbox, lines)
+    sandbox.hooks("PreToolUse", *lines)
+    with sandbox.running() as run, run.seeing() as seen:
+        assert settled(run, 6)[-3:] == ["warm"] * 3
+        assert len(run.runtime._interpreters) == 1
+    assert seen[-3:] == seen[-6:-3] == native
+    assert len({own.stdout for own in native}) == 3
+
+
+def _natives(sandbox: Sandbox, lines: list[str]) -> list[Native]:
+    for line in lines:
+        sandbox.native(line, pre_tool_use())  # uv writes on stderr when it makes an environment
+    sandbox.forget()
+    return [sandbox.native(line, pre_tool_use()) for line in lines]
+
+
+APART = {
+    "code that a start runs": ('"starting"', START),
+    "a compiled module": ('"compiled"', START),
+    "a standard module that keeps the prefix": ("", "import sysconfig; print(sysconfig.get_paths())"),
+    "one that keeps such a module": ("", "import pydoc; print(pydoc.sysconfig.get_paths())"),
+    "one that keeps the interpreter": (
+        "",
+        "from multiprocessing import spawn; print(spawn.get_executable())",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", few(APART, "code that a start runs", "one that keeps such a module"))
+def test_what_could_tell_that_a_worker_is_shared_is_run_apart(
+    sandbox: Sandbox, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "SLOW_MS", 60_000.0)
+    needs, source = APART[what]
+    lines = [f"uv run --script {script(sandbox, 'first', START)}"]
+    lines += [f"uv run --script {script(sandbox, name, source, needs)}" for name in ("one", "other")]
+    native = _natives(sandbox, lines)
+    sandbox.hooks("PreToolUse", *lines)
+    with sandbox.running() as run, run.seeing() as seen:
+        ways = settled(run, 6)[-3:]
+        count = len(run.runtime._interpreters)
+    assert seen[-3:] == native
+    assert (ways[1:], count) == ((["warm"] * 2, 3) if needs else (["alone"] * 2, 1))
 
 
 def test_a_later_session_need_not_ask_and_no_variable_is_kept(sandbox: Sandbox) -> None:
@@ -243,6 +318,10 @@ PIECES = (
     "os.environ['PATH'] = ''; print(os.environ.get('UV'))",
     "import atexit; atexit.register(print, 'at exit')",
     "import importlib.metadata as m; print(m.version('greeting'))",
+    "import site; print(site.PREFIXES, site.getsitepackages(), sys.prefix, sys.path[1:])",
+    "import sysconfig; print(sysconfig.get_path('purelib'))",
+    "sys.prefix = NAME; sys.path.insert(1, NAME)",
+    "print(sorted(name for name in sys.modules if name in ('site', '_virtualenv')))",
     "print(json.dumps({'decision': 'block', 'reason': NAME}))",
 )
 
@@ -257,14 +336,12 @@ def test_generated_scripts_do_warm_what_they_do_alone(sandbox: Sandbox, count: i
         for number in range(at_once):
             head = f"NAME = 'hook{number}'\nN = {chance.randrange(4)}\n"
             body = "\n".join(chance.sample(PIECES, chance.randint(1, 4)))
-            path = script(sandbox, f"hook_{batch}_{number}", f"{head}{body}\n", '"greeting"')
+            needs = chance.choice(ALIKE[1:])
+            path = script(sandbox, f"hook_{batch}_{number}", f"{head}{body}\n", needs)
             lines.append(f"uv run --script {path} argument")
         sandbox.unhook()
         sandbox.hooks("PreToolUse", *lines)
-        for line in lines:
-            sandbox.native(line, pre_tool_use())  # uv writes on stderr when it makes an environment
-        sandbox.forget()
-        alone = [sandbox.native(line, pre_tool_use()) for line in lines]
+        alone = _natives(sandbox, lines)
         files = dict(sandbox.files())
         with sandbox.running() as run:
             settled(run, 4)

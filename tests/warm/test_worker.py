@@ -35,7 +35,7 @@ def run_in_one_interpreter(sandbox: Sandbox, programs: list[tuple[Program, float
     write_all(stdin, to_stdin(sandbox.here(pre_tool_use())))
     hook_input = HookInput(stdin, sandbox.env, str(sandbox.project), Future())
     ran: dict[int, Ran] = {}
-    tasks = [Task(place, program, limit) for place, (program, limit) in enumerate(programs)]
+    tasks = [Task(place, program, limit, {}) for place, (program, limit) in enumerate(programs)]
 
     async def all_of_them() -> None:
         ended = loop.spawn(

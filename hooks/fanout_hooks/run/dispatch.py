@@ -227,17 +227,17 @@ async def _run_warm(
 ) -> list[str]:
     """Run a unit's Python hooks in a worker, as far as there is one; learn from each; return notes."""
     tasks = [
-        Task(place, own.program, own.hook.timeout_s)
+        Task(place, own.program, own.hook.timeout_s, own.given or {})
         for place, own in ((place, plan.planned[place]) for place in unit.places)
         if own.program is not None
     ]
     program = tasks[0].program
-    given = plan.planned[unit.places[0]].env
+    given = plan.planned[unit.places[0]].given
     if given is None:
         interpreter = runtime.interpreter(program, hook_input.env, hook_input.cwd, plan.memory)
     else:
-        hook_input = hook_input._replace(env=given)
-        ready = runtime.ready_interpreter(program, given, hook_input.cwd, plan.memory)
+        env = hook_input.env | given
+        ready = runtime.ready_interpreter(program, env, hook_input.cwd, plan.memory)
         if ready is None:
             return []
         interpreter = ready
@@ -252,7 +252,7 @@ async def _run_warm(
 
     alone = plan.planned[unit.places[0]].way != "warm"
     await interpreter.run(tasks, hook_input, on_result, alone=alone)
-    plan.memory.note_modules(program.exe, interpreter.modules)
+    plan.memory.note_modules(program.interpreter, interpreter.modules)
     return [FORK_LOST] if interpreter.takes_notice_of_loss() else []
 
 

@@ -228,8 +228,8 @@ class Planned(NamedTuple):
     file: str = ""
     """The script's path, by which it is remembered."""
     node: NodeProgram | None = None
-    env: dict[str, str] | None = None
-    """The environment that a launcher gives it, where that is another than the event's."""
+    given: dict[str, str] | None = None
+    """The variables that its launcher sets, where it has one that does."""
     watched: tuple[str, ...] = ()
     """Files that its way depends on beside its script."""
 
@@ -335,7 +335,7 @@ def _planned_uv(
     if found is None:
         return Planned(hook, "lane", watched=asked.watched)
     planned = _planned_python(hook, found.program, cwd, memory)
-    return planned._replace(env=found.env, watched=found.watched)
+    return planned._replace(given=found.given, watched=found.watched)
 
 
 def _planned_python(hook: Hook, program: Program, cwd: str, memory: Memory) -> Planned:
@@ -363,10 +363,10 @@ def _footprint(planned: Planned, project: str, memory: Memory) -> Footprint:
 
 
 def _chain(planned: Planned) -> str:
-    """Return the chain that a hook runs in: one for Python, and one for each environment of uv's."""
+    """Return the chain that a hook runs in: one for Python, and one for each interpreter of uv's."""
     if planned.way != "warm" or planned.program is None:
         return ""
-    return "python" if planned.env is None else planned.program.exe
+    return "python" if planned.given is None else planned.program.interpreter
 
 
 def _absolute(paths: Sequence[str], project: str) -> frozenset[str]:
@@ -408,7 +408,8 @@ def _fits(one: Planned, first: Planned) -> bool:
     ours, theirs = one.program, first.program
     if ours is None or theirs is None:
         return False
-    return (ours.exe, ours.flags, one.env) == (theirs.exe, theirs.flags, first.env)
+    is_alike = (one.given is None) == (first.given is None)
+    return is_alike and (ours.interpreter, ours.flags) == (theirs.interpreter, theirs.flags)
 
 
 def _unit(group: list[int], footprints: Sequence[Footprint], waits: Sequence[Wait], written: Writers) -> Unit:

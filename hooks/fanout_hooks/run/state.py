@@ -27,7 +27,7 @@ from fanout_hooks.warm.loop import Ended, Future, Loop, on_stderr, sealed_file
 if TYPE_CHECKING:
     from fanout_hooks.run.lanes import Lanes
     from fanout_hooks.warm.node import NodeProgram, Spares
-    from fanout_hooks.warm.uv import Answers, Found
+    from fanout_hooks.warm.uv import Answers
 
 
 # --- What events share --------------------------------------------------------------------------------------
@@ -37,7 +37,7 @@ AT_ONCE = 50
 
 MAX_PLANS = 64
 MAX_INTERPRETERS = 16
-"""At rest: each is a zygote and a worker. uv gives each script with inline dependencies one of its own."""
+"""At rest: each is a zygote and a worker."""
 QUESTION_S = 60.0
 """For uv to say what it would start."""
 IDLE_LOOK_S = 0.02
@@ -154,7 +154,7 @@ class RuntimeState:
             has_lost = interpreter is not None and interpreter.takes_notice_of_loss()
             interpreter = Interpreter(self.loop, has_lost=has_lost)
             interpreter.open(program, env, cwd)
-            interpreter.preload(known.modules.get(program.exe, ()))
+            interpreter.preload(known.modules.get(program.interpreter, ()))
         self._interpreters[key] = interpreter  # the one used last is last
         for old in list(self._interpreters)[:-MAX_INTERPRETERS]:
             if self._interpreters[old].is_at_rest:
@@ -166,8 +166,8 @@ class RuntimeState:
     ) -> Interpreter | None:
         """Return a program's interpreter if it is ready; else it will be, some time after this event.
 
-        Each of uv's environments has an interpreter of its own: to start a dozen in an event would take
-        longer than the hooks take natively.
+        Each of uv's environments may have its own: to start a dozen in an event would take longer than the
+        hooks take natively.
         """
         key = key_of(program, env, cwd)
         interpreter = self._interpreters.get(key)
@@ -176,10 +176,10 @@ class RuntimeState:
         self._to_open[key] = (program, env, cwd, known)
         return None
 
-    def _prepare(self, found: Found, cwd: str) -> None:
+    def _prepare(self, program: Program, env: dict[str, str], cwd: str) -> None:
         """Start the interpreter that uv has just named, before its next event."""
-        project = found.env.get("CLAUDE_PROJECT_DIR") or cwd
-        if self.ready_interpreter(found.program, found.env, cwd, self.memory(project)) is None:
+        project = env.get("CLAUDE_PROJECT_DIR") or cwd
+        if self.ready_interpreter(program, env, cwd, self.memory(project)) is None:
             self._open_soon()
 
     def _open_soon(self) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from fanout_hooks.client import hook_input as events
 from fanout_hooks.client import places
@@ -24,6 +24,8 @@ from fanout_hooks.warm.loop import Channel, Loop
 # --- The process that answers events ------------------------------------------------------------------------
 
 SWEEP_S = 300.0
+AFTER_S = 0.004
+"""For an answer to reach the client, before what is left to do wants the processors too."""
 
 
 class Supervisor:
@@ -39,14 +41,14 @@ class Supervisor:
         self.owner = f"server {pids[0]}"
         self.alive = claims.folder(state_folder(env))
         self._envs: dict[tuple[str, str, str], dict[str, str]] = {}
+        self._left: list[Callable[[], None]] = []
+        """To do after answers that are out."""
 
     async def serve(self) -> None:
         self.loop.leave(self._sweep())
-        while True:
-            message = await self.server.get()
-            if message is None:
-                return
+        while (message := await self.server.get()) is not None:
             self.loop.leave(self._answer(message))
+        self._follow_up()
 
     async def _answer(self, message: dict[str, Any]) -> None:
         handled = Handled(Decision("{}"), lambda: None)
@@ -70,11 +72,17 @@ class Supervisor:
 
             self.runtime.complain(explain("answering an event", error, self.env))
         self.server.send({"id": message.get("id"), "answer": handled.answer.stdout})
-        handled.afterwards()
+        self._left.append(handled.afterwards)
+        await self.loop.sleep(AFTER_S)
+        self._follow_up()
         self.runtime.settle()
         if name:
             await self.loop.sleep(claims.WARM_CLAIM_S)
             claims.drop(self.alive, name)
+
+    def _follow_up(self) -> None:
+        while self._left:
+            self._left.pop(0)()
 
     def _env(self, event: dict[str, Any]) -> dict[str, str]:
         """Return the event's environment: one object for the same content, so that it is compared fast."""

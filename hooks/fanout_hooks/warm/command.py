@@ -32,6 +32,13 @@ class Program(NamedTuple):
     flags: str
     script: str
     argv: tuple[str, ...]
+    base: str = ""
+    """By what virtual environments share an interpreter (uv.py); "" where this one has its own."""
+
+    @property
+    def interpreter(self) -> str:
+        """Return the name of what is kept warm for it."""
+        return self.base or self.exe
 
 
 def launcher(words: Sequence[str]) -> str:

@@ -309,6 +309,8 @@ class Interpreter:
                     "script": task.program.script,
                     "argv": task.program.argv,
                     "exe": task.program.exe,
+                    "shares": bool(task.program.base),
+                    "env": task.given,
                     "deep": alone or task.program.script in self._suspects,
                 }
                 for task in tasks
@@ -470,6 +472,8 @@ class Task(NamedTuple):
     place: int
     program: Program
     timeout_s: float
+    given: dict[str, str]
+    """Variables that it has beside its event's."""
 
 
 class Ran(NamedTuple):
@@ -654,7 +658,7 @@ def key_of(program: Program, env: dict[str, str], cwd: str) -> tuple[str, ...]:
     about = os.stat(program.exe)
     choice = _chosen_by(program.exe, env, cwd) if is_shim(program.exe) else ()
     python = tuple(f"{name}={value}" for name, value in sorted(env.items()) if name.startswith("PYTHON"))
-    return (program.exe, program.flags, str(about.st_ino), str(about.st_mtime_ns), *choice, *python)
+    return (program.interpreter, program.flags, str(about.st_ino), str(about.st_mtime_ns), *choice, *python)
 
 
 def _chosen_by(exe: str, env: dict[str, str], cwd: str) -> Iterator[str]:

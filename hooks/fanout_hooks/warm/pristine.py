@@ -11,11 +11,12 @@ import _locale
 import _socket
 import _thread
 import _warnings
+import builtins
 import sys
 import types
 from collections.abc import Iterable
 from operator import is_ as _is
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fanout_hooks.warm.messages import gc, os, time
 from fanout_hooks.warm.messages import (
@@ -27,27 +28,51 @@ from fanout_hooks.warm.messages import (
 # class mappings are compared as they are, for copying them first costs three times as much. program.py says
 # which hooks need it at once; for the others it waits until the event's answer is out.
 
-KEPT = tuple(
-    {os.path.dirname(os.__file__) + os.sep}
-    | {path + os.sep for path in sys.path if path.endswith("-packages")}
-)
-"""The standard library and what is installed beside it; everything else belongs to hooks."""
+STANDARD = os.path.dirname(os.__file__) + os.sep
+"""The standard library: it stays loaded, as does what is installed; everything else belongs to hooks."""
 VOLATILE = frozenset(("__warningregistry__", "__annotations__"))
 """Written by the interpreter itself; harmless to the next hook."""
 SYS_SET_PER_HOOK = (
     "argv path stdin stdout stderr __stdin__ __stdout__ __stderr__ last_type last_value last_traceback "
     "last_exc path_importer_cache modules executable orig_argv"
 ).split()
+SET_BY_SITE = ("prefix", "exec_prefix", "_home", "__interactivehook__")
+"""In sys, by each start. In all modules it makes these absolute:"""
+PATHS = ("__file__", "__cached__")
 STARTED_WITH = frozenset(("sys", "builtins", "_imp"))
 """Made by the interpreter before it can say where a module is from; Python 3.8 doesn't say it later."""
 OWN_NAMES = frozenset(("__main__", "__mp_main__"))
+
+if TYPE_CHECKING:
+    Pictured = dict[str, tuple[types.ModuleType, dict[str, Any]]]
+    """By name a module and its namespace as it was."""
+
+
+class Environment:
+    """What a start in one virtual environment makes of an interpreter: its places, and its own modules."""
+
+    __slots__ = ("finders", "importers", "installed", "modules", "path", "values")
+
+    def __init__(self) -> None:
+        self.values = {name: value for name, value in vars(sys).items() if name in SET_BY_SITE}
+        self.path = list(sys.path)
+        self.finders = list(sys.meta_path)
+        self.importers = dict(sys.path_importer_cache)
+        self.installed = tuple({path + os.sep for path in sys.path if path.endswith("-packages")})
+        self.modules: Pictured = {}
+
+    def has(self, name: str, module: Any) -> bool:
+        """Say whether a module is installed here, or made by each start."""
+        return name == "site" or str(getattr(module, "__file__", None)).startswith(self.installed)
 
 
 class Picture:
     """Every module that may stay loaded, as it was before any hook ran."""
 
-    def __init__(self) -> None:
-        self.modules: dict[str, tuple[types.ModuleType, dict[str, Any]]] = {}
+    def __init__(self, here: Environment) -> None:
+        self.here = here
+        self.modules: Pictured = {}
+        """Of the standard library."""
         self._classes: dict[int, tuple[type, Any, dict[str, Any]]] = {}
         self._containers: dict[int, tuple[str, Any, Any]] = {}
         self.accept()
@@ -55,11 +80,12 @@ class Picture:
 
     def accept(self) -> None:
         """Take what is loaded now as the base: the standard library's and installed modules stay loaded."""
-        for name, module in list(sys.modules.items()):
-            if name in self.modules or name in OWN_NAMES or not is_kept(name, module):
+        for name in self.new():
+            module = sys.modules[name]
+            if not self._is_kept(name, module):
                 continue
             namespace = dict(vars(module))
-            self.modules[name] = (module, namespace)
+            (self.here.modules if self.here.has(name, module) else self.modules)[name] = (module, namespace)
             for key, value in namespace.items():
                 if isinstance(value, type) and id(value) not in self._classes:
                     self._classes[id(value)] = (value, vars(value), dict(vars(value)))
@@ -70,22 +96,45 @@ class Picture:
 
     def drop_foreign(self) -> bool:
         """Forget the modules of hooks (equal helper names, edited files); say whether there were any."""
-        foreign = [
-            name
-            for name, module in sys.modules.items()
-            if name not in self.modules and name not in OWN_NAMES and not is_kept(name, module)
-        ]
+        foreign = [name for name in self.new() if not self._is_kept(name, sys.modules[name])]
         for name in foreign:
             del sys.modules[name]
         return bool(foreign)
 
-    def has_new(self) -> bool:
-        """Say whether modules were loaded that we have no picture of."""
-        return any(name not in self.modules and name not in OWN_NAMES for name in sys.modules)
+    def new(self) -> list[str]:
+        """Return the modules that we have no picture of."""
+        known, here = self.modules, self.here.modules
+        return [name for name in sys.modules if not (name in known or name in here or name in OWN_NAMES)]
 
-    def changed_anywhere(self) -> str:
-        """Name the first change in any module, class or container, or ""."""
-        found = self._changed_module()
+    def bound(self) -> str:
+        """Name a new module of the standard library that holds something of this environment, or ""."""
+        return next((name for name in self.new() if self._is_bound(name, sys.modules[name])), "")
+
+    def _is_bound(self, name: str, module: Any) -> bool:
+        if self.here.has(name, module):
+            return False
+        values = [*vars(module).values()]
+        for kind in [value for value in values if isinstance(value, type) and value.__module__ == name]:
+            values += vars(kind).values()
+        return any(map(self._is_ours, values))
+
+    def _is_ours(self, value: Any) -> bool:
+        prefix = self.here.values["prefix"]
+        kind = type(value)
+        some = value.values() if kind is dict else value if kind in (list, tuple, set) else (value,)
+        if any(prefix in one for one in some if type(one) is str):
+            return True
+        if any(os.fsencode(prefix) in one for one in some if type(one) is bytes):
+            return True
+        name = value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None)
+        return name in self.here.modules
+
+    def changed_anywhere(self, aside: Iterable[Environment]) -> str:
+        """Name the first change in any module (of other environments, too), class or container, or ""."""
+        found = _changed_module(self.modules, sys.modules) or _changed_module(self.here.modules, sys.modules)
+        for one in aside:
+            loaded = {name: module for name, (module, _) in one.modules.items()}
+            found = found or _changed_module(one.modules, loaded)
         if found:
             return found
         for kind, now, namespace in self._classes.values():
@@ -100,17 +149,8 @@ class Picture:
                 return f"changed {where}"
         return ""
 
-    def _changed_module(self) -> str:
-        loaded = sys.modules
-        for name, (module, namespace) in self.modules.items():
-            if loaded.get(name) is not module:
-                return f"replaced the module {name}"
-            now = module.__dict__
-            if not _same(now, namespace):
-                changed = _changed(name, now, namespace)
-                if changed:
-                    return f"changed {changed}"
-        return ""
+    def _is_kept(self, name: str, module: Any) -> bool:
+        return is_standard(name, module) or (is_module(name, module) and self.here.has(name, module))
 
 
 CLASS_VOLATILE = frozenset(
@@ -119,18 +159,18 @@ CLASS_VOLATILE = frozenset(
 """Filled in by Python when first asked for."""
 
 
-def is_kept(name: str, module: Any) -> bool:
-    """Say whether a module may stay for the next hook: the interpreter's own, and what is installed in it."""
-    if not isinstance(module, types.ModuleType):
+def is_module(name: str, module: Any) -> bool:
+    return isinstance(module, types.ModuleType) and name.partition(".")[0] != "fanout_hooks"
+
+
+def is_standard(name: str, module: Any) -> bool:
+    """Say whether a module is the interpreter's own."""
+    if not is_module(name, module):
         return False
-    if name.partition(".")[0] == "fanout_hooks":
-        return False
-    spec = getattr(module, "__spec__", None)
-    origin = getattr(spec, "origin", None)
+    origin = getattr(getattr(module, "__spec__", None), "origin", None)
     if origin in ("built-in", "frozen") or name in STARTED_WITH:
         return True
-    file = getattr(module, "__file__", None) or ""
-    return file.startswith(KEPT)
+    return str(getattr(module, "__file__", None)).startswith(STANDARD)
 
 
 def _is_cache(module: str, key: str) -> bool:
@@ -151,7 +191,19 @@ def _same(now: Any, namespace: dict[str, Any]) -> bool:
     return len(now) == len(namespace) and all(map(_is, now.values(), namespace.values()))
 
 
-def _changed(name: str, now: dict[str, Any], namespace: dict[str, Any]) -> str:
+def _changed_module(pictured: Pictured, loaded: dict[str, Any]) -> str:
+    for name, (module, namespace) in pictured.items():
+        if loaded.get(name) is not module:
+            return f"replaced the module {name}"
+        now = module.__dict__
+        if not _same(now, namespace):
+            changed = _changed(name, now, namespace, loaded)
+            if changed:
+                return f"changed {changed}"
+    return ""
+
+
+def _changed(name: str, now: dict[str, Any], namespace: dict[str, Any], loaded: dict[str, Any]) -> str:
     """Name the first change that matters; a submodule that became an attribute of its package doesn't."""
     for key in set(now) | set(namespace):
         value = now.get(key)
@@ -159,7 +211,7 @@ def _changed(name: str, now: dict[str, Any], namespace: dict[str, Any]) -> str:
             continue
         if key in VOLATILE or (name == "sys" and key in SYS_SET_PER_HOOK):
             continue
-        if isinstance(value, types.ModuleType) and sys.modules.get(f"{name}.{key}") is value:
+        if isinstance(value, types.ModuleType) and loaded.get(f"{name}.{key}") is value:
             continue
         if key in HARMLESS.get(name, ()):
             if key in namespace:
@@ -203,12 +255,14 @@ class Pristine:
 
     def __init__(self, kept_fds: frozenset[int]) -> None:
         self.kept_fds = kept_fds
-        self.path = list(sys.path)
-        self.meta_path = list(sys.meta_path)
+        self.here = Environment()
+        self.environments = {sys.prefix: self.here}
+        self.is_shared = False
+        """This interpreter serves more than one of them."""
         self.path_hooks = list(sys.path_hooks)
-        self.importers = frozenset(sys.path_importer_cache)
         self.given: dict[str, str] = {}
         self.raw: dict[bytes, bytes] = {}
+        self._given: dict[bytes, bytes] = {}
         self.umask = os.umask(0o22)
         os.umask(self.umask)
         self.recursion = sys.getrecursionlimit()
@@ -221,7 +275,7 @@ class Pristine:
         self.tasks = _tasks()
         self.limits = _limits()
         self.filters = (_warnings.filters, list(_warnings.filters))
-        self.picture = Picture()
+        self.picture = Picture(self.here)
         self.had_foreign = False
         """The last hook brought modules of its own, whose code was not looked at."""
 
@@ -230,15 +284,11 @@ class Pristine:
     def put_back(self) -> None:
         """Undo what a hook did to everything that can be set."""
         self.had_foreign = self.picture.drop_foreign()
-        sys.path[:] = self.path
-        sys.meta_path[:] = self.meta_path
+        self._put_back_places()
         sys.path_hooks[:] = self.path_hooks
         sys.excepthook = sys.__excepthook__
         sys.displayhook = sys.__displayhook__
         sys.unraisablehook = sys.__unraisablehook__
-        if len(sys.path_importer_cache) != len(self.importers):
-            for key in [key for key in sys.path_importer_cache if key not in self.importers]:
-                del sys.path_importer_cache[key]
         os.umask(self.umask)
         if sys.getrecursionlimit() != self.recursion:
             sys.setrecursionlimit(self.recursion)
@@ -259,6 +309,13 @@ class Pristine:
             _put_back_logging(sys.modules["logging"])
         if _is_loaded("weakref"):
             sys.modules["weakref"].finalize._registered_with_atexit = False  # its registration was just run
+
+    def _put_back_places(self) -> None:
+        sys.path[:] = self.here.path
+        sys.meta_path[:] = self.here.finders
+        if sys.path_importer_cache.keys() != self.here.importers.keys():
+            sys.path_importer_cache.clear()
+            sys.path_importer_cache.update(self.here.importers)
 
     def _put_back_signals(self) -> None:
         for sig, handler in self.handlers.items():
@@ -288,14 +345,15 @@ class Pristine:
             else:
                 os.unsetenv(name)
 
-    def set_environ(self, env: dict[str, str]) -> None:
-        """Make `os.environ`, and what children and C code see, exactly this."""
+    def set_environ(self, env: dict[str, str], own: dict[str, str]) -> None:
+        """Make `os.environ`, and what children and C code see, exactly an event's variables and a hook's."""
         environ = os.environ
         if env is not self.given:
-            self.given = env
-            self.raw = {os.fsencode(name): os.fsencode(value) for name, value in env.items()}
+            self.given, self._given = env, _raw(env)
+        self.raw = {**self._given, **_raw(own)} if own else self._given
         if getattr(environ, "_data", None) == self.raw:
             return
+        env = {**env, **own}
         zone = environ.get("TZ")
         for name in [name for name in environ if name not in env]:
             del environ[name]
@@ -304,6 +362,53 @@ class Pristine:
                 environ[name] = value
         if env.get("TZ") != zone:
             time.tzset()
+
+    # --- one interpreter for several environments -------------------------------------------------------
+    # Virtual environments of one Python differ in what `site` does at a start: it sets the prefix and the
+    # path, and runs their .pth files. So the interpreter is put into another by having `site` do that once
+    # more, without the modules that are installed in the first; then both are kept, and changed over.
+    # uv.py says which environments may; a module of the standard library that has taken over something of one
+    # (sysconfig, say) would be wrong in the next, and is taint.
+
+    def enter(self, exe: str) -> None:
+        """Be as if started as `exe`, the Python of one of these environments."""
+        self.is_shared = True
+        prefix = os.path.dirname(os.path.dirname(exe))
+        if prefix == self.here.values["prefix"]:
+            return
+        if self.picture.new():
+            self.picture.accept()
+        for name in self.here.modules:
+            sys.modules.pop(name, None)
+        if prefix not in self.environments:
+            self.environments[prefix] = self._started(exe, prefix)
+        self.here = self.picture.here = self.environments[prefix]
+        self._put_back_places()
+        for namespace in (vars(sys), self.picture.modules["sys"][1]):
+            namespace.update(self.here.values)
+        for name, (module, _) in self.here.modules.items():
+            sys.modules[name] = module
+        if self.picture.new():
+            self.picture.accept()
+
+    def _started(self, exe: str, prefix: str) -> Environment:
+        first = next(iter(self.environments.values()))
+        sys.executable, sys.prefix, sys.exec_prefix = exe, prefix, prefix
+        sys.path[:] = [path for path in first.path if path + os.sep not in first.installed]
+        sys.meta_path[:] = [
+            one for one in first.finders if getattr(one, "__module__", "") not in first.modules
+        ]
+        sys.path_importer_cache.clear()
+        sys.path_importer_cache.update(
+            (path, one) for path, one in first.importers.items() if path + os.sep not in first.installed
+        )
+        kept = dict(vars(builtins))
+        import site  # noqa: F401 - it is what a start runs
+
+        vars(builtins).update(kept)  # `exit`, `help` and their like, which it makes again
+        for module, namespace in self.picture.modules.values():
+            vars(module).update((name, namespace[name]) for name in PATHS if name in namespace)
+        return Environment()
 
     # --- what stayed behind ----------------------------------------------------------------------------
 
@@ -315,10 +420,15 @@ class Pristine:
             return "changed the garbage collector"
         if (deep or any(map(_is_open, FIRST_FDS))) and open_fds() - self.kept_fds:
             return "left a file open"
+        bound = self.picture.bound() if self.is_shared else ""
+        if bound:
+            return f"loaded {bound}, which keeps the path of its environment"
         return self._deep_taint() if deep else ""
 
     def _deep_taint(self) -> str:
-        changed = self.picture.changed_anywhere()
+        changed = self.picture.changed_anywhere(
+            one for one in self.environments.values() if one is not self.here
+        )
         if changed:
             return changed
         if _limits() != self.limits:
@@ -328,7 +438,11 @@ class Pristine:
 
 def _is_loaded(name: str) -> bool:
     """Say whether the standard library's own module is there, wherever it was imported."""
-    return name in sys.modules and is_kept(name, sys.modules[name])
+    return name in sys.modules and is_standard(name, sys.modules[name])
+
+
+def _raw(env: dict[str, str]) -> dict[bytes, bytes]:
+    return {os.fsencode(name): os.fsencode(value) for name, value in env.items()}
 
 
 def _put_back_logging(logging: Any) -> None:

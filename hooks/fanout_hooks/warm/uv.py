@@ -66,8 +66,20 @@ class UvProgram(NamedTuple):
 
 class Found(NamedTuple):
     program: Program
-    env: dict[str, str]
+    given: dict[str, str]
+    """The variables that uv sets."""
     watched: tuple[str, ...]
+
+
+class Answer(NamedTuple):
+    versions: tuple[str, ...]
+    """Of all watched files."""
+    python: str
+    """"" where only uv itself can start the script."""
+    base: str
+
+
+UNKNOWN = Answer((), "", "")
 
 
 Ask = Callable[[list[str], dict[str, str], str], Coroutine[Any, Any, Ended]]
@@ -126,17 +138,17 @@ class Answers:
         self,
         ask: Ask,
         on_change: Callable[[], None],
-        on_found: Callable[[Found, str], None],
+        on_found: Callable[[Program, dict[str, str], str], None],
         state_folder: str,
     ) -> None:
         self._ask = ask
         self._on_change = on_change
         self._on_found = on_found
-        """Is given what is known now, and the folder."""
+        """Is given what is known now, the environment and the folder."""
         self._state = state_folder
         self._path = ""
-        self._known: dict[str, tuple[tuple[str, ...], str]] | None = None
-        """Per program and environment: the versions of all watched files, and the interpreter or ""."""
+        self._known: dict[str, Answer] | None = None
+        """Per program and environment."""
         self._open: dict[str, tuple[UvProgram, dict[str, str], str]] = {}
         self.is_asking = False
         self._again = 0.0
@@ -149,7 +161,7 @@ class Answers:
             self._path = path_of(self._state, project).removesuffix(".json") + ".uv.json"
             self._known = _load(self._path)
         key = _key(uv, env, cwd)
-        versions, python = self._known.get(key, ((), ""))
+        versions, python, base = self._known.get(key, UNKNOWN)
         if versions != _versions(uv, python):
             self._open[key] = (uv, env, cwd)
             self._known.pop(key, None)
@@ -157,13 +169,14 @@ class Answers:
         if not python:
             return None
         prefix = os.path.dirname(os.path.dirname(python))
-        given = env | {
+        given = {
             "UV": os.path.realpath(uv.exe),
             "UV_RUN_RECURSION_DEPTH": str(_number(env.get("UV_RUN_RECURSION_DEPTH", "")) + 1),
             "VIRTUAL_ENV": prefix,
             "PATH": ":".join(filter(None, (os.path.dirname(python), env.get("PATH", "")))),
         }
-        return Found(Program(python, "", uv.script, uv.argv), given, (*uv.watched, *_of_python(python)))
+        program = Program(python, "", uv.script, uv.argv, base)
+        return Found(program, given, (*uv.watched, *_of_python(python)))
 
     @property
     def has_questions(self) -> bool:
@@ -171,7 +184,7 @@ class Answers:
             return False
         if 0 < self._again < time.monotonic():  # what could not be had may be had now
             self._again = 0.0
-            self._known = {key: own for key, own in (self._known or {}).items() if own[1]}
+            self._known = {key: own for key, own in (self._known or {}).items() if own.python}
             self._on_change()
         return bool(self._open)
 
@@ -189,9 +202,9 @@ class Answers:
                 if not python:
                     self._again = time.monotonic() + AGAIN_S
                 if _versions(uv, "") == before:  # else a file changed meanwhile: the next event asks again
-                    known[key] = (_versions(uv, python), python)
+                    known[key] = Answer(_versions(uv, python), python, base_of(python) if python else "")
                     if found := self.find(uv, env, cwd):
-                        self._on_found(found, cwd)
+                        self._on_found(found.program, env | found.given, cwd)
             _save(self._path, known)
             self._on_change()
         finally:
@@ -233,22 +246,23 @@ def _root(folder: str) -> str:
     return next(holds, "")
 
 
-def _load(path: str) -> dict[str, tuple[tuple[str, ...], str]]:
+def _load(path: str) -> dict[str, Answer]:
     """Return the answers of earlier sessions, nothing where they can't be read."""
     try:
         data = json.loads(files.read(path))
         return {
-            str(key): (tuple(map(str, versions)), str(python)) for key, (versions, python) in data.items()
+            str(key): Answer(tuple(map(str, versions)), str(python), str(base))
+            for key, (versions, python, base) in data.items()
         }
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return {}
 
 
-def _save(path: str, known: dict[str, tuple[tuple[str, ...], str]]) -> None:
+def _save(path: str, known: dict[str, Answer]) -> None:
     """Keep the answers that name an interpreter; without the file uv is asked again in each session."""
     with contextlib.suppress(OSError):
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        files.replace(path, json.dumps({key: own for key, own in known.items() if own[1]}).encode())
+        files.replace(path, json.dumps({key: own for key, own in known.items() if own.python}).encode())
 
 
 def _key(uv: UvProgram, env: dict[str, str], cwd: str) -> str:
@@ -278,6 +292,48 @@ def _of_python(python: str) -> tuple[str, ...]:
         folders = []
     sites = (os.path.join(library, name, "site-packages") for name in folders)
     return (os.path.join(prefix, "pyvenv.cfg"), python, *sites)
+
+
+# --- Which environments share an interpreter. ---------------------------------------------------------------
+# Those that differ in nothing but packages of plain Python: pristine.py starts each of them in any other's
+# worker. What a start runs of an environment's own (sitecustomize, lines of .pth files) may do anything to
+# the process, and two versions of a compiled library may not get on in one: such environments have their own.
+
+UVS_OWN = ("_virtualenv.pth", "import _virtualenv")
+"""What uv puts into each environment; pristine.py takes its finder along."""
+CUSTOM = ("sitecustomize", "usercustomize")
+COMPILED = (".so", ".dylib", ".pyd")
+MAX_FILES = 5000
+"""Of larger ones not all is looked at: that takes longer than a hook."""
+
+
+def base_of(python: str) -> str:
+    """Return what an environment shares its interpreter by, "" where it needs its own."""
+    config, _, *sites = _of_python(python)
+    said = dict(map(_setting, files.text(config, MAX_BYTES).splitlines()))
+    is_apart = said.get("include-system-site-packages", "").lower() == "false"
+    if not (is_apart and said.get("home") and len(sites) == 1 and _is_plain(sites[0])):
+        return ""
+    return f"{os.path.realpath(python)} as {os.path.basename(python)} of {said['home']}"
+
+
+def _setting(line: str) -> tuple[str, str]:
+    name, _, value = line.partition("=")
+    return name.strip().lower(), value.strip()
+
+
+def _is_plain(site: str) -> bool:
+    count = 0
+    for folder, _, names in os.walk(site):
+        count += len(names)
+        if count > MAX_FILES or any(name.endswith(COMPILED) for name in names):
+            return False
+        if folder != site:
+            continue
+        lines = {name: files.text(os.path.join(site, name)) for name in names if name.endswith(".pth")}
+        if any((name, text.strip()) != UVS_OWN for name, text in lines.items()):
+            return False
+    return not any(name.partition(".")[0] in CUSTOM for name in os.listdir(site))
 
 
 def _number(text: str) -> int:

@@ -74,7 +74,6 @@ class Worker:
         self.watch = Watch()
         self.watch.install()
         self.programs = program.Programs()
-        self.ignored = ignored_prefixes()
         self.known: dict[tuple[str, tuple[int, ...]], set[str]] = {}
         self.forms = {
             number: (stream.encoding, stream.errors)
@@ -185,11 +184,13 @@ class Worker:
 
     def _spoilt(self, file: str) -> str:
         """Return why this process can't go on although the hook did nothing wrong that we could see."""
-        if self.programs.may_patch(file) and self.pristine.picture.has_new():
+        if self.programs.may_patch(file) and self.pristine.picture.new():
             return "loaded modules that it may have changed"
         return ""
 
     def _new_modules(self) -> list[str]:
+        if self.pristine.is_shared and self.pristine.picture.bound():
+            return []
         standard = getattr(sys, "stdlib_module_names", ())
         loaded = set(sys.modules) - self.reported
         self.reported |= loaded
@@ -247,7 +248,7 @@ class Worker:
             known.clear()
         known |= raw
         searched = frozenset(map(self._real, (*sys.path, self.programs.folder(file))))
-        return effects.settled((*self.ignored, os.path.realpath(file)), searched)
+        return effects.settled((*ignored_prefixes(), os.path.realpath(file)), searched)
 
     def _real(self, folder: str) -> str:
         """Return a folder's real path; those that are searched for modules stay where they are."""
@@ -260,7 +261,9 @@ class Worker:
     ) -> None:
         """Give the process everything that a fresh one would have for this hook."""
         _chdir(job["cwd"])
-        self.pristine.set_environ(job["env"])
+        self.pristine.set_environ(job["env"], hook["env"])
+        if hook["shares"]:
+            self.pristine.enter(hook["exe"])
         if payload is None:
             stdin = os.open(f"/proc/self/fd/{fds[0]}", os.O_RDONLY)
         else:
