@@ -97,8 +97,9 @@ class Completion:
             raise BadAnswer(f"{self.host} sent JSON that is not a completion.")
         if isinstance(body.get("model"), str):
             self.model = body["model"]
-        if isinstance(body.get("usage"), dict):
-            self.usage = body["usage"]
+        for place in (body, body.get("x_groq")):
+            if isinstance(place, dict) and isinstance(place.get("usage"), dict):
+                self.usage = place["usage"]
         choices = body.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices else None
         if isinstance(choice, dict):
