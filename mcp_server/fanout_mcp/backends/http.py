@@ -32,7 +32,7 @@ import httpx2
 from fanout_hooks.client import files
 from fanout_mcp import errors
 from fanout_mcp.backends.completion import Completion, EventStream, dollars, parse
-from fanout_mcp.backends.pool import KEEP_S, FastPool, mapped
+from fanout_mcp.backends.pool import KEEP_S, FastPool, Response, mapped
 from fanout_mcp.backends.providers import Row, barred_host
 from fanout_mcp.backends.refusals import NO_PATH, count, error_in, refusal
 from fanout_mcp.backends.request import (
@@ -347,7 +347,7 @@ class HttpBackend(Backend):
             error.billed(completion.spent(job))
             raise
 
-    async def _open(self, method: str, url: httpcore2.URL, body: Body | None = None) -> httpcore2.Response:
+    async def _open(self, method: str, url: httpcore2.URL, body: Body | None = None) -> Response:
         company = policy.current()
         # A row's path can't move it to another host.
         for at in (self.row.base_url, _shown(url)) if company.has_places else ():
@@ -362,7 +362,7 @@ class HttpBackend(Backend):
         )
         return await self.pool.handle_async_request(request)
 
-    async def _read_answer(self, completion: Completion, response: httpcore2.Response) -> bool:
+    async def _read_answer(self, completion: Completion, response: Response) -> bool:
         """Read to the end, which makes the connection fit for the next call; after [DONE] not for long.
 
         Returns whether it was a stream. Its first byte decides that, not its content type: providers and
@@ -416,7 +416,7 @@ class HttpBackend(Backend):
             for line in filter(None, map(bytes.strip, lines)):  # one object a line, without `data:`
                 completion.add(parse(line))
 
-    async def _refusal(self, response: httpcore2.Response) -> errors.BackendError:
+    async def _refusal(self, response: Response) -> errors.BackendError:
         status, key = response.status, self.key
         text = await self._read(response, MAX_ERROR_BYTES, cut=True)
         is_page = text.lstrip()[:1] == b"<"
@@ -445,7 +445,7 @@ class HttpBackend(Backend):
             return f"Check the base URL {base}: it is the part before /chat/completions."
         return f"The base URL is {base}; most servers want {base}/v1."
 
-    async def _read(self, response: httpcore2.Response, most: int, *, cut: bool = False) -> bytes:
+    async def _read(self, response: Response, most: int, *, cut: bool = False) -> bytes:
         body = bytearray()
         async for part in self._parts_of(response):
             body += part
@@ -455,7 +455,7 @@ class HttpBackend(Backend):
                 raise self._too_large(most)
         return bytes(body[:most])
 
-    async def _unpacked(self, response: httpcore2.Response, encoding: str) -> AsyncIterator[bytes]:
+    async def _unpacked(self, response: Response, encoding: str) -> AsyncIterator[bytes]:
         """Yield what a server has packed although it was asked not to."""
         if encoding not in {"gzip", "x-gzip", "deflate"}:
             raise errors.BadAnswer(
@@ -469,7 +469,7 @@ class HttpBackend(Backend):
             except zlib.error:
                 raise errors.BadAnswer(f"{self.provider} sent {encoding} that can't be unpacked.") from None
 
-    def _parts_of(self, response: httpcore2.Response) -> AsyncIterable[bytes]:
+    def _parts_of(self, response: Response) -> AsyncIterable[bytes]:
         encoding = headers_of(response).get("content-encoding", "identity").strip().lower()
         return parts_of(response) if encoding in {"", "identity"} else self._unpacked(response, encoding)
 
@@ -510,7 +510,7 @@ class HttpBackend(Backend):
             ) from None
 
 
-def parts_of(response: httpcore2.Response) -> AsyncIterable[bytes]:
+def parts_of(response: Response) -> AsyncIterable[bytes]:
     return cast("AsyncIterable[bytes]", response.stream)  # whatever came from an asynchronous pool
 
 
@@ -520,7 +520,7 @@ def _title(page: bytes) -> str:
     return found[1].decode("utf-8", "replace").strip() if found else ""
 
 
-def headers_of(response: httpcore2.Response) -> dict[str, str]:
+def headers_of(response: Response) -> dict[str, str]:
     """Return its headers by lower-case name; of one sent twice, the last."""
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
 

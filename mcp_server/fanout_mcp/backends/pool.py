@@ -14,10 +14,10 @@ import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import Final, Self, cast
+from typing import Final, Protocol, Self, cast
 
 import anyio
 import h11
@@ -122,6 +122,20 @@ async def connected(origin: httpcore2.Origin, context: ssl.SSLContext, seconds: 
 # --- pool ------------------------------------------------------------------------------------------
 
 
+class Response(Protocol):
+    """What is used of httpcore2's response, whose making takes time."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def headers(self) -> Sequence[tuple[bytes, bytes]]: ...
+    @property
+    def stream(self) -> object:
+        """Its bytes: an AsyncIterable where an asynchronous pool answered."""
+
+    async def aclose(self) -> None: ...
+
+
 class FastPool:
     """The same method as httpcore2's own pools."""
 
@@ -138,7 +152,7 @@ class FastPool:
     def idle(self) -> int:
         return len(self._idle)
 
-    async def handle_async_request(self, request: httpcore2.Request) -> httpcore2.Response:
+    async def handle_async_request(self, request: httpcore2.Request) -> Response:
         await self._slots.acquire()
         connection: Connection | None = None
         try:
@@ -147,9 +161,7 @@ class FastPool:
         except BaseException:
             await self._put_back(connection)
             raise
-        return httpcore2.Response(
-            head.status_code, headers=head.headers.raw_items(), content=_Body(self, connection)
-        )
+        return _Answer(self, connection, head)
 
     async def _take(self, seconds: float | None) -> Connection:
         while self._idle:
@@ -180,23 +192,22 @@ class FastPool:
             await self._idle.pop().close()
 
 
-class _Body:
-    """The answer's bytes; closing it gives the connection back, at once also when the call is cancelled."""
+class _Answer:
+    """Closing it gives the connection back, at once also when the call is cancelled."""
 
-    def __init__(self, pool: FastPool, connection: Connection) -> None:
+    def __init__(self, pool: FastPool, connection: Connection, head: h11.Response) -> None:
         self._pool, self._connection = pool, connection
-        self._parts = connection.parts()
+        self.status = head.status_code
+        self.headers = head.headers.raw_items()
+        self.stream = connection.parts()
         self._is_open = True
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._parts
 
     async def aclose(self) -> None:
         if not self._is_open:
             return
         self._is_open = False
         try:
-            await self._parts.aclose()
+            await self.stream.aclose()
         finally:
             await self._pool._put_back(self._connection)  # noqa: SLF001 - one idea, two classes
 

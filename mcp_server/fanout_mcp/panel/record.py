@@ -91,11 +91,11 @@ def keep(folder: Path, members: Sequence[Member], ruling: Ruling) -> dict[str, J
         path = _path(folder, panel)
         line = compact({"id": identity, "decision": ruling.decision, "votes": votes})
         append(path, line)
-        known = worth([one["votes"] for one in _lines(path, NEWEST * (len(line) + 1)) if "votes" in one])
+        held = [one["votes"] for one in _lines(path, NEWEST * (len(line) + 1)) if "votes" in one]
     except OSError:
         return {}
-    is_enough = known is not None and known.consultations >= MIN_CONSULTATIONS
-    return {"id": identity, **({"panel": known._asdict()} if known is not None and is_enough else {})}
+    known = worth(held) if len(held) >= MIN_CONSULTATIONS else None
+    return {"id": identity, **({"panel": known._asdict()} if known is not None else {})}
 
 
 def settle(folder: Path, identity: str, *, is_right: bool) -> None:
