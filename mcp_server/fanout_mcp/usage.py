@@ -17,8 +17,10 @@ class Usage:
     """More was consumed than these figures say."""
 
     def __add__(self, other: Usage) -> Usage:
-        if Usage() in {self, other}:
-            return other if self == Usage() else self
+        if other == NOTHING:
+            return self
+        if self == NOTHING:
+            return other
         costs = [cost for cost in (self.cost_usd, other.cost_usd) if cost is not None]
         return Usage(
             self.tokens_in + other.tokens_in,
@@ -41,5 +43,6 @@ class Usage:
         return {"cost_usd": cost, **({"cost_is_at_least": True} if is_part else {})}
 
 
+NOTHING: Final = Usage()
 UNREPORTED: Final = Usage(is_partial=True)
 """Of a call that was cancelled: its question was sent, and its bill never came."""

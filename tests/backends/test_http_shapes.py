@@ -93,6 +93,8 @@ class Shape:
     """Words of the reason."""
     asks: Callable[[dict[str, Any]], bool] = lambda _: True
     """Of the last request's body."""
+    tokens_out: int = 0
+    """As billed; 0: not looked at."""
 
 
 def shape(*answers: Rule, wanted: str | type[BackendError] = OK, **more: Any) -> Shape:
@@ -378,7 +380,149 @@ REFUSED: Final = {
     ),
 }
 
+REFUSED_TOO: Final = {
+    "a key that has expired (Gemini)": lost(
+        AuthRejected,
+        error(400, [said("API key expired.", code=400, details=[{"reason": "API_KEY_INVALID"}])]),
+        "API key expired",
+    ),
+    "a region (Gemini)": lost(
+        NotAllowed, error(400, [said("User location is not supported for the API use.")]), "User location"
+    ),
+    "a day's quota, with a wait of seconds (Gemini)": lost(
+        QuotaSpent,
+        error(
+            429,
+            [
+                said(
+                    "You exceeded your current quota.",
+                    details=[
+                        {"violations": [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier"}]},
+                        {"retryDelay": "1.5s"},
+                    ],
+                )
+            ],
+        ),
+        "exceeded your current quota",
+    ),
+    "a day's tokens, with a wait of minutes (OpenAI)": lost(
+        RateLimited,
+        error(429, said("Rate limit reached on tokens per day (TPD). Please try again in 7m12s.")),
+        "longer than this call can wait",
+    ),
+    "no credits yet (xAI 403)": lost(
+        QuotaSpent,
+        error(403, {"code": "No permission", "error": "Your team doesn't have any credits or licenses yet."}),
+        "any credits",
+    ),
+    "credits used up (xAI 429)": lost(
+        QuotaSpent,
+        error(
+            429, {"code": "Exhausted", "error": "Your team used all credits. Please purchase more credits."}
+        ),
+        "used all credits",
+    ),
+    "a gateway's budget (LiteLLM 429)": lost(
+        QuotaSpent,
+        error(429, said("Budget has been exceeded! Max budget: 10.0", type="budget_exceeded", code="429")),
+        "Budget has been exceeded",
+    ),
+    "not a chat model (OpenAI)": lost(
+        ModelGone,
+        error(404, said("This is not a chat model and thus not supported in the chat endpoint.")),
+        "not a chat model",
+    ),
+    "a model of another API (OpenAI)": lost(
+        ModelGone, error(404, said("This model is only supported in v1/responses.")), "v1/responses"
+    ),
+    "an embedding model (Ollama)": lost(
+        ModelGone, error(400, {"error": "nomic-embed-text:latest does not support chat"}), "support chat"
+    ),
+    "a model larger than the machine (Ollama 500)": lost(
+        ModelGone,
+        error(500, said("model requires more system memory (5.6 GiB) than is available (3.9 GiB)")),
+        "more system memory",
+    ),
+    "nothing there, as a problem document (NVIDIA)": lost(
+        ModelGone,
+        error(404, {"status": 404, "title": "Not Found", "detail": "Function 'a': Not found for account"}),
+        "Not found for account",
+    ),
+    "the context, in the middle of an answer (llama.cpp 500)": lost(
+        ContextTooSmall,
+        error(500, said("Context size has been exceeded.", type="server_error")),
+        "Context size",
+    ),
+    "a question larger than a minute's tokens, as counted there (Groq 413)": lost(
+        ContextTooSmall,
+        error(413, said("Request too large for model `m`: Limit 6000, Requested 742011, please reduce")),
+        "Limit 6000",
+    ),
+    "a filter in the middle of an answer (Azure)": lost(
+        Filtered, stream(chunk(content='{"ok"'), chunk("content_filter")), "filtered"
+    ),
+    "a path that is not there, in a 200 (LM Studio)": lost(
+        Rejected,
+        Rule(kind="raw_json", body='{"error":"Unexpected endpoint or method. (POST /chat/completions)"}'),
+        "it has no /chat/completions. Check the base URL",
+    ),
+    "a page (nginx 413)": lost(
+        Rejected,
+        error(413, "<html><head><title>413 Request Entity Too Large</title></head></html>"),
+        "answered 413: Request Entity Too Large",
+    ),
+    "a page that asks to sign in, with 200": lost(
+        BadAnswer,
+        Rule(kind="raw", content_type="text/html", body="<!doctype html><title>Sign in</title><form>"),
+        "an HTML page (Sign in)",
+        2,
+    ),
+}
+
 ASKED_OTHERWISE: Final = {
+    "the output counted by the minute (Groq 413)": shape(
+        error(413, said("Request too large for model `m`: Limit 2000, Requested 2200, please reduce")),
+        FINE,
+        requests=2,
+        asks=asks_at_most(2000 - (2200 - 1500)),
+    ),
+    "inputs and new tokens together (Together)": shape(
+        error(
+            422,
+            said("`inputs` tokens + `max_new_tokens` must be <= 1600. Given: 300 `inputs` tokens and 1500"),
+        ),
+        FINE,
+        requests=2,
+        asks=asks_at_most(1600 - 300),
+    ),
+    "a context and the prompt's tokens (vLLM)": shape(
+        error(
+            400,
+            {
+                "object": "error",
+                "message": "'max_tokens' is too large: 1500. This model's maximum context length is 1600 "
+                "tokens and your request has 300 input tokens (1500 > 1600 - 300).",
+                "type": "BadRequestError",
+            },
+        ),
+        FINE,
+        requests=2,
+        asks=asks_at_most(1600 - 300),
+    ),
+    "parameters that no provider takes (OpenRouter 404)": shape(
+        error(404, said("No endpoints found that can handle the requested parameters.", code=404)),
+        FINE,
+        requests=2,
+        asks=has_no("response_format"),
+    ),
+    "an extra field, by its place (Mistral 422)": shape(
+        error(
+            422, {"detail": [{"loc": ["body", "stream_options"], "msg": "Extra inputs are not permitted"}]}
+        ),
+        FINE,
+        requests=2,
+        asks=has_no("stream_options"),
+    ),
     "no system role": shape(
         error(400, {"error": "System role not supported"}), FINE, requests=2, asks=has_one_turn
     ),
@@ -515,6 +659,36 @@ ASKED_OTHERWISE: Final = {
 }
 
 ODD_STREAMS: Final = {
+    "lines that end in CRLF, and no space after the colon": shape(
+        Rule(
+            kind="raw",
+            content_type="text/event-stream",
+            body=FINE.body.replace("data: ", "data:").replace("\n", "\r\n"),
+        )
+    ),
+    "a usage of its own (Groq)": shape(
+        stream(
+            chunk(content=OK),
+            "data: "
+            + json.dumps({"choices": [], "x_groq": {"usage": {"prompt_tokens": 20, "completion_tokens": 7}}})
+            + "\n\n",
+        ),
+        tokens_out=7,
+    ),
+    "a usage that grows with every chunk": shape(
+        stream(
+            chunk(content='{"ok"', usage={"prompt_tokens": 20, "completion_tokens": 3}),
+            chunk("stop", content=": true}", usage={"prompt_tokens": 20, "completion_tokens": 7}),
+        ),
+        tokens_out=7,
+    ),
+    "messages in the place of deltas": shape(
+        stream(
+            "data: "
+            + json.dumps({"choices": [{"message": {"content": OK}, "finish_reason": "stop"}]})
+            + "\n\n"
+        )
+    ),
     "an empty data frame as keep-alive": shape(
         stream("data:\n\n", "data: \n\n", chunk(content=OK), chunk("stop"))
     ),
@@ -603,6 +777,25 @@ ODD_STREAMS: Final = {
 }
 
 TRIED_AGAIN: Final = {
+    "no room for its tier (Groq 498)": shape(
+        error(498, said("Flex tier capacity exceeded", code="capacity_exceeded")), FINE, requests=2
+    ),
+    "a call of no tool (Gemini)": shape(
+        stream(chunk("function_call_filter: MALFORMED_FUNCTION_CALL")), FINE, requests=2
+    ),
+    "a stream of nothing, finished (LM Studio)": shape(stream(chunk("stop")), FINE, requests=2),
+    "an error without choices, in mid-stream (OpenRouter)": shape(
+        stream(chunk(content="hal"), 'data: {"choices": [], "error": {"code": 502, "message": "limit"}}\n\n'),
+        FINE,
+        requests=2,
+    ),
+    "an engine that died, in mid-stream (vLLM, Ollama)": shape(
+        stream(
+            chunk(content="hal"), 'data: {"error": {"message": "unexpected EOF", "type": "api_error"}}\n\n'
+        ),
+        FINE,
+        requests=2,
+    ),
     "an error in choices (OpenRouter, mid-stream)": shape(
         stream(
             chunk(content="hal"),
@@ -658,7 +851,7 @@ async def outcome_of(one: Shape, pointing_at: Pointing) -> tuple[Outcome, Upstre
     return outcome, upstream
 
 
-SHAPES: Final = {**THINKS, **REFUSED, **ASKED_OTHERWISE, **ODD_STREAMS, **TRIED_AGAIN}
+SHAPES: Final = {**THINKS, **REFUSED, **REFUSED_TOO, **ASKED_OTHERWISE, **ODD_STREAMS, **TRIED_AGAIN}
 
 
 @pytest.mark.parametrize("one", SHAPES.values(), ids=SHAPES.keys())
@@ -674,6 +867,7 @@ async def test_a_shape_becomes_what_its_reader_would_make_of_it(one: Shape, poin
     assert "very-secret" not in outcome.reason
     assert (len(upstream.log), outcome.calls) == (one.requests, one.requests)
     assert one.asks(upstream.log[-1].body)
+    assert one.tokens_out in {0, outcome.usage.tokens_out}
 
 
 WAITS: Final = {

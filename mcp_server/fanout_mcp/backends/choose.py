@@ -209,9 +209,7 @@ class MixedBackend:
             row, rest = self.row, model or ""
         elsewhere = tuple(one.first for one in self._agreed() if one is not row)
         if row is None:
-            rows = self.providers.rows.values()
-            rate = next((one.rate for one in rows if one.host == self.provider), Rate())
-            return Route(self.provider, (), elsewhere, rate)
+            return Route(self.provider, (), elsewhere, self.providers.rates.get(self.provider, Rate()))
         following = tuple(self._named(row, one) for one in row.next_after(rest))
         return Route(row.host or row.name, following, elsewhere, row.rate)
 

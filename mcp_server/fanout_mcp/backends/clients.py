@@ -756,7 +756,7 @@ def _is_barred(name: str, value: str) -> bool:
     company = policy.current()
     if _MODELS.search(name):
         return company.models is not None
-    if not _HOSTS.search(name) or (company.hosts is None and company.providers is None):
+    if not _HOSTS.search(name) or not company.has_places:
         return False
     return not urlsplit(value).hostname or bool(barred_host(value))
 

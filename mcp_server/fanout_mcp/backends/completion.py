@@ -97,8 +97,9 @@ class Completion:
             raise BadAnswer(f"{self.host} sent JSON that is not a completion.")
         if isinstance(body.get("model"), str):
             self.model = body["model"]
-        if isinstance(body.get("usage"), dict):
-            self.usage = body["usage"]
+        for place in (body, body.get("x_groq")):
+            if isinstance(place, dict) and isinstance(place.get("usage"), dict):
+                self.usage = place["usage"]
         choices = body.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices else None
         if isinstance(choice, dict):
@@ -111,10 +112,12 @@ class Completion:
                 self.text.clear()  # some servers end a stream with all of it once more
             part = message
         if isinstance(part, dict):
-            self.text.append(_text(part.get("content")))
-            self.refused.append(_text(part.get("refusal")))
-            self.thought += [_text(part.get(name)) for name in _THOUGHT] + _thinking(part.get("content"))
-            self.arguments += _arguments(part.get("tool_calls"))
+            content = part.get("content")
+            self.text.append(_text(content))
+            if len(part) > 1 or not isinstance(content, str):  # most are a piece of text and nothing else
+                self.refused.append(_text(part.get("refusal")))
+                self.thought += [_text(part.get(name)) for name in _THOUGHT] + _thinking(content)
+                self.arguments += _arguments(part.get("tool_calls"))
         elif isinstance(choice.get("text"), str):
             self.text.append(choice["text"])
         finish = choice.get("finish_reason") or choice.get("finishReason")

@@ -32,9 +32,9 @@ import httpx2
 from fanout_hooks.client import files
 from fanout_mcp import errors
 from fanout_mcp.backends.completion import Completion, EventStream, dollars, parse
-from fanout_mcp.backends.pool import KEEP_S, FastPool, mapped
+from fanout_mcp.backends.pool import KEEP_S, FastPool, Response, mapped
 from fanout_mcp.backends.providers import Row, barred_host
-from fanout_mcp.backends.refusals import count, error_in, refusal
+from fanout_mcp.backends.refusals import NO_PATH, count, error_in, refusal
 from fanout_mcp.backends.request import (
     MARGIN,
     MIN_OUTPUT,
@@ -100,10 +100,17 @@ class Prices:
 
     async def models(self) -> Mapping[str, Model]:
         """Return the provider's models in its order; empty when it lists none."""
-        async with self._lock:
-            if self._models is None or self.now() >= self._until:
-                self._models, self._until = await self._load()
-            return self._models
+        found = self._fresh()
+        if found is None:
+            async with self._lock:
+                found = self._fresh()
+                if found is None:
+                    found, self._until = await self._load()
+                    self._models = found
+        return found
+
+    def _fresh(self) -> Mapping[str, Model] | None:
+        return self._models if self.now() < self._until else None
 
     async def _load(self) -> tuple[Mapping[str, Model], float]:
         with suppress(OSError, ValueError, RecursionError):
@@ -211,13 +218,7 @@ CONNECT: Final = {"timeout": {"connect": 10.0}}
 
 JSON_BODY: Final = (b"Content-Type", b"application/json")
 Headers = Sequence[tuple[bytes, bytes]]
-_NO_PATH: Final = re.compile(
-    r"^$|page not found|^not found\.?$|cannot post|resource not found|no such (?:path|route)|"
-    r"unexpected endpoint|"
-    r"(?:unknown|invalid) (?:url|endpoint|path|request url)|method not allowed|no route",
-    re.IGNORECASE,
-)
-"""What servers say of a path that they don't have; of a model they say more."""
+_TITLE: Final = re.compile(rb"<title[^>]{0,100}>(?:\s|[1-5]\d\d\b)*([^<]{1,100})", re.IGNORECASE)
 Pool = FastPool | httpcore2.AsyncConnectionPool
 """Of a base URL, or of a proxy."""
 
@@ -349,9 +350,11 @@ class HttpBackend(Backend):
             error.billed(completion.spent(job))
             raise
 
-    async def _open(self, method: str, url: httpcore2.URL, body: Body | None = None) -> httpcore2.Response:
-        for at in (self.row.base_url, _shown(url)):  # a row's path can't move it to another host
-            if barred := barred_host(at) or (policy.current().hosts and _barred_proxy(self.settings, at)):
+    async def _open(self, method: str, url: httpcore2.URL, body: Body | None = None) -> Response:
+        company = policy.current()
+        # A row's path can't move it to another host.
+        for at in (self.row.base_url, _shown(url)) if company.has_places else ():
+            if barred := barred_host(at) or (company.hosts and _barred_proxy(self.settings, at)):
                 raise errors.NotAllowed(f"{barred}.")
         # To the pool itself: of httpx2's client we would use nothing but its generators, which are left open
         # when an answer is left in its middle, and its objects, which cost more than all else of a call.
@@ -362,7 +365,7 @@ class HttpBackend(Backend):
         )
         return await self.pool.handle_async_request(request)
 
-    async def _read_answer(self, completion: Completion, response: httpcore2.Response) -> bool:
+    async def _read_answer(self, completion: Completion, response: Response) -> bool:
         """Read to the end, which makes the connection fit for the next call; after [DONE] not for long.
 
         Returns whether it was a stream. Its first byte decides that, not its content type: providers and
@@ -401,9 +404,14 @@ class HttpBackend(Backend):
                 return  # a stream that was cut before its first event
             raise errors.BadAnswer(f"{self.provider} sent an empty answer.")
         if kind == "text/html" or body.lstrip()[:1] == b"<":
-            raise errors.BadAnswer(f"{self.provider} sent an HTML page: is the base URL that of the API?")
+            title = f" ({printable(found)})" if (found := _title(body)) else ""
+            raise errors.BadAnswer(
+                f"{self.provider} sent an HTML page{title}: is the base URL that of the API?"
+            )
         try:
             completion.add(parse(body))
+        except errors.Rejected as error:
+            raise self._hinted(error, 200) from None
         except errors.BadAnswer:
             lines = body.splitlines()
             if len(lines) < 2 or not lines[0].strip().endswith(b"}"):
@@ -411,22 +419,27 @@ class HttpBackend(Backend):
             for line in filter(None, map(bytes.strip, lines)):  # one object a line, without `data:`
                 completion.add(parse(line))
 
-    async def _refusal(self, response: httpcore2.Response) -> errors.BackendError:
+    async def _refusal(self, response: Response) -> errors.BackendError:
         status, key = response.status, self.key
         text = await self._read(response, MAX_ERROR_BYTES, cut=True)
         is_page = text.lstrip()[:1] == b"<"
-        plain = "" if is_page else text.decode("utf-8", "replace")
+        plain = _title(text) if is_page else text.decode("utf-8", "replace")
         try:
             found = error_in(parse(text), is_refusal=True)
         except errors.BadAnswer:
             found = None
         error = refusal(status, found or plain, self.provider, key, headers_of(response))
-        is_unknown = status in {404, 405} and type(error) is errors.Rejected
-        if is_unknown and (is_page or _NO_PATH.search(error.words)):
-            return errors.Rejected(
-                f"{self.provider} answered {status}: it has no {self.row.path}. {self._hint()}"
-            )
-        return error
+        return self._no_path(status) if is_page and status in {404, 405} else self._hinted(error, status)
+
+    def _hinted(self, error: errors.BackendError, status: int) -> errors.BackendError:
+        """Return the error, or what is wrong with the base URL where it is about that."""
+        is_path = status in {200, 404, 405} and type(error) in {errors.ModelGone, errors.Rejected}
+        return self._no_path(status) if is_path and NO_PATH.search(error.words) else error
+
+    def _no_path(self, status: int) -> errors.Rejected:
+        return errors.Rejected(
+            f"{self.provider} answered {status}: it has no {self.row.path}. {self._hint()}"
+        )
 
     def _hint(self) -> str:
         """Say what a base URL must look like, where this one leads nowhere."""
@@ -435,7 +448,7 @@ class HttpBackend(Backend):
             return f"Check the base URL {base}: it is the part before /chat/completions."
         return f"The base URL is {base}; most servers want {base}/v1."
 
-    async def _read(self, response: httpcore2.Response, most: int, *, cut: bool = False) -> bytes:
+    async def _read(self, response: Response, most: int, *, cut: bool = False) -> bytes:
         body = bytearray()
         async for part in self._parts_of(response):
             body += part
@@ -445,7 +458,7 @@ class HttpBackend(Backend):
                 raise self._too_large(most)
         return bytes(body[:most])
 
-    def _parts_of(self, response: httpcore2.Response) -> AsyncIterable[bytes]:
+    def _parts_of(self, response: Response) -> AsyncIterable[bytes]:
         encoding = headers_of(response).get("content-encoding", "identity").strip().lower()
         if encoding in {"", "identity"}:
             return parts_of(response)
@@ -518,11 +531,17 @@ class _Unpacked:
         return piece
 
 
-def parts_of(response: httpcore2.Response) -> AsyncIterable[bytes]:
+def parts_of(response: Response) -> AsyncIterable[bytes]:
     return cast("AsyncIterable[bytes]", response.stream)  # whatever came from an asynchronous pool
 
 
-def headers_of(response: httpcore2.Response) -> dict[str, str]:
+def _title(page: bytes) -> str:
+    """Return an HTML page's title, without the status in it."""
+    found = _TITLE.search(page)
+    return found[1].decode("utf-8", "replace").strip() if found else ""
+
+
+def headers_of(response: Response) -> dict[str, str]:
     """Return its headers by lower-case name; of one sent twice, the last."""
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
 

@@ -3,8 +3,7 @@
 The stock pool looks at every connection on each call and each release; from about 100 calls in flight its
 own work shows in the wall time. Here idle connections are a stack: take the one used last (its TLS session is
 the warmest), put it back when its answer was read to the end, else close it; putting one back closes
-those at the bottom that are too old or that the server has left. A semaphore caps the connections. Foreign
-errors pass as they are: openai_http maps them by name.
+those at the bottom that are too old or that the server has left. A semaphore caps the connections.
 """
 
 from __future__ import annotations
@@ -13,171 +12,173 @@ import os
 import select
 import socket
 import ssl
+import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import Any, Final, Self, cast
+from typing import Final, Protocol, Self, cast
 
 import anyio
+import h11
 import httpcore2
 from anyio.abc import ByteStream, SocketAttribute
-from anyio.streams.tls import TLSAttribute, TLSStream
+from anyio.streams.tls import TLSStream
 
 from fanout_mcp.errors import BackendError, BadAnswer, DeadlineExceeded, Rejected, Unreachable
 
-# --- The sockets below httpcore2's connections, with less to do for each call than its own. -----------------
-# Its own start a timer for each read and write, and send the head and the body of a request apart. A call of
-# ours has one deadline around it already, so only connecting has a timer here; and what is written waits for
-# the read that always follows, so that a request is one packet and one system call.
+# --- One connection: h11 knows the protocol, what is here moves its bytes. ----------------------------------
+# httpcore2's own starts a timer for each read and write, takes locks, and sends the head and the body of a
+# request apart. A call of ours has one deadline around it already and its connection to itself, so only
+# connecting has a timer, and a request is one packet and one system call.
 
 MAX: Final = 2**18
 """Bytes a read, as asyncio gives them; a smaller read leaves some behind where no poll sees them."""
+MAX_HEAD: Final = 100 * 1024
 BROKEN: Final = (anyio.BrokenResourceError, anyio.ClosedResourceError, ssl.SSLError)
-
-
-class Sockets(httpcore2.AsyncNetworkBackend):
-    """Opens them, on asyncio and trio alike."""
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - httpcore2's signature
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,  # noqa: ARG002 - we set none
-    ) -> httpcore2.AsyncNetworkStream:
-        with _connecting(timeout):
-            return Socket(await anyio.connect_tcp(host, port, local_host=local_address))
-
-
-class Socket(httpcore2.AsyncNetworkStream):
-    def __init__(self, stream: ByteStream) -> None:
-        self._stream = stream
-        self._unsent: list[bytes] = []
-        self._poll = select.poll()
-        self._poll.register(stream.extra(SocketAttribute.raw_socket), select.POLLIN)  # noqa: S610 - no Django
-
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002, ASYNC109
-        try:
-            if self._unsent:
-                await self._send()
-            return await self._stream.receive(MAX)
-        except anyio.EndOfStream:
-            return b""
-        except BROKEN as error:
-            raise httpcore2.ReadError(str(error)) from error
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109
-        self._unsent.append(buffer)
-
-    async def _send(self) -> None:
-        """Send what was written. A server that stops listening may have answered first: reading tells."""
-        whole = b"".join(self._unsent)
-        self._unsent.clear()
-        with suppress(*BROKEN):
-            await self._stream.send(whole)
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-    async def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109 - httpcore2's signature
-    ) -> httpcore2.AsyncNetworkStream:
-        try:
-            with _connecting(timeout):
-                wrapped = await TLSStream.wrap(
-                    self._stream, hostname=server_hostname, ssl_context=ssl_context, standard_compatible=False
-                )
-        except BaseException:
-            await anyio.aclose_forcefully(self._stream)
-            raise
-        return Socket(wrapped)
-
-    def get_extra_info(self, info: str) -> Any:
-        if info == "ssl_object":
-            return self._stream.extra(TLSAttribute.ssl_object, None)  # noqa: S610 - as above
-        if info == "is_readable":  # of an idle one: it ended, or sent unrequested bytes
-            return bool(self._poll.poll(0))
-        return None
-
-
-@contextmanager
-def _connecting(seconds: float | None) -> Iterator[None]:
-    try:
-        with anyio.fail_after(seconds):
-            yield
-    except TimeoutError as error:
-        raise httpcore2.ConnectTimeout(str(error)) from error
-    except (OSError, anyio.EndOfStream, *BROKEN) as error:  # the other end may close in the handshake
-        raise httpcore2.ConnectError(str(error)) from error
-
-
-# --- pool ------------------------------------------------------------------------------------------
-
 KEEP_S: Final = 60.0
 """Idle connections are reused so long: rounds of a council and retries find them warm."""
-
 CLOSE_S: Final = 0.5
 """For a polite TLS end; a peer that does not answer it must not hold a cancelled call."""
 
 
+class Connection:
+    def __init__(self, stream: ByteStream) -> None:
+        self._stream = stream
+        self._h11 = h11.Connection(h11.CLIENT, MAX_HEAD)
+        self._poll = select.poll()
+        self._poll.register(stream.extra(SocketAttribute.raw_socket), select.POLLIN)  # noqa: S610 - no Django
+        self._until = 0.0
+
+    async def ask(self, request: httpcore2.Request) -> h11.Response:
+        """Send a request and return the head of its answer."""
+        head = h11.Request(method=request.method, target=request.url.target, headers=request.headers)
+        content = map(h11.Data, cast("Iterable[bytes]", request.stream))
+        data = b"".join([self._h11.send(event) or b"" for event in (head, *content, h11.EndOfMessage())])
+        with suppress(*BROKEN):  # a server that stops listening may have answered first: reading tells
+            await self._stream.send(data)
+        while not isinstance(event := await self._event(), h11.Response):
+            if event is h11.PAUSED:  # it wants to speak another protocol
+                raise h11.RemoteProtocolError("an upgrade that was not asked for")
+        return event
+
+    async def parts(self) -> AsyncGenerator[bytes]:
+        while isinstance(event := await self._event(), h11.Data):
+            yield bytes(event.data)
+
+    async def _event(self) -> h11.Event | type[h11.PAUSED]:
+        while True:
+            event = self._h11.next_event()
+            if event is not h11.NEED_DATA:
+                return cast("h11.Event | type[h11.PAUSED]", event)
+            data = b""
+            with suppress(anyio.EndOfStream):
+                data = await self._stream.receive(MAX)
+            if not data and self._h11.their_state is h11.SEND_RESPONSE:
+                raise h11.RemoteProtocolError("disconnected without an answer")
+            self._h11.receive_data(data)
+
+    def rest(self) -> bool:
+        """Get ready for the next request; False where this answer was not read to its end.
+
+        Nor where bytes came after it: they would become the next one's answer. What comes later still, when
+        the next question is already out, can't be distinguished from its answer.
+        """
+        if (self._h11.our_state, self._h11.their_state) != (h11.DONE, h11.DONE) or self._h11.trailing_data[0]:
+            return False
+        self._h11.start_next_cycle()
+        self._until = time.monotonic() + KEEP_S
+        return True
+
+    def is_stale(self) -> bool:
+        """Whether it waited for too long, or the server ended it or sent unrequested bytes."""
+        return time.monotonic() > self._until or bool(self._poll.poll(0))
+
+    async def close(self) -> None:
+        with anyio.move_on_after(CLOSE_S, shield=True):
+            await self._stream.aclose()
+
+
+async def connected(origin: httpcore2.Origin, context: ssl.SSLContext, seconds: float | None) -> Connection:
+    host = origin.host.decode("ascii")
+    try:
+        with anyio.fail_after(seconds):
+            stream: ByteStream = await anyio.connect_tcp(host, origin.port)
+            if origin.scheme == b"https":
+                try:
+                    stream = await TLSStream.wrap(
+                        stream, hostname=host, ssl_context=context, standard_compatible=False
+                    )
+                except BaseException:
+                    await anyio.aclose_forcefully(stream)
+                    raise
+    except TimeoutError as error:
+        raise httpcore2.ConnectTimeout(str(error)) from error
+    except (OSError, anyio.EndOfStream, *BROKEN) as error:  # the other end may close in the handshake
+        raise httpcore2.ConnectError(str(error)) from error
+    return Connection(stream)
+
+
+# --- pool ------------------------------------------------------------------------------------------
+
+
+class Response(Protocol):
+    """What is used of httpcore2's response, whose making takes time."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def headers(self) -> Sequence[tuple[bytes, bytes]]: ...
+    @property
+    def stream(self) -> object:
+        """Its bytes: an AsyncIterable where an asynchronous pool answered."""
+
+    async def aclose(self) -> None: ...
+
+
 class FastPool:
-    """The same two methods as httpcore2's own pools."""
+    """The same method as httpcore2's own pools."""
 
     def __init__(
         self, origin: httpcore2.Origin, ssl_context: ssl.SSLContext, max_connections: int = 1024
     ) -> None:
         self._origin = origin
         self._ssl_context = ssl_context
+        ssl_context.set_alpn_protocols(["http/1.1"])
         self._slots = anyio.Semaphore(max_connections, fast_acquire=True)
-        self._idle: deque[httpcore2.AsyncHTTPConnection] = deque()
-        self._sockets = Sockets()
+        self._idle: deque[Connection] = deque()
 
     @property
     def idle(self) -> int:
         return len(self._idle)
 
-    async def handle_async_request(self, request: httpcore2.Request) -> httpcore2.Response:
+    async def handle_async_request(self, request: httpcore2.Request) -> Response:
         await self._slots.acquire()
+        connection: Connection | None = None
         try:
-            connection = await self._take()
-        except BaseException:
-            self._slots.release()
-            raise
-        try:
-            response = await connection.handle_async_request(request)
+            connection = await self._take(request.extensions["timeout"]["connect"])
+            head = await connection.ask(request)
         except BaseException:
             await self._put_back(connection)
             raise
-        return httpcore2.Response(
-            response.status, headers=response.headers, content=_Body(self, connection, response)
-        )
+        return _Answer(self, connection, head)
 
-    async def _take(self) -> httpcore2.AsyncHTTPConnection:
+    async def _take(self, seconds: float | None) -> Connection:
         while self._idle:
             connection = self._idle.pop()
-            if connection.is_idle() and not connection.has_expired() and not _has_unread(connection):
+            if not connection.is_stale():
                 return connection
-            await _close(connection)
-        return httpcore2.AsyncHTTPConnection(
-            origin=self._origin,
-            ssl_context=self._ssl_context,
-            keepalive_expiry=KEEP_S,
-            network_backend=self._sockets,
-        )
+            await connection.close()
+        return await connected(self._origin, self._ssl_context, seconds)
 
-    async def _put_back(self, connection: httpcore2.AsyncHTTPConnection) -> None:
+    async def _put_back(self, connection: Connection | None) -> None:
         try:
-            if connection.is_idle():
+            if connection is not None and connection.rest():
                 self._idle.append(connection)
-            else:
-                await _close(connection)
-            while self._idle and self._idle[0].has_expired():
-                await _close(self._idle.popleft())
+            elif connection is not None:
+                await connection.close()
+            while self._idle and self._idle[0].is_stale():
+                await self._idle.popleft().close()
         finally:
             self._slots.release()
 
@@ -188,49 +189,25 @@ class FastPool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         while self._idle:
-            await _close(self._idle.pop())
+            await self._idle.pop().close()
 
 
-def _has_unread(connection: httpcore2.AsyncHTTPConnection) -> bool:
-    """Whether bytes came after the answer: they would become the answer to the next question.
+class _Answer:
+    """Closing it gives the connection back, at once also when the call is cancelled."""
 
-    What comes later still, when the next question is already out, can't be distinguished from its answer.
-    """
-    inner = getattr(connection, "_connection", None)
-    state = getattr(inner, "_h11_state", None)
-    return state is not None and bool(state.trailing_data[0])
-
-
-async def _close(connection: httpcore2.AsyncHTTPConnection) -> None:
-    with anyio.move_on_after(CLOSE_S, shield=True):
-        await connection.aclose()
-
-
-class _Body:
-    """The answer's bytes; closing it gives the connection back, at once also when the call is cancelled."""
-
-    def __init__(
-        self, pool: FastPool, connection: httpcore2.AsyncHTTPConnection, response: httpcore2.Response
-    ) -> None:
-        self._pool = pool
-        self._connection = connection
-        self._response = response
-        # Not through the response: that is one more generator for every part.
-        self._parts = cast("AsyncGenerator[bytes]", aiter(cast("AsyncIterable[bytes]", response.stream)))
+    def __init__(self, pool: FastPool, connection: Connection, head: h11.Response) -> None:
+        self._pool, self._connection = pool, connection
+        self.status = head.status_code
+        self.headers = head.headers.raw_items()
+        self.stream = connection.parts()
         self._is_open = True
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._parts
 
     async def aclose(self) -> None:
         if not self._is_open:
             return
         self._is_open = False
         try:
-            # Neither waits: what was not read to its end shields its own closing. When we are cancelled just
-            # here, the connection is not idle, and is closed below.
-            await self._parts.aclose()
-            await self._response.aclose()
+            await self.stream.aclose()
         finally:
             await self._pool._put_back(self._connection)  # noqa: SLF001 - one idea, two classes
 
@@ -249,7 +226,7 @@ FOREIGN: Final[Mapping[str, type[BackendError]]] = {
     "DecodingError": BadAnswer,
     "LocalProtocolError": Rejected,
 }
-"""By name: httpcore2 nests its classes otherwise than we do."""
+"""By name: h11 and httpcore2 nest their classes otherwise than we do. Any other error is Unreachable."""
 
 CORE_ERRORS: Final = (
     httpcore2.ProtocolError,
@@ -257,6 +234,8 @@ CORE_ERRORS: Final = (
     httpcore2.TimeoutException,
     httpcore2.ProxyError,
     httpcore2.UnsupportedProtocol,
+    h11.ProtocolError,
+    *BROKEN,
 )
 
 SAID: Final[Mapping[type[BackendError], str]] = {

@@ -216,6 +216,11 @@ class Providers:
         return "" if found else f"`{row.client}` is not on PATH"
 
     @cached_property
+    def rates(self) -> Mapping[str, Rate]:
+        """What is allowed of a model, by host; of two rows for one host, the first counts."""
+        return {row.host: row.rate for row in reversed(list(self.rows.values()))}
+
+    @cached_property
     def usable(self) -> Mapping[str, Row]:
         """Those that may be asked, OpenRouter first, then in the order in which the user enabled them."""
         order = [OPENROUTER, *self.settings.enabled, *self.rows]
@@ -264,7 +269,7 @@ def barred_host(base_url: str) -> str:
     providers of ours is allowed with one of them only.
     """
     found, url = policy.current(), urlsplit(base_url)
-    if not base_url or (found.providers is None and found.hosts is None):
+    if not base_url or not found.has_places:
         return ""
     owners = [name for name, row in _ours().items() if _place(row.get("base_url", "")) == _place(base_url)]
     if owners and all(found.refusal("providers", name) for name in owners):

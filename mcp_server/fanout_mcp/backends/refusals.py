@@ -142,7 +142,9 @@ def _reported(error: Mapping[str, Json], depth: int) -> Reported | None:
     inner = error.get("innererror", error.get("inner_error"))
     if isinstance(inner, dict) and isinstance(inner.get("code"), str):
         codes.append(inner["code"].lower())
-    codes += [str(one["reason"]).lower() for one in _details(error) if one.get("reason")]
+    details = _listed(error, "details")
+    codes += [str(one["reason"]).lower() for one in details if one.get("reason")]
+    codes += [str(one.get("quotaId")).lower() for part in details for one in _listed(part, "violations")]
     limit, prompt = (count(error.get(name)) for name in ("n_ctx", "n_prompt_tokens"))
     upstream = str(metadata.get("provider_name") or "")
     reported = Reported(_status(codes), " ".join(codes), words, _delay(error), limit, prompt, upstream)
@@ -207,14 +209,14 @@ def _status(codes: list[str]) -> int | None:
     return next((STATUS_OF[code] for code in codes if code in STATUS_OF), None)
 
 
-def _details(error: Mapping[str, Json]) -> list[Mapping[str, Json]]:
-    details = error.get("details")
-    return [one for one in details if isinstance(one, dict)] if isinstance(details, list) else []
+def _listed(error: Mapping[str, Json], name: str) -> list[Mapping[str, Json]]:
+    given = error.get(name)
+    return [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []
 
 
 def _delay(error: Mapping[str, Json]) -> float | None:
     """Read Google's RetryInfo, `"retryDelay": "34s"`, and the bare fields of others, in seconds."""
-    fields = [one.get("retryDelay") for one in _details(error)]
+    fields = [one.get("retryDelay") for one in _listed(error, "details")]
     fields += [error.get(name) for name in ("retryDelay", "retry_after", "retry_after_seconds")]
     metadata = _dict(error.get("metadata"))
     fields += [metadata.get("retry_after_seconds"), _dict(metadata.get("headers")).get("Retry-After")]
@@ -259,13 +261,13 @@ NEVER_FITS: Final = re.compile(r"request too large for", re.IGNORECASE)
 """A 429 or 413 for a question larger than a minute's tokens: no waiting helps."""
 
 _LIMIT: Final = re.compile(
-    r"(?:context (?:length|size|window)(?: (?:of|is|limit))*|context|max_model_len|n_ctx|limit|maximum)"
+    r"(?:context (?:length|size|window)(?: (?:of|is|limit))*|context|max_model_len|n_ctx|limit|maximum|be <=)"
     r"\W{0,4}(?:is|of|was)?\W{0,4}\(?(\d[\d,_]{2,})",
     re.IGNORECASE,
 )
 _PROMPT: Final = re.compile(
     r"(?<!at least )\b(\d[\d,_]*) (?:tokens? )?"
-    r"(?:input tokens|in (?:the |your )?(?:messages|prompt|input)|prompt tokens)|"
+    r"(?:`?inputs?`? tokens|in (?:the |your )?(?:messages|prompt|input)|prompt tokens)|"
     r"(?:prompt|input|request|messages) (?:\w+ ){0,3}?(?:has|contains?|is|resulted in) "
     r"(\d[\d,_]*) (?:input )?tokens",
     re.IGNORECASE,
@@ -283,7 +285,7 @@ def refusal(
     reported = Reported(None, "", reported) if isinstance(reported, str) else reported
     headers = headers or {}
     if status < 300:
-        status = reported.status or 502
+        status = reported.status or (404 if NO_PATH.search(reported.words) else 502)
     whole = " ".join(printable(redact(reported.words, key)).split())[:MAX_WORDS]
     by = f", {printable(reported.upstream)[:40]}" if reported.upstream else ""
     head = f"{host}{by} answered {status}"
@@ -327,9 +329,10 @@ def _kind(status: int, reported: Reported, words: str, wait: float | None) -> ty
         if not codes & cause.codes and not cause.words.search(words):
             continue
         if cause.kind is errors.QuotaSpent and wait is not None and 429 in {status, reported.status}:
-            return errors.RateLimited  # Gemini calls a minute's limit a quota, and says when it is over
-        if cause.kind is errors.ModelGone and (status >= 500 or 429 in {status, reported.status}):
-            break  # busy, not gone
+            # Gemini calls a minute's limit a quota, and says when it is over; of a day's it says seconds too.
+            return cause.kind if "perday" in reported.codes else errors.RateLimited
+        if cause.kind is errors.ModelGone and BUSY & {status, reported.status}:
+            break
         return cause.kind
     meant = reported.status if status in {200, 400, 422, 500, 502} and reported.status else status
     return BY_STATUS.get(meant, errors.ServerFault if 500 <= meant < 600 else errors.Rejected)
@@ -338,10 +341,21 @@ def _kind(status: int, reported: Reported, words: str, wait: float | None) -> ty
 BY_STATUS: Final[Mapping[int, type[errors.BackendError]]] = {
     **dict.fromkeys((401, 403), errors.AuthRejected),
     402: errors.QuotaSpent,
+    404: errors.ModelGone,
     **dict.fromkeys((408, 409, 425), errors.ServerFault),
     429: errors.RateLimited,
-    **dict.fromkeys((503, 529), errors.Overloaded),
+    **dict.fromkeys((498, 503, 529), errors.Overloaded),
 }
+BUSY: Final = frozenset({429, 502, 503, 504, 529})
+"""With one of these, a model that "is not available" is busy and not gone."""
+
+NO_PATH: Final = re.compile(
+    r"^$|page not found|^not found\.?$|cannot post|resource not found|no such (?:path|route)|"
+    r"unexpected endpoint|"
+    r"(?:unknown|invalid) (?:url|endpoint|path|request url)|method not allowed|no route(?! to host)",
+    re.IGNORECASE,
+)
+"""What servers say of a path that they don't have; of a model they say more."""
 
 
 def _number_in(pattern: re.Pattern[str], text: str) -> int | None:

@@ -61,7 +61,7 @@ QUIRKS: Final[Mapping[str, Quirk]] = {
     "usage": _quirk(r"stream_options|include_usage", _without("stream_options", "usage")),
     "schema": _quirk(
         r"response_format|json_?schema|json_validate|\bschema|structured|grammar|guided|output_config|"
-        r"failed to generate json|additionalproperties",
+        r"failed to generate json|additionalproperties|requested parameters",
         _without("response_format"),
     ),
     "effort": _quirk(r"reasoning|effort|thinking", _without("reasoning_effort", "reasoning")),
@@ -133,13 +133,18 @@ _TOO_MANY: Final = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 
+_REQUESTED: Final = re.compile(r"limit:? [\d,]+,(?: used:? [\d,]+,)? requested:? (\d[\d,]*)", re.IGNORECASE)
+"""Of a limit by the minute: the prompt and the output budget together."""
+
 
 def smaller_budget(error: BackendError, prompt_tokens: int, asked: int) -> int | None:
     """Return the budget below `asked` that a refusal leaves room for; `prompt_tokens`: our own count."""
     if isinstance(error, ContextTooSmall):
         if error.limit is None:
             return None
-        room = error.limit - max(error.prompt or 0, 0 if error.prompt else prompt_tokens) - MARGIN
+        whole = _REQUESTED.search(error.words)
+        counted = error.prompt or (int(re.sub(r"\D", "", whole[1])) - asked if whole else 0)
+        room = error.limit - (counted if counted > 0 else prompt_tokens) - MARGIN
     elif isinstance(error, Rejected):
         found = [int(re.sub(r"\D", "", "".join(groups))) for groups in _TOO_MANY.findall(error.words)]
         room = min((count for count in found if count < asked), default=0)

@@ -47,7 +47,7 @@ GRACE_MIN_S = 0.2
 class StopRule(Protocol):
     """Pure: can what is still out change the result?"""
 
-    def __call__(self, outcomes: Sequence[Outcome], outstanding: Collection[str]) -> str:
+    def __call__(self, outcomes: Collection[Outcome], outstanding: Collection[str]) -> str:
         """Return why the rest doesn't matter any more, "" while it does. `outstanding`: keys."""
 
 
@@ -121,7 +121,7 @@ class _Run:
             del outstanding[outcome.key]
             if self.plan.stop is None or self.decided.is_set() or not outstanding:
                 return
-            if why := self.plan.stop(list(outcomes.values()), tuple(outstanding)):
+            if why := self.plan.stop(outcomes.values(), outstanding):
                 self.ended = _Ending("decided", why)
                 self.decided.set()
 

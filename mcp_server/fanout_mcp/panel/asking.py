@@ -239,7 +239,7 @@ class Asking:
             self._shortened.add(job.key)
             return replace(answer, usage=error.usage + answer.usage)
 
-    def counts(self, outcomes: Sequence[Outcome]) -> dict[str, int]:
+    def counts(self, outcomes: Collection[Outcome]) -> dict[str, int]:
         found: dict[str, int] = {}
         for outcome in outcomes:
             position = self.positions.get(outcome.key) if outcome.is_answered else None
@@ -254,7 +254,7 @@ class Decided:
     def __init__(self, asking: Asking, ballot: Ballot) -> None:
         self._asking, self._ballot = asking, ballot
 
-    def __call__(self, outcomes: Sequence[Outcome], outstanding: Collection[str]) -> str:
+    def __call__(self, outcomes: Collection[Outcome], outstanding: Collection[str]) -> str:
         counts = self._asking.counts(outcomes)
         decided = is_decided(counts, len(outstanding), self._ballot)
         return DECIDED if decided else ""

@@ -18,6 +18,7 @@ import secrets
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import comb
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -90,11 +91,11 @@ def keep(folder: Path, members: Sequence[Member], ruling: Ruling) -> dict[str, J
         path = _path(folder, panel)
         line = compact({"id": identity, "decision": ruling.decision, "votes": votes})
         append(path, line)
-        known = worth([one["votes"] for one in _lines(path, NEWEST * (len(line) + 1)) if "votes" in one])
+        held = [one["votes"] for one in _lines(path, NEWEST * (len(line) + 1)) if "votes" in one]
     except OSError:
         return {}
-    is_enough = known is not None and known.consultations >= MIN_CONSULTATIONS
-    return {"id": identity, **({"panel": known._asdict()} if known is not None and is_enough else {})}
+    known = worth(held) if len(held) >= MIN_CONSULTATIONS else None
+    return {"id": identity, **({"panel": known._asdict()} if known is not None else {})}
 
 
 def settle(folder: Path, identity: str, *, is_right: bool) -> None:
@@ -141,21 +142,29 @@ def _path(folder: Path, panel: str) -> Path:
     return own_folder(folder) / f"{panel}.jsonl"
 
 
-def _lines(path: Path, most: int = MAX_BYTES) -> Iterator[dict[str, Json]]:
+def _lines(path: Path, most: int = MAX_BYTES) -> Iterator[Mapping[str, Json]]:
     """Yield the newest lines; what is damaged, or was not written by `keep` and `settle`, is left out."""
     if not path.is_file():
         return
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - most))
         read = file.read(most).split(b"\n")
-    for line in read:
-        try:
-            one = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if not isinstance(one, dict) or not isinstance(one.get("id"), str):
-            continue
-        votes = one.get("votes")
-        is_votes = isinstance(votes, dict) and all(isinstance(given, str) for given in votes.values())
-        if isinstance(one.get("right"), bool) or (is_votes and isinstance(one.get("decision"), str)):
-            yield one
+    yield from filter(None, map(_line, read))
+
+
+@lru_cache(maxsize=4 * NEWEST)
+def _line(text: bytes) -> Mapping[str, Json] | None:
+    """Read a line; lines are only added, so that a panel's next consultation reads one new one."""
+    try:
+        one = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(one, dict) or not isinstance(one.get("id"), str):
+        return None
+    votes = one.get("votes")
+    is_votes = isinstance(votes, dict) and all(isinstance(given, str) for given in votes.values())
+    return (
+        one
+        if isinstance(one.get("right"), bool) or (is_votes and isinstance(one.get("decision"), str))
+        else None
+    )

@@ -429,8 +429,8 @@ def redact(text: str, path: str = "") -> tuple[str, int]:
         data = _PEM_REST.sub(counted(_shaped("pem")), data)
     # Most of a text is in words too short for any key: a hundred searches cost a quarter in what is left.
     long = b" ".join([word for word in data.split() if len(word) >= SHORTEST])
-    found = {word.group() for word in _SHAPE_WORDS.finditer(long)}
-    for name, words, shape in _SHAPED:
+    found = {word.group() for word in _SHAPE_WORDS.finditer(long)} if long else set()
+    for name, words, shape in _SHAPED if long else ():
         if not found.isdisjoint(words) if words else shape.search(long):
             data = shape.sub(counted(_shaped(name)), data)
     if b"<RSAKeyValue>" in data:

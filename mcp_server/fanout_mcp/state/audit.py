@@ -213,7 +213,8 @@ async def asking(
         raise OverBudget(
             f"not asked: the ${found.max_usd_per_call:g} that the policy allows a call are spent"
         )
-    await _begin(found, now)
+    if not now.is_begun:
+        await _begin(found, now)
     now.files.update(dict.fromkeys(job.prompt.sources))
     now.models[f"{provider}:{job.model or 'default'}"] += 1
     most = price.of(job.prompt.tokens, job.max_tokens) if price else 0.0

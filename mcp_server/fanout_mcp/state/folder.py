@@ -69,13 +69,16 @@ def _create(state: Path, stem: str, ending: str) -> tuple[Path, int]:
 
 
 def _sweep(reports: Path) -> None:
-    """Make room for one more report: the newest of ours stay, and so does every file that is not ours."""
-    own = [file for file in reports.iterdir() if OURS.search(file.name)]
+    """Make room for more reports: the newest of ours stay, and so does every file that is not ours."""
+    names = os.listdir(reports)  # noqa: PTH208 - hundreds of Paths cost more than the report
+    if len(names) < MAX_REPORTS:
+        return
+    own = [reports / name for name in names if OURS.search(name)]
     if len(own) < MAX_REPORTS:
         return
     with suppress(OSError):  # another process is sweeping
         own.sort(key=lambda path: path.lstat().st_mtime_ns)
-        for path in own[: len(own) - MAX_REPORTS + 1]:
+        for path in own[: len(own) - MAX_REPORTS * 9 // 10]:  # so that the next ones find nothing to sweep
             path.unlink()
 
 

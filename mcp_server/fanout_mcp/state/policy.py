@@ -95,6 +95,11 @@ class Policy:
             raise ValueError("dollars a day or a month are counted in the audit log: name its [audit] folder")
 
     @property
+    def has_places(self) -> bool:
+        """Whether it says where questions may go."""
+        return (self.providers, self.hosts) != (None, None)
+
+    @property
     def is_capped(self) -> bool:
         return any(cap is not None for cap in self.caps)
 

@@ -453,7 +453,9 @@ class Enough:
     def __init__(self, count: int) -> None:
         self._wanted = max(1, int(ENOUGH * count))
 
-    def __call__(self, outcomes: Sequence[Outcome], outstanding: Collection[str]) -> str:  # noqa: ARG002 - the seam's
+    def __call__(self, outcomes: Collection[Outcome], outstanding: Collection[str]) -> str:  # noqa: ARG002 - the seam's
+        if len(outcomes) < self._wanted:
+            return ""
         answered = sum(outcome.is_answered for outcome in outcomes)
         return f"{answered} agents had answered" if answered >= self._wanted else ""
 
