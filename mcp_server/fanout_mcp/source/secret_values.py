@@ -539,7 +539,8 @@ def is_random(value: str) -> bool:
     turns = len(_TURN.findall(text))
     if len(text) < 16:
         return turns >= (4 if value.endswith("=") or len(text) >= 12 else 5)
-    return (turns >= 3 or _is_mixed(text)) and not _PATH.fullmatch(value) and not _FILE.fullmatch(value)
+    is_known = any(what.fullmatch(value) for what in (_PATH, _FILE, _ALGORITHM))
+    return (turns >= 3 or _is_mixed(text)) and not is_known
 
 
 def _is_mixed(text: str) -> bool:

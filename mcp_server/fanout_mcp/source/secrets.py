@@ -379,7 +379,7 @@ _HEAD: Final = _any_of(
 _CALL: Final = Linear(
     r"(?i)(?:(getconnection|dbi->connect|\bpdo|mysqli|mysqli?_p?connect|(?:pymysql|mysqldb|psycopg2?|pymssql|mariadb)\.connect)"
     r"|(login|log_?on|auth|authenticate|auth_?password|passwordtoken|credentials?(?:provider)?|createconnection|epgsql:connect"
-    r"|create_?hmac|hash_hmac|ftp(?:\.open)?|smtp|imap|(?:jwt|jsonwebtoken|jws|jose)\.(?:sign|verify|encode|decode))"
+    r"|(?:crypto\.)?create_?hmac|hash_hmac|ftp(?:\.open)?|smtp|imap|(?:jwt|jsonwebtoken|jws|jose)\.(?:sign|verify|encode|decode))"
     r"|(bind|connect|open|dial|session|transport|database|unlock|unprotect|encrypt|decrypt|aes|ssh|ldap)"
     r"|(client|provider|fernet|twilio|pusher|algolia(?:search)?|oauth2?|strategy|signer|hmac|cipher|crypt(?:o|er|or)?|sdk|api"
     r"|gateway|wallet|[th]?otp|account|bot|run|key(?:pair|spec)|init(?:ialize)?|configure|setup|forroot|cookieparser))"
@@ -591,7 +591,8 @@ def _header(match: Match) -> bytes:
     """After a scheme all is a credential; without one `request.headers.get` stands there as well."""
     value = _text(match[2])
     has_scheme = match[1].lower().rstrip().endswith(_SCHEMES)
-    is_one = is_random(value) or (has_scheme and not is_shown(value))
+    is_field = value[:-1].isalpha() and value.islower() and value[-1] == "="  # Digest username="bob"
+    is_one = is_random(value) or (has_scheme and not is_shown(value) and not is_field)
     return match[1] + b"<redacted:header>" if is_one else match.group()
 
 
@@ -681,8 +682,9 @@ def _value(data: bytes, at: Span, name: str, is_program: IsProgram) -> tuple[lis
         before = data[max(0, start - 40) : start]
         if before.rfind(b"{{") > before.rfind(b"}}"):
             break
-        value = match[1] if number == 1 else match[1].partition(b")](")[0].rstrip(b").]}")
-        seen = [(match.start(1), match.start(1) + len(value))]
+        value = match[1] if number == 1 else match[1].partition(b")](")[0].rstrip(b").]}").lstrip(b"[")
+        first = match.start(1) + match[1].find(value)
+        seen = [(first, first + len(value))]
         # Of a text from who knows where, `password = x` with spaces is taken for a program's.
         is_code = data[end : end + 2] == b" =" if is_program is None else is_program
         is_type = is_code or not (name.islower() or name.isupper() or name[:1] == "-")
