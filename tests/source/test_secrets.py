@@ -256,6 +256,63 @@ def test_a_secret_in_an_everyday_notation_never_leaves(path: str, line: str) -> 
         ("a.java", 'DriverManager.getConnection(url, "root", "pa=ss1234");', "ss1234"),
         ("a.java", 'DriverManager.getConnection(url, "root", "hunter.two22");', "two22"),
         ("a.py", 'client.login("bob", "hunter.two22")', "two22"),
+        ("a.set", "set snmp community g1assF1sh-rw authorization read-write", "g1assF1sh"),
+        ("a.conf", 'psk="svarvspån och kaffe"', "kaffe"),
+        (
+            "a.sql",
+            "(1, 'maja@x.nu', '$2y$12$SOdr4ajMDA7HjTilpr9QV5lrOC1QsyJa4baX6uZ22xrzzj1fOfUFl', 'owner')",
+            "SOdr4",
+        ),
+        (
+            "a.txt",
+            "bob:$6$phuiwcu9$WpYsRbLWjZAfRk6tEhFGYFfXynkUcl1NUqopOED83yAgcFu:1",
+            "WpYsRb",
+        ),
+        (
+            "a.txt",
+            "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$RdescudvJCsgt3ub+b4dWRWJTmaaJObG",
+            "Rdescud",
+        ),
+        ("a.txt", '"bob" "md5a8c5d2e1f09b3c4d5e6f708192a3b4c5"', "a8c5d2"),
+        ("a.yml", ".dockerconfigjson: eyJhdXRocyI6eyJyZWdpc3RyeSI6eyJhdXRoIjoiWTJrdGNIVnNiRHAi", "eyJyZWdp"),
+        (
+            "a.m",
+            "o = weboptions('Username','station12','Password','Barometer_low','Timeout',30);",
+            "Barometer",
+        ),
+        ("a.go", 'c := mysql.Config{User: "bob", Passwd: "Nebelhorn", Net: "tcp"}', "Nebelhorn"),
+        ("a.xml", "<username>deploy</username><password>nebelhorn</password>", "nebelhorn"),
+        ("a.log", "login attempt user=bob password=nebelhorn", "nebelhorn"),
+        ("a.sql", "CREATE USER 'bob'@'%' IDENTIFIED BY 'nebelhorn';", "nebelhorn"),
+        ("a.sql", "alter role bob with password 'nebelhorn';", "nebelhorn"),
+        ("a.java", 'env.put(Context.SECURITY_CREDENTIALS, "w1k1Bind3r");', "w1k1"),
+        ("a.ks", "rootpw --plaintext muttern&skruv", "skruv"),
+        ("a.yml", "chpasswd:\n  list: |\n    ubuntu:jvR-M2Rl2I4FI\n", "jvR"),
+        ("a.yml", "adminPassword: Perch.Pike.Roach", "Perch"),
+        (
+            "a.json",
+            '"apikey": [{ "key": "value", "value": "b705768c11722cf08d6887389282a2f2" }]',
+            "b7057",
+        ),
+        ("a.js", "jwt.sign({ id: user.id }, 'grandma-bakes-on-thursdays', { expiresIn: '7d' })", "grandma"),
+        ("a.js", "crypto.createHmac('sha256', 'nebelhorn-7').update(b)", "nebelhorn"),
+        (
+            "mail/relays",
+            "[smtp.x.org]:587 postmaster@mg.x.org:bc4609a4d862737887f4a53724a3ee59-0a1e689f",
+            "bc4609",
+        ),
+        ("a.txt", "log in as viewer, the password is still Soniashnyk2", "Soniash"),
+        ("a.txt", "the pass is nebelhorn7, don't share it", "nebelhorn7"),
+        ("a.md", "- Router: admin / nebelhorn7", "nebelhorn7"),
+        ("a.cs", 'Credentials = new NetworkCredential("alerts@x.com", "ocnqwqekokxngtbr")', "ocnqwq"),
+        ("a.service", 'Environment="DATA_SOURCE_NAME=exporter:mX0rter77q@(localhost:3306)/"', "mX0rter"),
+        ("a.cfg", "tacacs-server key 7 0822455D0A16", "0822455"),
+        ("a.exp", 'expect "assword:"\nsend "nebelhorn7\\r"', "nebelhorn7"),
+        ("a.js", "cy.get('#password').type('nebelhorn7')", "nebelhorn7"),
+        ("a.py", 'find_element(By.ID, "password").send_keys("nebelhorn7")', "nebelhorn7"),
+        ("a.har", '{"name":"Authorization","value":"Basic Ym9iOm5lYmVsaG9ybg=="}', "Ym9i"),
+        ("a.ldif", "userPassword:: bmViZWxob3Ju", "bmVi"),
+        ("a.log", "params: {user=[bob], passwd=[Hunter22!x]}", "Hunter22"),
     ],
 )
 def test_a_secret_in_the_notation_of_a_kind_never_leaves(path: str, text: str, secret: str) -> None:
@@ -410,7 +467,8 @@ def test_of_every_text_each_line_end_stays(parts: list[tuple[str, str, int]], pa
 def table(name: str) -> list[tuple[str, str]]:
     """Read paths and lines that were written before anyone who wrote them had read the rules."""
     lines = Path(__file__).with_name(name).read_text(encoding="utf-8").strip("\n").split("\n")
-    return [(path, text) for path, _, text in (line.partition("\t") for line in lines)]
+    rows = (line.partition("\t") for line in lines)
+    return [(path, text.replace("{nl}", "\n")) for path, _, text in rows]
 
 
 UNSEEN, ORDINARY = table("unseen_secrets.tsv"), table("ordinary_lines.tsv")
@@ -446,7 +504,7 @@ def test_of_a_hundred_notations_that_the_rules_were_not_written_for_at_most_two_
     left = []
     for path, line in UNSEEN:
         chance, values = random.Random(f"{seed}{path}{line}"), []
-        text = line.replace("{nl}", "\n")
+        text = line
         while match := MADE.search(text):
             values.append(made(chance, match[1]))
             text = text[: match.start()] + values[-1] + text[match.end() :]
@@ -464,11 +522,11 @@ BLIND = [
         for line in Path(__file__).with_name("blind_secrets.tsv").read_text(encoding="utf-8").splitlines()
     )
 ]
-"""Pieces of files, each with its secret, in eight sets; the first two and the last two by different authors.
+"""Pieces of files, each with its secret, in nine sets; the first two and the last three by different authors.
 
 How many left when a set was first tried, before any rule was written with it in mind: 12 of 100, 17 of 100,
 and of the next four, which are notations that the sets before them lack, 30 of 40, 15 of 50, 16 of 50 and
-12 of 40. Then the last two, everyday ones: 2 of 100 each.
+12 of 40. Then the last three, everyday ones: 2 of 100, 2 of 100 and, in more languages and tools, 13 of 100.
 """
 
 
@@ -481,8 +539,9 @@ and of the next four, which are notations that the sets before them lack, 30 of 
         ("fourth", 2),
         ("fifth", 5),
         ("sixth", 6),
-        ("seventh", 1),
-        ("eighth", 2),
+        ("seventh", 0),
+        ("eighth", 0),
+        ("ninth", 1),
     ],
 )
 def test_few_secrets_of_a_set_that_was_written_blindly_leave(name: str, most: int) -> None:
@@ -492,7 +551,7 @@ def test_few_secrets_of_a_set_that_was_written_blindly_leave(name: str, most: in
     assert len(left) <= most, left
 
 
-@pytest.mark.parametrize("start", [0, 500, 1000, 1500, 2000])
+@pytest.mark.parametrize("start", [0, 500, 1000, 1500, 2000, 2500])
 def test_of_five_hundred_ordinary_lines_at_most_one_is_changed(start: int) -> None:
     lines = ORDINARY[start : start + 500]
     assert len(lines) == 500
@@ -640,6 +699,63 @@ def test_of_five_hundred_ordinary_lines_at_most_one_is_changed(start: int) -> No
         ("a.py", 'ldap.bind("cn=admin,dc=shop,dc=org", password)'),
         ("a.py", 'client.login("bob", "mail.example2.org")'),
         ("a.csproj", "<UserSecretsId>77c8453c-0245-4600-b74a-a9ff0b45621a</UserSecretsId>"),
+        ("a.bat", "set /p PASSWORD=Enter password: "),
+        ("a.log", "gpg:   using RSA key BAB2507A25EB643D6C44B8525F076FFF3A212954"),
+        ("PKGBUILD", "validpgpkeys=('5D8E9ED4E5447F4CB5D28C9989E2500BA2A29E42')"),
+        ("Podfile.lock", "  FirebaseAuth: 1c1829f0dc9326362e02533f89d1cab58f62cf75"),
+        ("tokens.json", '{"secret":{"value":"#6b7280","type":"color"}}'),
+        ("a.py", "VERIFY_KEY = 'MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAq4yKxb6SNePdDmQi9xFC'"),
+        ("a.html", "Public key ping-sha256: SIXvRyDmBJSgatgTQRGbInBaAK+hZOQ18UmrSwnDlK8="),
+        ("a.sh", "curl --pinnedpubkey 'sha256//bSIggTf+ikMG0CtmDlpMVBd7yi7H1md4URogRPqerso='"),
+        ("a.go", 'c.Header.Set("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")'),
+        ("a.yml", 'siteKey: "6LdRBykTAAAAAFB46MnIu6ixuxwu9W1ihFF8G60Q"'),
+        ("jwk.json", '"x": "1odGSu9bvVq_9QqqNny8TvvUElscLYoTExxhnomYOgQ",'),
+        (
+            "README.md",
+            "[![codecov](https://codecov.io/gh/a/b/graph/badge.svg?token=yenl5fzxxr)](https://codecov.io/gh/a/b)",
+        ),
+        ("a.md", "Pass `strict=True` to it, or pass `modernTargets`."),
+        ("a.js", "// you should pass 'configResult' or \"--{name}\""),
+        ("a.py", "{'MISSING_PASSPHRASE': GpgMissingPassPhrase, \"invalid password\": AuthenticationError}"),
+        ("a.adoc", "val credential: Saml2X509Credential = make()"),
+        ("a.adoc", "fun onFailure(badCredentials: AuthenticationFailureBadCredentialsEvent) {"),
+        ("a.py", "MLKEM768X25519PrivateKey = rust_openssl.hpke.MLKEM768X25519PrivateKey"),
+        ("a.c", "mngr->getKey = xmlSecKeysMngrGetKey;"),
+        ("a.py", 'password = password.encode("latin1")'),
+        ("a.java", 'newSecretKey("PBKDF2WithHmacSHA256", salt)'),
+        ("a.py", 'key = f"Basic {b64encode(auth.encode(encoding)).decode()}"'),
+        ("a.lua", "payload = '{\"key\":\"' .. json_escape(task['key']) .. '\",\"state\":1}'"),
+        ("a.py", "token = rf'(?:(?:(?:\\^[{nlx}]?)?[^\"{nlws}])+)'"),
+        ("a.ps1", "$result_key = Convert-StringToSnakeCase2 -string $prop.Name"),
+        ("a.tf", "secret = stack.sensitive.result"),
+        ("a.exs", "token = :crypto.strong_rand_bytes(@rand_size)"),
+        ("a.rs", "use cargo_credential::PROTOCOL_VERSION_1;"),
+        ("a.yml", "key: ${{ needs.e2etest-build.outputs.e2e-cache-key }}_x"),
+        ("a.mdx", "clientSecret: AUTH_AZURE_AD_B2C_CLIENT_SECRET"),
+        ("a.php", "[false, 'password', 'confirmPassword', 'captcha']"),
+        ("a.ts", 'const errorKey = isPasscode ? "passcode" : "recoveryCode2";'),
+        ("a.ts", '["AppAddonSharedSecret", "GameCenterMetadata"]'),
+        ("a.js", "client = net.createConnection({ port }, () => { client.write('GET / HTTP/1.1') })"),
+        ("a.ts", "count = _count.bind(this, 'script[type=module2]')"),
+        ("a.java", 'new TestingAuthenticationToken("user", "password", "ROLE_1", "ROLE_2")'),
+        ("a.java", 'config.addBindCredentials("uid=admin2,ou=system", "secret")'),
+        ("a.json", '"Please enter your passphrase": "Inserisci la tua frase segreta",'),
+        ("a.json", '"Passphrase": "Phrase de passe",'),
+        ("a.ini", "forget_password=忘記密碼。"),
+        ("a.ini", "enter_passcode=2段階認証用パスコードを入力"),
+        ("a.properties", "emptyPassword=Ung\\u00FCltige Anmeldedaten"),
+        (
+            "a.md",
+            "URL('http://user:[secure]@example.org/'), https://user:********@x/, redis://[[user]:[password]]@h",
+        ),
+        ("a.json", '"password": "#/components/schemas/updateFlow2"'),
+        ("a.go", 'LookupSecret *Credentials `json:"lookup_secret2"`'),
+        ("a.rb", '"s16vector-set!", "bg-rose-900!"'),
+        ("a.txt", '"HEAD^-1" and "HEAD^!"'),
+        ("a.swift", 'BlueprintIdentifier = "F828205B1F74189B00B0DC54"'),
+        ("a.json", '"private_key_id": "B92NE4F7RG", "credentialID": "AQIDBAU="'),
+        ("a.http", 'Authorization: Digest username="bob", realm="x"'),
+        ("a.go", "// Recovery codes\nUserID int64\nCodeID int64\n"),
     ],
 )
 def test_an_ordinary_line_leaves_as_it_is(path: str, line: str) -> None:
@@ -675,7 +791,16 @@ def test_a_reference_is_not_a_secret(value: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    [".vault_pass", "home/.bash_history", "prod.kubeconfig", ".my.cnf", "a/.password-store/b", "x.keytab"],
+    [
+        ".vault_pass",
+        "home/.bash_history",
+        "prod.kubeconfig",
+        ".my.cnf",
+        "a/.password-store/b",
+        "x.keytab",
+        "etc/ppp/chap-secrets",
+        "etc/ipsec.secrets",
+    ],
 )
 def test_files_that_tools_keep_secrets_in_are_not_read(path: str) -> None:
     assert is_secret_path(path)

@@ -24,8 +24,8 @@ Kind = Literal["password", "secret", "key", "id"]
 
 _PASSWORDS: Final = frozenset(
     """
-    password passwd passwort passphrase passcode pass passe pwd pw psk assword kennwort senha mdp heslo haslo
-    wachtwoord parola
+    password passwd passwort passphrase passcode pass passe pwd pw psk assword kennwort senha mdp heslo
+    haslo wachtwoord parola
     """.split()
 )
 _SECRETS: Final = frozenset("secret secrets credential credentials cred creds pepper masterauth".split())
@@ -36,6 +36,7 @@ _NOT_KEYS: Final = frozenset(
     """
     public primary foreign cache sort partition index object bucket hash range map dict config registry
     hot short arrow query route message i18n translation lookup group unique row column idempotency pub
+    site socket publishable identifier
     """.split()
 )
 """Before `key`: names of places, not of secrets."""
@@ -43,8 +44,8 @@ _NOT_KEYS: Final = frozenset(
 _NOT_PASS: Final = frozenset("compass bypass trespass surpass encompass overpass underpass subpass".split())
 _AFTER: Final = frozenset(
     """
-    base data value string default b64 base64 test live prod production dev staging local old new
-    current plain raw text encrypted id key token hash str env literal ident
+    base data value string default b64 base64 test live prod production dev staging local old new current
+    plain raw text encrypted id key token hash str env literal ident
     """.split()
 )
 """What may follow the word for a secret: `client-key-data`, `SECRET_KEY_BASE`, `password_hash`."""
@@ -52,12 +53,19 @@ _AFTER: Final = frozenset(
 _WORD: Final = re.compile(r"[A-Z]{1,40}(?![a-z])|[A-Z]?[a-z]{1,40}|[0-9]{1,20}")
 
 
+def _words(name: str) -> list[str]:
+    return [word.lower() for word in _WORD.findall(name[:MAX_NAME])]
+
+
 @lru_cache(maxsize=4096)
 def kind_of(name: str) -> Kind | None:
     """Tell how what is given to a name is judged; None where the name is not a secret's."""
-    words = [word.lower() for word in _WORD.findall(name[:MAX_NAME])]
-    if words[-2:] == ["secrets", "id"] or "hashed" in words:
-        return None  # says where secrets are, or is what is left of one
+    words = _words(name)
+    if words[-2:] == ["secrets", "id"] or "hashed" in words or words[:1] in (["is"], ["has"]):
+        return None  # says where secrets are, or whether, or is what is left of one
+    is_id = words[-1:] == ["id"] and words[-2:-1] in (["key"], ["credential"], ["credentials"])
+    if is_id and words[-3:-1] != ["access", "key"]:
+        return "id"
     while words and (words[-1].isdigit() or (words[-1] in _AFTER and _kind(words) is None)):
         words.pop()
     return _kind(words)
@@ -76,23 +84,29 @@ def _kind(words: list[str]) -> Kind | None:
     if last in {"appid", "accounts"} or (before, last) == ("app", "id"):
         return "id"
     if last.endswith("key"):
-        return None if before in _NOT_KEYS or last.removesuffix("key") in _NOT_KEYS else "key"
+        return (
+            None
+            if last.endswith(("pubkey", "publickey"))
+            or before in _NOT_KEYS
+            or last.removesuffix("key") in _NOT_KEYS
+            else "key"
+        )
     if "public" in words[-3:-1]:  # .NET's PublicKeyToken
         return None
     return "key" if last in _KEYS or last.endswith(("token", "sessid", "sessionid", "cookie")) else None
 
 
 _PLACEHOLDER: Final = re.compile(
-    r"(?i)example|placeholder|change.?me|change.?this|replace|your|xxxx|\*\*\*|redacted|dummy|\.\.\.|todo|insert"
-    r"|fill.?in|not.?set|undefined|<[^>]{0,80}>|[$#%]\{|\{\{|\}\}|%[sd](?![a-z0-9])|%\("
+    r"(?i)(?-i:\{[A-Z_]+\}|%\[\d)|example|placeholder|change.?me|change.?this|replace|your|xxxx|\*\*\*|redacted|dummy|\.\.\.|todo|insert"
+    r"|fill.?in|not.?set|undefined|<[^>]{0,80}>|[$#%]\{|\{\{|\}\}|%[sdvqw](?![a-z0-9])|%\("
     r"|QWxhZGRpbjpvcGVu"
 )
 _REFERENCE: Final = re.compile(
     r"(?i)[$@&!%*]?(?:[\w.]|::|->){0,80}\(|-?[<{\[(^|&*@$]|[\w.-]{1,60}:/|\[?[a-z]{1,40}!?\]?!?\)[:,]?\Z|~?/|\.{1,2}/|%\w+%|\\|\w+://|data:"
-    r"|(?:arn|env|file|ref|vault|aws|gcp|sops|sha\d+|secret|op|ssm):|![A-Za-z:/.]+\Z|enc[\[(]|required\b|\d{4}-\d\d-\d\d"
-    r"|(?-i:(?:Get|New|Read|Import|Convert(?:To|From)|Invoke|Select)-[A-Z])"
+    r"|(?:arn|env|file|ref|vault|aws|gcp|sops|sha\d+|secret|op|ssm|urn|h1|zh):|sha256//|#/|:[a-z_{]|(?:true|false|null|none|nil)(?![a-z0-9])|[a-z]{1,20}:\\?\"|\d{8}T\d{4}|![A-Za-z:/.]+\Z|enc[\[(]|required\b|\d{4}-\d\d-\d\d"
+    r"|(?-i:(?:Get|New|Read|Import|Convert(?:To|From)?|Invoke|Select)-[A-Z])|--[a-z]|HEAD[~^@]|(?:[0-9a-f]{0,4}:){2,7}[0-9a-f%]"
 )
-"""Beginnings of calls, templates, paths, addresses, variables, tags, schemes of stores, dates, cmdlets."""
+"""Beginnings of calls, templates, paths, addresses, variables, tags, schemes, dates, cmdlets, options."""
 
 _TEMPLATE: Final = re.compile(
     r"-?(?:\{\{[\w\W]{1,600}\}\}|\$\{[^{}]{1,600}\}|\$\([\w\W]{1,600}\)|\$\{\{[\w\W]{1,600}\}\})"
@@ -104,26 +118,45 @@ _ADDRESS: Final = re.compile(r"0x[0-9A-Fa-f]{40}")
 """Of a contract or an account on a chain: known to all."""
 
 _SIGNER: Final = re.compile(r"(?i)(?:[\w.-]{0,40}[._-])?(?:gpg|pgp|signing|default|recv)[\w.-]{0,20}keys?")
-_KEY_ID: Final = re.compile(r"(?:0x)?[0-9A-F]{8}(?:[0-9A-F]{8}|[0-9A-F]{32})?!?")
-"""Names of OpenPGP keys, and how such a key is distinguished from others."""
+_KEY_ID: Final = re.compile(r"(?:0x)?(?:[0-9A-F]{8}|[0-9A-F]{16}|([0-9A-F]{40}))!?")
+"""Names of OpenPGP keys, and how such a key is distinguished from others; no cipher has keys of 40 digits."""
+
+_PUBLIC_HALF: Final = re.compile(
+    r"(?:ssh-\w+ )?AAAA(?:[BC]3NzaC1|E2VjZHNh|GnNrLXNz|InNrLWVj)|MII[A-P].[DTjz]CC"
+    r"|MI(?:IBIjAN|GfMA0|ICIjAN|IBojAN)Bgkqhki|MFwwDQYJKoZIhvcNAQEB|MFkwEwYHKoZI|MHYwEAYHKoZI|MIGbMBAGByqGSM49|MC[ow]wBQYDK2V"
+    r"|MII(?:BCgKCAQ|CCgKCAg)EA|MIGJAoGBA"
+)
+"""How the public half of a key and a certificate begin, in OpenSSH's form and in DER."""
+
+_CODE: Final = re.compile(
+    r"\{[A-Za-z_][\w.]{1,60}[(\[:!]|\{(?:\$|\\?\")|://|\w\([\"']|\.[a-z_]{3,40}\(|\w{2}\(\w{2,}\(|\{[a-z_]\w{0,30}\.\w{1,40}\}|\(\?[:=!<P]|\.\.\s\w"
+)
+"""Of a program: what a template takes in, a regular expression."""
 
 _ALGORITHM: Final = re.compile(
-    r"(?i)(?:[a-z]{2,12}[_-]){0,3}(?:sha|md|aes|rsa|hmac|scram|ed|ecdsa|[hrep]s|argon|bcrypt|pbkdf|chacha)[_-]?\d{1,5}"
-    r"[a-z]{0,2}(?:[_-][a-z]{2,12}\d{0,4}){0,3}"
+    r"(?i)(?:[a-z]{2,12}[_-]){0,3}(?:sha|md|aes|rsa|hmac|scram|ed|ecdsa|[hrep]s|argon|bcrypt|pbkdf|chacha|utf|latin|cp|8859"
+    r"|windows(?=-125))[_-]?\d{1,5}[a-z]{0,2}(?:[_-][a-z]{2,12}\d{0,4}){0,3}"
+    r"|(?:hmac|pbkdf|pbe|with|and|sha|md|aes|des|ede|rsa|ec|dsa|cbc|gcm|ctr|ecb|pkcs|padding|none|oaep|mgf|chacha|poly"
+    r"|[0-9/_.-]){2,60}"
 )
+"""Of ciphers, hashes and encodings."""
 _STORED: Final = re.compile(
     r"(?:[A-Za-z][a-z_-]{1,30}\d{0,2}|kv)(?:/(?:[A-Za-z]?[a-z_-]{1,30}\d{0,2}|\$?[A-Z_]{2,40})){1,8}(?::[\w-]{1,40})?"
 )
 """The path of a secret in a store: `shop/prod/db`, `kv/data/db:password`."""
 
 _PLAIN: Final = re.compile(
-    r"[A-Za-z]?[a-z]*(?:[ ._:,-]{1,2}[A-Za-z]?[a-z]*)*[.!?:]?|[A-Z_]+|[A-Z]{1,6}-?\d{1,4}|[\d.,:_%-]+\w?"
+    r"[A-Za-z]?[a-z]*(?:[ ._:,-]{1,2}[A-Za-z]?[a-z]*)*[.!?:]?|[A-Z_]+(?:_\d{1,2})?|[A-Z]{1,6}-?\d{1,4}"
+    r"|[\d.,:_%-]+\w?|0x[0-9A-Fa-f]{1,8}|\#[0-9A-Fa-f]{3,8}|[*?.xX•_-]+|[A-Za-z_]{1,40}=(?:[A-Za-z_.]{0,40}|[\"'].{0,80})"
+    r"|(?:application|audio|font|image|model|multipart|text|video)/[\w.+-]{1,80}|[\w./-]{1,80}/"
+    r"|v?\d{1,4}\.\d{1,4}\.\d{1,6}[+-][\w.+-]{1,60}|[a-z0-9._+-]{1,60}@[a-z0-9-]{1,40}(?:\.[a-z]{2,20}){1,3}"
 )
-"""Words, constants' names, numbers, sizes and versions."""
+"""Words, constants' names, numbers, sizes, colours, masks, named arguments, media types, folders, versions,
+mail addresses."""
 
 _BARE_WORD: Final = re.compile(r"[A-Za-z]{1,40}(?:[_-][A-Za-z]{1,40})?")
-_PHRASE: Final = re.compile(r"[a-z]{3,20}(?:-[a-z]{3,20}){2,8}")
-_DOTTED: Final = re.compile(r"[a-z]{3,20}(?:\.[a-z]{3,20}){2,3}")
+_PHRASE: Final = re.compile(r"[a-z]{3,20}(?:-[a-z]{2,20}){1,7}-[a-z]{3,20}")
+_DOTTED: Final = re.compile(r"[A-Za-z][a-z]{2,19}(?:\.[A-Za-z][a-z]{2,19}){2,3}")
 """A phrase, too, unless a word of it says that it is the name of a member, a message or a machine."""
 _APP_PASSWORD: Final = re.compile(
     r"(?:[a-z]{4} ){3}[a-z]{4}|(?=[^aeiou]*(?:[aeiou][^aeiou]*){0,4}\Z)[a-z]{16}"
@@ -132,14 +165,15 @@ _APP_PASSWORD: Final = re.compile(
 _FINGERPRINT: Final = re.compile(r"(?:[0-9A-Fa-f]{2}:){5,31}[0-9A-Fa-f]{2}")
 """Of a key or a certificate, or a network card's address."""
 
-_SENTENCE: Final = re.compile(r"[a-z]{2,20}(?: [a-z]{2,20}){2,8}")
+_SENTENCE: Final = re.compile(r"[^\W\dA-Z_]{2,20}(?: [^\W\dA-Z_]{2,20}){2,8}")
 _NUMBERED: Final = re.compile(r"(?:[a-z]{3,20} ){2,7}(?:[a-z]{3,20} )?[0-9]{1,8}!?")
 """A made-up phrase with a number: `purple monkey dishwasher 88`."""
 _PHRASE_SAYS: Final = frozenset(
     """
-    secret secrets password passwords passwd pass token tokens key keys auth api client access login
-    user username test my the a not no your is in of to for and or by with reset change forgot confirm
-    current new must be at least characters minimum enter valid invalid expired
+    secret secrets password passwords passwd pass token tokens key keys auth api client access login user
+    username test my the a not no your is in of to for and or by with reset change forgot confirm current
+    new must be at least characters minimum enter valid invalid expired contraseña lösenord hasło passe
+    passwort kennwort senha wachtwoord parola frase phrase
     """.split()
 )
 """Words of names and sentences, which are not made-up phrases."""
@@ -150,16 +184,19 @@ _FILE: Final = re.compile(
     r"|gpg|asc|kdbx|sql|log|csv|dat|bin|md|sh|bash|py|rb|php|java|kts?|go|rs|cs?|h|cpp|[jt]sx?|vue|svelte|css|png"
     r"|jpe?g|svg|gif|tf|j2|tmpl|tpl|properties|local|com|org|net|io|dev)"
 )
-_RULES: Final = re.compile(r"[a-z_]{2,20}(?::[\w,.]{1,40})?(?:\|[a-z_]{2,20}(?::[\w,.]{1,40})?){1,20}")
-"""`required|min:8`: how PHP frameworks check an input."""
+_RULES: Final = re.compile(r"\w{2,20}(?::[\w,.]{1,40})?(?:\|[A-Za-z_]{2,20}(?::[\w,.]{1,40})?){1,20}")
+"""`required|min:8`, `basic|digest`: how PHP frameworks check an input, and what can be chosen."""
+
+_SELECTOR: Final = re.compile(r"[\w.$#>-]{0,60}\[[^\[\]]{1,60}\]")
+"""An element of a list or, in a style sheet, of a page."""
 
 _MEMBER: Final = re.compile(r"[A-Za-z_$]\w{0,80}(?:(?:\.|->|::|\?\.)[A-Za-z_$]\w{0,80}){1,8}[!?]?")
 _MEMBERS: Final = frozenset(
     """
     account aes app args base cfg common conf config const constants context crypto ctx data database db
-    env error errors field fields form forms hash input label lib md message messages oauth options opts
-    page params process props req request res response screen self server service settings sha state
-    step text this title utils value values
+    env error errors field fields file form forms hash host id input label lib md message messages name
+    oauth options opts page params path port process props req request res response screen self server
+    service settings sha state step text this title type url utils value values
     """.split()
 )
 _DOMAINS: Final = frozenset(
@@ -174,6 +211,13 @@ _RUN: Final = re.compile(r"[a-z]{1,600}|[A-Z]{1,600}|[0-9]{1,600}|[^A-Za-z0-9]{1
 _DIGIT: Final = re.compile(r"[0-9]")
 _LETTER: Final = re.compile(r"[A-Za-z]")
 _LETTERS: Final = re.compile(r"[A-Za-z]{1,600}")
+_CAMEL: Final = re.compile(r"[a-z]{0,30}(?:[A-Z][a-z]{1,30}\d{0,2}){1,12}[A-Z]?")
+_PATH: Final = re.compile(r"(?:[A-Za-z][\w-]*\.[a-z]{2,8}|[a-z]{2,20})(?:/[\w.@+-]{1,80}){2,10}")
+_CONSTANT: Final = re.compile(r"[A-Z][A-Z0-9]{0,30}(?:_[A-Z0-9]{1,30}){1,8}")
+_CLASS: Final = re.compile(r"(?:[A-Z][a-z]{1,30}\d{0,3}|[A-Z]\d{1,4}){2,8}")
+_SLASHED: Final = re.compile(r"/[A-Za-z0-9+/]{5,600}={0,2}")
+_NO_LETTER: Final = re.compile(r"[!-&(-+/-9;-@[-`{-~]")
+_UNICODE: Final = re.compile(r"\\u[0-9A-Fa-f]{4}")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/]{6,600}={1,2}")
 _HEXES: Final = re.compile(r"[0-9a-fA-F-]{1,64}")
 _HEX: Final = re.compile(r"[0-9a-f]{32}|(?:0x)?[0-9a-fA-F]{64}")
@@ -183,13 +227,18 @@ _HASH: Final = re.compile(r"\$(?:2[abxy]|5|6|1|y|argon2\w{0,2})\$[./A-Za-z0-9$=,
 def is_secret(name: str, value: str, *, is_bare: bool = False) -> bool:
     """Tell whether `value`, given to `name`, is a secret; `is_bare`: without quotes, in a program."""
     kind = kind_of(name)
-    if kind is None or _TEMPLATE.fullmatch(value) or _ADDRESS.fullmatch(value):
+    if kind is None or _TEMPLATE.fullmatch(value) or _ADDRESS.fullmatch(value) or _PUBLIC_HALF.match(value):
         return False
     value = _CODED.sub("", value)
-    if _KEY_ID.fullmatch(value) and _SIGNER.fullmatch(name):
+    if (key := _KEY_ID.fullmatch(value)) and (key[1] or _SIGNER.fullmatch(name)) and kind == "key":
         return False
-    if is_bare:
-        return is_random(value) and len(value) >= 20 and not _is_member(value)
+    if _CONSTANT.fullmatch(value) and kind_of(value):
+        return False
+    if kind != "password" and _CLASS.fullmatch(value) and _words(name)[-1] in _words(value):
+        return False  # `credential: Saml2X509Credential`
+    if is_bare:  # a program's name has no digits or is of several, and `Key = lib.Key` has nothing else
+        is_named = not _DIGIT.search(value) or _is_member(value) or value.endswith(name)
+        return is_random(value) and len(value) >= 20 and not is_named
     if _HASH.match(value) or (kind == "password" and _is_app_password(value)):
         return True
     if kind == "id":
@@ -198,7 +247,7 @@ def is_secret(name: str, value: str, *, is_bare: bool = False) -> bool:
         return is_random(value) or _is_salt(value)
     if _BASE64.fullmatch(value) and len(value) % 4 == 0:
         return True
-    if name.lower().endswith("phrase") and _SENTENCE.fullmatch(value.lower()):
+    if name.lower().endswith(("phrase", "psk")) and _SENTENCE.fullmatch(value.lower()):
         return _MESSAGES.isdisjoint(value.lower().split())
     if _NUMBERED.fullmatch(value):
         return _PHRASE_SAYS.isdisjoint(value.split())
@@ -211,13 +260,21 @@ def _is_app_password(value: str) -> bool:
 
 def is_given(name: str, value: str) -> bool:
     """Tell a secret where nothing but the secret itself can stand: blanks count there."""
-    if kind_of(name) not in {"password", "secret"} or " " not in value:
+    if " -" in value:  # of a command
+        return False
+    if kind_of(name) not in {"password", "secret"} or " " not in value or is_secret(name, value):
         return is_secret(name, value)
     if _SENTENCE.fullmatch(value):
         return _PHRASE_SAYS.isdisjoint(value.split())
     if _DIGIT.search(value) is None or not _PHRASE_SAYS.isdisjoint(value.lower().split()):
         return False
     return is_secret(name, value.replace(" ", ""))
+
+
+def is_paired(name: str, value: str) -> bool:
+    """Tell a secret behind its name from the next name in a list."""
+    is_list = is_name_of_secret(value) or (_CLASS.fullmatch(name) and _CLASS.fullmatch(value))
+    return is_secret(name, value) and not is_list
 
 
 def is_passed(name: str, value: str) -> bool:
@@ -279,13 +336,14 @@ _TERM: Final = re.compile(
 """`utf8mb4`, `k8s`, `base64url`, `x509v3`: digits that belong there."""
 
 _COMPOSED: Final = re.compile(r"[A-Z][a-z0-9]{2,20}(?:[_.-][A-Za-z0-9]{2,20}){0,3}")
+_NUMBERED_WORD: Final = re.compile(r"[a-z]{5,20}\d{1,4}")
 
 
 def is_striking(value: str) -> bool:
     """Tell a made-up password by its looks alone: signs and digits where no name or term has any."""
     if not 7 <= len(value) <= 64 or not value.isascii() or len(_LETTER.findall(value)) < 4:
         return False
-    if not set(value).isdisjoint("/=<>{}()[]\"'`|;, \\") or not is_chosen(value):
+    if not set(value).isdisjoint("/=<>{}()[]\"'`|;, \\") or _BANG.fullmatch(value) or not is_chosen(value):
         return False
     if _SIGNED.fullmatch(value):
         return True
@@ -304,32 +362,42 @@ def is_near(name: str, value: str) -> bool:
     return is_token(value) and is_secret(name, value)
 
 
-def is_announced(name: str, value: str) -> bool:
-    """Tell a secret in the place of one, in text where a common word can stand there as well."""
+def is_announced(name: str, value: str, *, is_sure: bool = False) -> bool:
+    """Tell a secret in the place of one, in text where a common word can stand there as well.
+
+    `is_sure`: after "the password is", where names seldom stand.
+    """
     if is_near(name, value):
         return True
     if kind_of(name) not in {"password", "secret"}:
         return is_striking(value)
-    return (
-        bool(_COMPOSED.fullmatch(value) and _DIGIT.search(value))
-        and len(value) >= 8
-        and is_chosen(value, name)
-    )
+    is_composed = _COMPOSED.fullmatch(value) is not None and _DIGIT.search(value) is not None
+    is_made = is_composed or (is_sure and _NUMBERED_WORD.fullmatch(value) is not None)
+    return is_made and len(value) >= 8 and is_chosen(value, name)
 
 
 def is_token(value: str) -> bool:
     """Tell what a machine drew, long enough to be nothing else."""
-    is_public = value.startswith(("AAAA", "MII")) or _ADDRESS.fullmatch(value)
+    is_public = _PUBLIC_HALF.match(value) or _ADDRESS.fullmatch(value) or _KEY_ID.fullmatch(value)
     return len(value) >= 20 and is_random(value) and not is_public
+
+
+_POINT: Final = re.compile(r"[\"'][xyn][\"']\s?:\s?\Z")
+"""The public half of a JSON Web Key."""
+
+_BANG: Final = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+){1,6}!")
+"""What changes something, in Lisp and Ruby."""
 
 
 def is_loose(value: str, before: str) -> bool:
     """Tell a secret by its looks alone, unless a word before it says that all may know it."""
-    words = {word.lower() for word in _WORD.findall(before)}
-    is_mixed = words and is_token(value) and _is_mixed(value) and len(_TURN.findall(value)) >= 4
-    return bool(
-        is_mixed or (not set("!&^%").isdisjoint(value) and is_striking(value))
-    ) and _PUBLIC.isdisjoint(words)
+    words = set(_words(before))
+    is_hex = _HEXES.fullmatch(value.removeprefix("0x"))
+    is_mixed = (
+        words and not is_hex and is_token(value) and _is_mixed(value) and len(_TURN.findall(value)) >= 4
+    )
+    is_made = not set("!&^%").isdisjoint(value) and is_striking(value)
+    return bool(is_mixed or is_made) and _PUBLIC.isdisjoint(words) and _POINT.search(before) is None
 
 
 def is_account(value: str) -> bool:
@@ -346,7 +414,8 @@ def is_password_of(value: str, *, is_sure: bool, is_open: bool) -> bool:
         return len(value) >= 3 and is_argument(value, is_sure=True)
     if is_account(value):
         return False
-    return is_striking(value) or (not (is_open or _NAMES.fullmatch(value)) and is_argument(value))
+    is_made = is_striking(value) or _is_app_password(value)
+    return is_made or (not (is_open or _NAMES.fullmatch(value)) and is_argument(value))
 
 
 _NAMES: Final = re.compile(r"[A-Za-z_]{1,128}")
@@ -362,13 +431,14 @@ _DIRECTORY: Final = re.compile(
 
 _PUBLIC: Final = frozenset(
     """
-    256 addr address alphabet analytics assert atob attestation b64 base base64 block body build cache
-    cert certificate challenge chars charset checksum class commit content csp css cursor data decode
-    digest encode encoded equal equals etag expect expected file fingerprint fixture font from handle
-    hash hashes href html id ids image img integrity jkt mappings md5 modulus nonce order page path
-    pattern payload pins prime pub public put ref regex rev revision sample selector sha sha1 sha256 sig
-    signature site snapshot span src sri state sub sum svg test thumb thumbprint tx txid uri url
-    userhandle username ulid uuid vector verification version want x5t
+    256 aaguid addr address alphabet analytics assert ath atob attestation b64 base base64 block body
+    build bytes cache cert certificate challenge chars charset checksum class cnonce commit content csp
+    css cursor data decode digest encode encoded equal equals etag expect expected file fingerprint
+    fixture font from handle hash hashes href html id identifier ids image img integrity jkt kid mappings
+    md5 modulus nonce opaque order page path pattern payload pins prime pub public put ref regex rev
+    revision sample selector sha sha1 sha256 sig signature site snapshot span src sri state sub sum svg
+    test thumb thumbprint tx txid uri url userhandle username ulid uuid vector verification version want
+    x5t
     """.split()
 )
 
@@ -397,6 +467,11 @@ def is_byte_string(name: str, value: str) -> bool:
     )
 
 
+_NO_WORDS: Final = frozenset(
+    "none null true false string bytes text enter please required optional hidden invalid empty".split()
+)
+
+
 def is_word(name: str, value: str) -> bool:
     """Tell a plain word given to a password's name: it may be the password, or what the field is called."""
     lower = value.lower()
@@ -406,26 +481,32 @@ def is_word(name: str, value: str) -> bool:
         and _BARE_WORD.fullmatch(value) is not None
         and not _PLACEHOLDER.search(value)
         and lower.strip("_") not in name.lower()
-        and lower not in {"none", "null", "true", "false", "string", "bytes", "text"}
+        and lower not in _NO_WORDS
         and kind_of(value) is None
     )
+
+
+_KNOWN: Final = (_PLAIN, _FILE, _RULES, _ALGORITHM, _STORED, _SELECTOR)
 
 
 def is_chosen(value: str, name: str = "password") -> bool:
     """Tell a password that a person made up from words, placeholders, paths, variables and calls."""
     if not 5 <= len(value) <= 128 or _PLACEHOLDER.search(value) or _REFERENCE.match(value) or " " in value:
         return False
+    value = _UNICODE.sub("é", value)
     lower = value.lower()
-    if not value.isascii() and value.strip(".:!?").isalpha():
-        return False  # a word of another language, as ASCII's are by _PLAIN
+    if not value.isascii() and 10 * len(_NO_LETTER.findall(value)) < len(value):
+        return False  # words of another language, as ASCII's are by _PLAIN
     if _PHRASE.fullmatch(value):
         return _PHRASE_SAYS.isdisjoint(value.split("-"))
     if _DOTTED.fullmatch(value):
-        return (_PHRASE_SAYS | _MEMBERS | _DOMAINS).isdisjoint(value.split("."))
+        return (value.islower() or kind_of(name) == "password") and (
+            _PHRASE_SAYS | _MEMBERS | _DOMAINS
+        ).isdisjoint(lower.split("."))
     if value.isdigit():
         return len(value) >= 6 and kind_of(name) == "password"
     value = value.rstrip(")") or value  # of a command in a text
-    if any(what.fullmatch(value) for what in (_PLAIN, _FILE, _RULES, _ALGORITHM, _STORED)):
+    if _DIRECTORY.match(value) or any(what.fullmatch(value) for what in _KNOWN):
         return False
     return not _is_member(value) and value[-1] not in "[({" and lower.strip("_-:") not in name.lower()
 
@@ -437,7 +518,7 @@ def _is_member(value: str) -> bool:
     """
     if _MEMBER.fullmatch(value) is None or any(len(_TURN.findall(one)) > 2 for one in _PIECE.split(value)):
         return False
-    words = {word.lower() for word in _WORD.findall(value)}
+    words = set(_words(value))
     return not (_DIGIT.search(value) and _PHRASE_SAYS.isdisjoint(words) and _MEMBERS.isdisjoint(words))
 
 
@@ -449,7 +530,7 @@ def is_random(value: str) -> bool:
         return False
     if not _RANDOM.fullmatch(value) or _FINGERPRINT.fullmatch(value) or _PLACEHOLDER.search(value):
         return False
-    is_base64 = value.startswith("/") and (len(value) >= 40 or value.endswith("="))
+    is_base64 = _SLASHED.fullmatch(value) and (len(value) >= 40 or value.endswith("="))
     if _REFERENCE.match(value) and not is_base64:
         return False
     text = value.rstrip("=")
@@ -458,18 +539,28 @@ def is_random(value: str) -> bool:
     turns = len(_TURN.findall(text))
     if len(text) < 16:
         return turns >= (4 if value.endswith("=") or len(text) >= 12 else 5)
-    return turns >= 3 or _is_mixed(text)
+    is_known = any(what.fullmatch(value) for what in (_PATH, _FILE, _ALGORITHM))
+    return (turns >= 3 or _is_mixed(text)) and not is_known
 
 
 def _is_mixed(text: str) -> bool:
     """Letters of both cases (and digits) that change faster than words do, in one piece of 16 at least."""
     longest = max(_PIECE.split(text), key=len)
-    return len(longest) >= 16 and len(longest) <= 2.3 * len(_RUN.findall(longest)) and not longest.islower()
+    is_one_case = longest.islower() or longest.isupper()
+    is_dense = len(longest) >= 16 and len(longest) <= 2.3 * len(_RUN.findall(longest))
+    return is_dense and not is_one_case and _CAMEL.fullmatch(longest) is None
 
 
 def _is_salt(value: str) -> bool:
     """Tell what a generator of salts and keys writes: long, with spaces, brackets and all other signs."""
     signs = {char for char in value if not char.isalnum() and char != " "}
+    if (
+        value.count(" ") > 4
+        or (value.startswith("/") and value.count("/") > 2)
+        or _CODE.search(value)
+        or signs <= set("/._-=%")
+    ):
+        return False
     is_dense = len(value) <= 2.3 * len(_RUN.findall(value)) and len(_TURN.findall(value)) >= 3
     is_plain = value.islower() or value.isupper() or " " in value
     if is_dense and len(value) >= 20 and not (is_plain or _PLACEHOLDER.search(value)):
@@ -528,6 +619,31 @@ SHAPES: Final = (
         ("xprv", "nsec1", "edsk"),
         r"\b(?:[xyz]prv[1-9A-HJ-NP-Za-km-z]{100,}|nsec1[a-z0-9]{50,}|edsk[1-9A-HJ-NP-Za-km-z]{50,})",
     ),
+    Shape(
+        "password-hash",
+        (
+            "$2a$",
+            "$2b$",
+            "$2y$",
+            "$5$",
+            "$6$",
+            "$7$",
+            "$y$",
+            "$1$",
+            "$apr1$",
+            "$argon2",
+            "SCRAM-",
+            "JDJ",
+            "md5",
+        ),
+        (
+            r"\$2[aby]\$\d\d\\?\$[./A-Za-z0-9]{53}|\$(?:1|apr1)\$[./A-Za-z0-9]{1,8}\$[./A-Za-z0-9]{22}"
+            r"|\$[567y]\$(?:[./A-Za-z0-9=+]+\$){1,2}[./A-Za-z0-9+]{43,86}={0,2}|\$argon2[id]{1,2}\$[\w$=,+/-]{40,}"
+            r"|\bSCRAM-SHA-\d+\$\d+:[\w+/=]+\$[\w+/=]+:[\w+/=]{20,}|\bJDJ[hi5]JD[A-Za-z0-9+/]{50,}={0,2}"
+            r"|\"md5[0-9a-f]{32}\""
+        ),
+    ),
+    Shape("docker-auth", ("eyJhdXRocyI6",), r"\beyJhdXRocyI6[A-Za-z0-9+/]{20,}={0,2}"),
     Shape("discord-bot", (), r"\b[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,}"),
     Shape("age", ("AGE-SECRET-KEY-1",), r"\bAGE-SECRET-KEY-1[0-9A-Z]{50,}"),
     Shape(

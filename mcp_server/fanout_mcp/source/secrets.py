@@ -33,6 +33,7 @@ from fanout_mcp.source.secret_values import (
     is_loose,
     is_name_of_secret,
     is_near,
+    is_paired,
     is_passed,
     is_password_of,
     is_random,
@@ -55,7 +56,7 @@ SECRET_NAMES: Final = tuple(
     credentials.json client_secret*.json secrets.* .secrets* *.ovpn *.asc *.gpg *.kubeconfig kubeconfig
     *.keytab .*_history .lesshst .my.cnf .mylogin.cnf .s3cfg .boto .terraformrc .vault-token
     .vault_pass* .vault-pass* vault_pass* vault-pass* .passwd* .smbcredentials *.htpasswd master.key
-    shadow
+    shadow *.secrets chap-secrets pap-secrets sasl_passwd passwd.client
     """.split()
 )
 NOT_SECRET: Final = tuple(
@@ -112,7 +113,8 @@ _SHAPE_WORDS: Final = Linear("|".join(re.escape(word) for shape in SHAPES for wo
 _PGPASS: Final = Linear(r"(?m)^([\w.*-]{1,100}:(?:\d{4,5}|\*):[^\s:]{1,60}:[^\s:]{1,60}:)([^\s:]{8,128})$")
 """PostgreSQL's own file of passwords: host, port, database, user, password."""
 _HEADERS: Final = Linear(
-    r"(?i)(\b(?:proxy-)?authorization\b(?:[\"'\])]{0,3}\s{0,4}[:=,]\s{0,4}[\"'`]?|[ \t]{1,4}[\"'])"
+    r"(?i)(\b(?:proxy-)?authorization\b(?:[\"'\])]{0,3}\s{0,4}[:=,]\s{0,4}[\"'`]?(?:value[\"']?\s?[:=]\s?[\"'])?"
+    r"|[ \t]{1,4}[\"'])"
     r"(?:(?:bearer|basic|token|apikey|digest|negotiate) (?:token=)?)?)"
     r"((?:[A-Za-z0-9+/_.~-]|%[0-9A-F]{2}){16,}={0,2}|[A-Za-z0-9+/]{8,15}={1,2})"
 )
@@ -129,9 +131,12 @@ _URL: Final = Linear(
 """A password in an address, with a slash in it only before a host; a token for a user."""
 
 _PORT: Final = re.compile(rb"(?:\d{1,5}|port)(?:/|\Z)")
-_URL_PLACE: Final = frozenset(b"password pass pwd passwd secret token pw user guest".split())
-_DSN: Final = Linear(r"(\b[\w.-]{1,60}:)([^\s:@/\"'`<>{}$]{4,100})@(?:tcp|unix|udp)\(")
+_URL_PLACE: Final = frozenset(
+    [b"", *b"password pass pwd passwd secret secure redacted token pw user guest".split()]
+)
+_DSN: Final = Linear(r"(\b[\w.-]{1,60}:)([^\s:@/\"'`<>{}$]{4,100})@(?:tcp|unix|udp)?\(")
 _ACCOUNT: Final = Linear(r"(?m):([^\s:@/\"'`<>{}$]{7,64})(?:[@\"']|$)")
+_NO_USER: Final = re.compile(rb"(?i)(?:sha\d{1,3}|md5|\d{4}-\d\d-\d\d)\Z")
 _USER: Final = re.compile(rb"(?:^|[\s\"'])(?:- )?[\w.-]{1,60}(?:@[\w-]{1,60}\.[\w.-]{1,60})?\Z")
 """`user:password` where no scheme says what it is, and what stands before it."""
 
@@ -144,7 +149,7 @@ _NAME: Final = Linear(
 
 _Q: Final = r"(?:\"([^\"\n]+)\"|'([^'\n]+)'|`([^`\n]+)`|\\\"([^\"\\\n]+)\\\")"
 _BETWEEN: Final = (
-    r"(?:\s{0,8}:\s{0,4}(?:&'?)?[\w<>\[\]&'? .]{1,40}|\s{1,4}(?:(?:As|as)\s)?(?:string|String|str)"
+    r"(?:\s{0,8}:[ \t]{0,4}(?:&'?)?[\w<>\[\]&'? .]{1,40}|\s{1,4}(?:(?:As|as)\s)?(?:string|String|str)"
     r"|\s?\[\d{0,4}\]|\s?\{\s?get;[^}\n]{0,30}\})?"
 )
 _WRAP: Final = (
@@ -188,13 +193,28 @@ _FOLLOWS: Final = (
     # ('API_KEY', 'x')
     (
         True,
+        is_paired,
+        Linear(r"[\"'] {0,4}, {0,20}(?:b|\[\]byte\(|[\"'](?:\\)?)?" + _Q + r"(?:\s{0,4}[^\s:=]|\s{0,4}\z)"),
+    ),
+    # get("#password").type("x"), expect "assword:" send "x\r"
+    (
+        True,
         is_secret,
-        Linear(r"[\"']\s{0,4},\s{0,20}(?:b|\[\]byte\(|[\"'](?:\\)?)?" + _Q + r"(?:\s{0,4}[^\s:]|\s{0,4}\z)"),
+        Linear(
+            r"(?:[\"'`\])]{1,4}\s{0,20}\.(?i:type|send_?keys|fill|set_?value)\(|[:\"'*]{0,4}\s{1,40}(?:\{\s{0,20})?send\s(?:--\s)?)\s?"
+            + _Q
+        ),
     ),
     (True, is_passed, Linear(r"\s?[({]\s?" + _WRAP + _Q)),  # setPassword("x"), token{"x"}
     (True, is_given, Linear(r"[ \t]{1,8}" + _Q + r"[ \t]{0,4}(?:\r?\n|\z)")),  # password "a b c"
     # ENV SECRET_KEY "x", IDENTIFIED BY 'x', --token "x"
     (True, is_secret, Linear(r"\s{1,8}(?:is |was |to )?" + _Q)),
+    # Postman's "apikey": [{"key": "value", "value": …}]
+    (
+        True,
+        is_secret,
+        Linear(r"\"\s?:\s?\[[^\]]{0,300}?\"key\"\s?:\s?\"value\",\s{1,30}\"value\"\s?:\s?" + _Q),
+    ),
     # variable "x" { default = … }, "x": {"type": "string", "defaultValue": …}
     (
         True,
@@ -232,8 +252,13 @@ _NEAR: Final = Linear(
 )
 """The next quoted text after a name, whatever is between."""
 
-_COPULAS: Final = frozenset(b"is are was = : -> lautet ist est es e to with plaintext 0 5 7 8".split())
+_COPULAS: Final = frozenset(
+    b"is are was = : -> lautet ist est es e to with still now again currently plaintext 0 5 7 8".split()
+)
 """Words after which what is announced stands, in some languages."""
+
+_NOT_SECRET_BEFORE: Final = re.compile(rb"</\Z|(?i:\.svg\?|\bpublic )\Z|\?\s[\"']\Z")
+"""Before a name: the end of an element, a picture's address (a badge's), half of a key, a choice."""
 
 _SPACE: Final = re.compile(rb"[ \t:=>|*`(]{1,6}")
 _TOKEN: Final = re.compile(rb"[^\s\"'`<>]{1,128}")
@@ -245,8 +270,20 @@ _MORE: Final = Linear(
 )
 """The next piece of a text that is put together, from the quote on that ends the last."""
 
-_NOTHING: Final = Linear(r"[^\s\"'`\\\])>:=|?{(\[<]|[)\]](?:[^\s\"'`:=|?]|\z)|\z")
+_NOTHING: Final = Linear(r"[^\s\"'`\\\])>:=|?{(\[<,]|,\s?[^\s\"'`]|[)\]](?:[^\s\"'`:=|?]|\z)|\z")
 """After a name that is given nothing: what most names are told by at once."""
+
+_TITLE: Final = re.compile(rb"[\"'](?:[^\s\"'=:]{1,40} ){2,20}\Z")
+_TITLE_END: Final = re.compile(rb"[.?!:]{0,2}[\"']")
+_ASIDE: Final = Linear(r"\s+(?:to )?[\"'`]")
+_LOGIN: Final = r"(?:user(?:[ _]?name|[ _]?id)?|uid|login|e?mail)"
+_BESIDE: Final = re.compile(
+    (
+        rf"(?i){_LOGIN}(?:[\"']?\s?(?:=>|:=|[:=])\s?[\"']?([^\s\"',;&<>]{{1,60}})[\"']?[,;& \t]{{1,8}}"
+        rf"|>([^\s<>]{{1,60}})</\w{{1,20}}>\s{{0,20}}<)[\"':]{{0,2}}\Z|[\"']{_LOGIN}[\"'],\s?[\"']([^\"']{{1,60}})[\"'],\s?[\"']\Z"
+    ).encode()
+)
+"""An account, right before its password."""
 
 _WORD: Final = Linear(r"[ \t]+(\w+)")
 _LEADING: Final = frozenset(b"string str as by is was to or value content default".split())
@@ -254,7 +291,7 @@ _LEADING: Final = frozenset(b"string str as by is was to or value content defaul
 
 _SET: Final = (
     # The same without quotes: settings, shells, notes. What ends a value there is a space or a separator.
-    Linear(r"[\"']?\s?(?:=>|:=|\?=|[:=])[ \t]{0,8}([^\s\"'`<>&;,]+)"),
+    Linear(r"[\"']?\s?(?:=>|:=|\?=|::[ \t]|[:=])[ \t]{0,8}([^\s\"'`<>&;,]+)"),
     Linear(r"[ \t]{1,8}=?[ \t]{0,8}([^\s\"'`<>&;,]+)"),
     Linear(
         r":?\s?\n(?:\s{1,40}\w{1,20}:[^\n]{0,80}\n){0,3}?\s{1,40}(?:value|[dD]efault):[ \t]{1,4}"
@@ -266,73 +303,84 @@ _BEGINS: Final = tuple(
 )
 _ARG: Final = r"(?:\"([^\"\n]{3,200})\"|'([^'\n]{3,200})'|([^\s\"'`|;&<>)-][^\s\"'`|;&<>)]{2,199}))"
 _AFTER_USER: Final = r"()()([^\s\"'`|;&]{3,200})"
+
+
+def _is_literal(value: str) -> bool:
+    return is_word("password", value) or is_argument(value)
+
+
+def _is_noted(value: str) -> bool:
+    return is_announced("password", value, is_sure=True)
+
+
+# What decides about the value, and commands up to it; "~": any of its options.
 _COMMANDS: Final = (
-    # (what decides about the value, a command up to it); "~": any of its options
-    (is_argument, r"\b(?:mysql|mariadb)\w{0,12}\b~\s-p ?ARG"),
-    (is_argument, r"\b(?:sshpass|plink|unzip|zip|7z|oc|docker|podman|helm|oras|az)\b~\s(?:-p|-P|-pw) ?ARG"),
     (
         is_argument,
-        r"\b(?:curl|wget|https?|lftp)\s~(?:-u|--user|--proxy-user|-a|-U) ?=?[\"']?[\w.@+-]{1,80}[:,]AFTER",
+        r"""
+        \b(?:mysql|mariadb)\w{0,12}\b~\s-p ?ARG
+        \b(?:sshpass|plink|unzip|zip|7z|oc|docker|podman|helm|oras|az)\b~\s(?:-p|-P|-pw) ?ARG
+        \b(?:mongo\w{0,8}|sqlcmd|osql|bcp|svn|useradd|usermod)\b~\s(?:-p|-P) ?ARG
+        \b(?:curl|wget|https?|lftp)\s~(?:-u|--user|--proxy-user|-a|-U) ?=?[\"']?[\w.@+-]{1,80}[:,]AFTER
+        \bvault\s+login(?:\s+-[^\s]{1,40}){0,6}\s+[\"']?()()([\w.][\w.-]{3,199})(?:[\s\"'`;|&)]|$)
+        \b(?:redis-cli|iredis)\b~\s-a ARG
+        \becho\s~ARG\s*\|\s*(?:sudo\s+-\w*S|docker\s+login|(?:smb)?passwd|kinit|gpg|su|cryptsetup)\b
+        \b(?:sudo\s+-\w*S|(?:smb)?passwd|kinit|gpg|su|cryptsetup)\b~<<<\s?ARG
+        \becho\s~[\w.-]{1,60}:AFTER[\"']?\s*\|\s*(?:sudo\s+)?chpasswd
+        \bopenssl\b~\s-(?:k|K) ARG
+        \s(?:--?|/)(?:passin|passout|pass|storepass|keypass)[ :=](?:pass:)?AFTER
+        \bhtpasswd\s+-\w*b\w*\s+[^\s-]\S*\s+\S+\s+ARG
+        \bsnmp\w{0,12}\b~\s-A ARG
+        \bsnmp\w{0,12}\b~\s-X ARG
+        \bldap\w{0,12}\b~\s-w ARG
+        \b(?:smbclient|rpcclient|net)\b~\s-U ?[\"']?[\w.\\/-]{1,80}%AFTER
+        \b[nN][eE][tT]\s+(?:user|User)\s+\S{1,80}\s+ARG\s*/
+        \b[cC]onvert[tT]o-[sS]ecure[sS]tring\s(?:~\s)?ARG
+        \bstats\s+auth\s+[^\s:]{1,60}:AFTER
+        \s(?:-u|--user)[ =][\"']?[\w.@+-]{1,80}:AFTER
+        \b(?:sqlplus|rman|expdp|impdp|thin)\b~[ :]\w{1,30}/()()([^\s:@/\"'`<>{}$]{3,64})@
+        \s(?:-[uU]|--user\w{0,5})[ =]~\s(?:-p|-P|-w|-pw) ?ARG
+        \s/[rR]?[uU][: ]~\s/[rR]?[pP][: ]ARG
+        \s/(?:u|U|user):\S{1,80}\s+ARG
+        \b(?:snmp(?:-server)?\s+community|r[ow]community6?)\s+ARG
+        \b(?:password|secret|key|community)\s[0578]\s+ARG
+        \brootpw\s+(?:--\w+\s+)?()()([^\s]{3,200})
+        (?:\bload|\bstore|\binit|get(?:Key|Entry)|Key(?:Entry|Spec)|Password\w{0,20})\(~\"()()([^\"\n]{3,99})\"\.toCharArray
+        """,
     ),
-    (is_argument, r"\b(?:mongo\w{0,8}|sqlcmd|osql|bcp|svn)\b~\s(?:-p|-P) ?ARG"),
-    (is_argument, r"\b(?:useradd|usermod)\b~\s-p ARG"),
     (
-        is_argument,
-        r"\bvault\s+login(?:\s+-[^\s]{1,40}){0,6}\s+[\"']?()()([\w.][\w.-]{3,199})(?:[\s\"'`;|&)]|$)",
+        _is_literal,
+        r"""
+        \b[A-Z0-9_]{0,30}(?:PASSWORD|PASSWD|PWD|PASS|PW)=()()([\w-]{4,64})[ \t]+[a-z./]
+        \b(?i:create|alter|grant)\s~\b(?i:identified\s+by|password)\s*=?\s*'()()([^'\n]{3,200})'
+        """,
     ),
-    (is_argument, r"\b(?:redis-cli|iredis)\b~\s-a ARG"),
-    (
-        is_argument,
-        r"\becho\s~ARG\s*\|\s*(?:sudo\s+-\w*S|docker\s+login|(?:smb)?passwd|kinit|gpg|su|cryptsetup)\b",
-    ),
-    (is_argument, r"\b(?:sudo\s+-\w*S|(?:smb)?passwd|kinit|gpg|su|cryptsetup)\b~<<<\s?ARG"),
-    (is_argument, r"\becho\s~[\w.-]{1,60}:AFTER[\"']?\s*\|\s*(?:sudo\s+)?chpasswd"),
-    (is_argument, r"\bopenssl\b~\s-(?:k|K) ARG"),
-    (is_argument, r"\s(?:--?|/)(?:passin|passout|pass|storepass|keypass)[ :=](?:pass:)?AFTER"),
-    (is_argument, r"\bhtpasswd\s+-\w*b\w*\s+[^\s-]\S*\s+\S+\s+ARG"),
-    (is_argument, r"\bsnmp\w{0,12}\b~\s-A ARG"),
-    (is_argument, r"\bsnmp\w{0,12}\b~\s-X ARG"),
-    (is_argument, r"\bldap\w{0,12}\b~\s-w ARG"),
-    (is_argument, r"\b(?:smbclient|rpcclient|net)\b~\s-U ?[\"']?[\w.\\/-]{1,80}%AFTER"),
-    (is_argument, r"\b[nN][eE][tT]\s+(?:user|User)\s+\S{1,80}\s+ARG\s*/"),
-    (is_argument, r"\b[cC]onvert[tT]o-[sS]ecure[sS]tring\s(?:~\s)?ARG"),
-    (is_argument, r"\bstats\s+auth\s+[^\s:]{1,60}:AFTER"),
-    (is_argument, r"\s(?:-u|--user)[ =][\"']?[\w.@+-]{1,80}:AFTER"),
-    (is_argument, r"\b(?:sqlplus|rman|expdp|impdp|thin)\b~[ :]\w{1,30}/()()([^\s:@/\"'`<>{}$]{3,64})@"),
-    (is_argument, r"\s(?:-[uU]|--user\w{0,5})[ =]~\s(?:-p|-P|-w|-pw) ?ARG"),
-    (is_argument, r"\s/[rR]?[uU][: ]~\s/[rR]?[pP][: ]ARG"),
-    (is_argument, r"\s/(?:u|U|user):\S{1,80}\s+ARG"),
-    (is_argument, r"\b(?:snmp-server\s+community|r[ow]community6?|rootpw(?:\s--\w+)?)\s+ARG"),
     (is_striking, r"\b(?:add_?user|user_?add|create_?user|change_?password)\s+\S{1,60}\s+ARG"),
-    (
-        is_argument,
-        r"(?:\bload|\bstore|\binit|get(?:Key|Entry)|Key(?:Entry|Spec)|Password\w{0,20})\(~\"()()([^\"\n]{3,99})\"\.toCharArray",
-    ),
-    (is_token, r"\s-[tkaTK]\s+ARG"),
-    (is_token, r"\s(?:auth|login|authtoken|setapikey)\s+ARG"),
-    (
-        lambda value: is_word("password", value) or is_argument(value),
-        r"\b[A-Z0-9_]{0,30}(?:PASSWORD|PASSWD|PWD|PASS|PW)=()()([\w-]{4,64})[ \t]+[a-z./]",
-    ),
+    (_is_noted, r"(?:^|[\s:(])(?:[aA]dmin(?:istrator)?|root)\s/\sARG"),
+    (is_token, "\\s-[tkaTK]\\s+ARG\n\\s(?:auth|login|authtoken|setapikey)\\s+ARG"),
 )
 _READ: Final = tuple(
     (
         judge,
-        Linear(pattern.replace("AFTER", _AFTER_USER).replace("ARG", _ARG).replace("~", r"[^\n|;&]{0,200}?")),
+        Linear(
+            row.strip().replace("AFTER", _AFTER_USER).replace("ARG", _ARG).replace("~", r"[^\n|;&]{0,200}?")
+        ),
     )
-    for judge, pattern in _COMMANDS
+    for judge, rows in _COMMANDS
+    for row in rows.strip().splitlines()
 )
 _HEAD: Final = _any_of(
-    Linear(re.split(r"(?:\(\?:)?~|ARG|AFTER|=\(|\\S", pattern)[-1 if "echo" in pattern else 0])
-    for _, pattern in _COMMANDS
+    Linear(re.split(r"(?:\(\?:)?~|ARG|AFTER|=\(|\\S|\(\)", row.strip())[-1 if "echo" in row else 0])
+    for _, rows in _COMMANDS
+    for row in rows.strip().splitlines()
 )
 """What a line has that is read for commands: their beginnings, and what `echo` is piped into."""
 
 _CALL: Final = Linear(
     r"(?i)(?:(getconnection|dbi->connect|\bpdo|mysqli|mysqli?_p?connect|(?:pymysql|mysqldb|psycopg2?|pymssql|mariadb)\.connect)"
-    r"|(login|log_?on|auth|authenticate|auth_?password|passwordtoken|credentials?(?:provider)?|bind|createconnection|epgsql:connect"
-    r"|ftp(?:\.open)?|smtp|imap|(?:jwt|jsonwebtoken|jws|jose)\.(?:sign|verify|encode|decode))"
-    r"|(connect|open|dial|session|transport|database|unlock|unprotect|encrypt|decrypt|aes|ssh|ldap)"
+    r"|(login|log_?on|auth|authenticate|auth_?password|passwordtoken|credentials?(?:provider)?|createconnection|epgsql:connect"
+    r"|(?:crypto\.)?create_?hmac|hash_hmac|ftp(?:\.open)?|smtp|imap|(?:jwt|jsonwebtoken|jws|jose)\.(?:sign|verify|encode|decode))"
+    r"|(bind|connect|open|dial|session|transport|database|unlock|unprotect|encrypt|decrypt|aes|ssh|ldap)"
     r"|(client|provider|fernet|twilio|pusher|algolia(?:search)?|oauth2?|strategy|signer|hmac|cipher|crypt(?:o|er|or)?|sdk|api"
     r"|gateway|wallet|[th]?otp|account|bot|run|key(?:pair|spec)|init(?:ialize)?|configure|setup|forroot|cookieparser))"
     r"(?:(?:::|\.|->|_)(?:new|of|create|s3|db)\w{0,12})?(?:\s?=?\s?\(|\s:\w{1,40},|[ \t][\"'])"
@@ -340,7 +388,9 @@ _CALL: Final = Linear(
 """What is given an account's secrets without a name: connections (the password is the third), logins (not the
 first), what may be one, and what is made of keys."""
 
-_LITERAL: Final = re.compile(rb"\"([^\"\n]{0,300})\"|'([^'\n]{0,300})'|`([^`\n]{0,300})`|[(),]")
+_LITERAL: Final = re.compile(
+    rb"\"([^\"\n]{0,300})\"|'([^'\n]{0,300})'|`([^`\n]{0,300})`|[(),]|=>|\bfunction\b"
+)
 _PASSED: Final = re.compile(rb"[(,\[][\s@$bru\\]{0,20}\Z")
 """What stands before a literal that is an argument itself, rather than a part of one."""
 
@@ -379,9 +429,12 @@ MAX_CODES: Final = 24
 """Lines that are read below a heading."""
 
 _PROGRAMS: Final = re.compile(
-    r"(?i)\.(?:pyi?|go|[mc]?[jt]s|[jt]sx|java|kts?|cs|rs|rb|php|[chm]|cc|[ch]pp|swift|dart|scala|exs?|erl|lua|pl|r|jl"
+    r"(?i)\.(?:pyi?|ps[dm]?1|go|[mc]?[jt]s|[jt]sx|java|kts?|cs|rs|rb|php|[chm]|cc|[ch]pp|swift|dart|scala|exs?|erl|lua|pl|r|jl|tf|hcl|nix"
     r"|vb|fs|hs|elm|clj|vue|svelte|zig|groovy|gradle)\Z"
 )
+_LOCK: Final = re.compile(r"[./-]lock(?:\.(?:json|ya?ml|hcl|toml))?\Z|\.sum\Z")
+"""What package managers write: names with checksums."""
+
 _SPACED: Final = re.compile(
     rb"(?i)(?:^|[\s\"'])(?:--?[\w-]{1,60}|requirepass|masterauth|identified by|set [\w.]{1,60})\Z"
     rb"|^\s*[\w.-]{1,80}\Z"
@@ -438,7 +491,7 @@ def redact(text: str, path: str = "") -> tuple[str, int]:
     lower = data.lower()
     if b"://" in data and b"@" in data:
         data = _URL.sub(counted(_address), data)
-    if b"@tcp(" in data or b"@unix(" in data:
+    if b"@tcp(" in data or b"@unix(" in data or b"@(" in data:
         data = _DSN.sub(counted(lambda m: m.group().replace(m[2], b"<redacted:url-password>", 1)), data)
     if b":" in data:
         data = _PGPASS.sub(counted(_line), data)
@@ -449,7 +502,7 @@ def redact(text: str, path: str = "") -> tuple[str, int]:
     if b"cookie" in lower:
         data = _COOKIES.sub(counted(_cookies), data)
     is_program = _PROGRAMS.search(path[-12:]) is not None if path else None
-    for find in (_named, _in_commands, _in_rows, _in_tables, _in_lists):
+    for find in (_named, _in_commands, _in_rows, _in_tables, _in_lists) if not _LOCK.search(path) else ():
         spans = list(find(data, is_program))
         count += len(spans)
         data = _without(data, spans)
@@ -538,7 +591,8 @@ def _header(match: Match) -> bytes:
     """After a scheme all is a credential; without one `request.headers.get` stands there as well."""
     value = _text(match[2])
     has_scheme = match[1].lower().rstrip().endswith(_SCHEMES)
-    is_one = is_random(value) or (has_scheme and not is_shown(value))
+    is_field = value[:-1].isalpha() and value.islower() and value[-1] == "="  # Digest username="bob"
+    is_one = is_random(value) or (has_scheme and not is_shown(value) and not is_field)
     return match[1] + b"<redacted:header>" if is_one else match.group()
 
 
@@ -565,7 +619,8 @@ def _address(match: Match) -> bytes:
     value = match[group]
     if group == 4 and not is_random(_text(value)):
         return match.group()
-    if value.lower() in _URL_PLACE or (group == 3 and _PORT.match(value)):
+    place = value.lower().strip(b"[]*.") in _URL_PLACE or not value.strip(b"x")
+    if place or (group == 3 and _PORT.match(value)):
         return match.group()
     start, end = (at - match.start() for at in match.span(group))
     whole = match.group()
@@ -587,7 +642,7 @@ def _named(data: bytes, is_program: IsProgram) -> Iterator[Span]:
         name = _text(found.group())
         if name.lower().endswith("identified by") or not name.isascii():
             name = "password"
-        if kind_of(name) is None or data[start - 2 : start] == b"</":
+        if kind_of(name) is None or _NOT_SECRET_BEFORE.search(data, max(0, start - 9), start):
             continue
         if data[start - 1 : start] == b":" and b"arn:" in data[max(0, start - 120) : start].split()[-1]:
             continue
@@ -615,7 +670,9 @@ def _value(data: bytes, at: Span, name: str, is_program: IsProgram) -> tuple[lis
         seen = [match.span(group)]
         while is_quoted and (more := _MORE.match(data, seen[-1][1], limit)):
             seen.append(more.span(1 if _has(more, 1) else 2))
-        is_one = judge(name, "".join(_text(data[slice(*span)]) for span in seen).strip("\\\"'"))
+        given = "".join(_text(data[slice(*span)]) for span in seen).strip("\\\"'")
+        decides = is_near if _is_aside(data, at, name) else judge
+        is_one = decides(name, given) or _is_beside(data, start, name, given)
         if is_quoted or is_one:
             return seen, is_one
     for number, setting in enumerate(_SET):
@@ -625,13 +682,16 @@ def _value(data: bytes, at: Span, name: str, is_program: IsProgram) -> tuple[lis
         before = data[max(0, start - 40) : start]
         if before.rfind(b"{{") > before.rfind(b"}}"):
             break
-        value = match[1] if number == 1 else match[1].rstrip(b").]}")
-        seen = [(match.start(1), match.start(1) + len(value))]
+        value = match[1] if number == 1 else match[1].partition(b")](")[0].rstrip(b").]}").lstrip(b"[")
+        first = match.start(1) + match[1].find(value)
+        seen = [(first, first + len(value))]
         # Of a text from who knows where, `password = x` with spaces is taken for a program's.
         is_code = data[end : end + 2] == b" =" if is_program is None else is_program
         is_type = is_code or not (name.islower() or name.isupper() or name[:1] == "-")
         is_name = number == 1 and is_type and is_name_of_secret(_text(value))  # `Type name`
-        if is_secret(name, _text(value), is_bare=is_code and not _is_inside(data, start)) and not is_name:
+        is_bare = is_code and not _is_inside(data, start, end)
+        is_one = is_secret(name, _text(value), is_bare=is_bare) and not is_name
+        if is_one or (not is_bare and _is_beside(data, start, name, _text(value))):
             return seen, True
     near = _near(data, at, name, is_program)
     return ([near], True) if near else (seen, False)
@@ -645,13 +705,20 @@ def _near(data: bytes, at: Span, name: str, is_program: IsProgram) -> Span | Non
     if match and is_near(name, _text(value)):
         return match.start(1), match.start(1) + len(value)
     space = _SPACE.match(data, end)
-    if space is None or (is_program and not _is_inside(data, start)):
+    if (
+        space is None
+        or data[space.end() : space.end() + 2] in {b"${", b"{{"}
+        or (is_program and not _is_inside(data, start, end))
+    ):
         return None
     stop = data.find(b"\n", end, end + 160)
     is_next = True
     for number, word in enumerate(_TOKEN.finditer(data, space.end(), stop if stop >= 0 else end + 160)):
         value = word.group().rstrip(b".,;:!?)|")
-        if (is_announced if is_next else is_near)(name, _text(value)):
+        is_one = (
+            is_announced(name, _text(value), is_sure=number > 0) if is_next else is_near(name, _text(value))
+        )
+        if is_one:
             return word.start(), word.start() + len(value)
         if number == MAX_WORDS or word.group()[-1:] in b";.|)":
             break
@@ -666,15 +733,30 @@ def _has(match: Match, group: int) -> bool:
         return False
 
 
+def _is_aside(data: bytes, at: Span, name: str) -> bool:
+    """Tell `pass "x" to it` and the last word of a title: all kinds of words follow."""
+    start, end = at
+    is_title = _TITLE.search(data, max(0, start - 120), start) and _TITLE_END.match(data, end)
+    return bool(is_title or (name.lower() == "pass" and _ASIDE.match(data, end)))
+
+
+def _is_beside(data: bytes, start: int, name: str, value: str) -> bool:
+    """Tell a word that is a password from all else that its name is given: it is beside an account."""
+    user = _BESIDE.search(data, max(0, start - 120), start) if is_word(name, value) else None
+    return user is not None and value.encode() not in user.groups()
+
+
 def _takes_a_space(data: bytes, start: int, end: int) -> bool:
     line = data.rfind(b"\n", max(0, start - 200), start) + 1 or max(0, start - 200)
     return _SPACED.search(data[line:end]) is not None
 
 
-def _is_inside(data: bytes, start: int) -> bool:
+def _is_inside(data: bytes, start: int, end: int) -> bool:
     """Tell a name in an address, a form or a string, where values have no quotes around them."""
     if data[start - 1 : start] in {b"?", b"&", b";", b"-"}:
         return True
+    if data[end : end + 1] in {b'"', b"'"}:  # {"password": x}
+        return False
     line = data[max(0, start - 200) : start].rpartition(b"\n")[2]
     return any(line.count(quote) % 2 for quote in (b'"', b"'", b"`"))
 
@@ -695,7 +777,10 @@ def _in_commands(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
     for call in _CALL.finditer(data):
         spans += _in_call(data, call)
     for account in _ACCOUNT.finditer(data):
-        if is_striking(_text(account[1])) and _USER.search(data, account.start() - 150, account.start()):
+        value, before = _text(account[1]), data[max(0, account.start() - 150) : account.start()]
+        user = None if _NO_USER.search(before) else _USER.search(before)
+        is_entry = user and (b"@" in user.group() or b"passwd" in before)
+        if user and (is_striking(value) or (is_entry and is_random(value))):
             spans.append(account.span(1))
     for loose in _LOOSE.finditer(data):
         before = data[max(0, loose.start() - 80) : loose.start()].rpartition(b"\n")[2]
@@ -730,7 +815,10 @@ def _in_call(data: bytes, call: Match) -> list[Span]:
         sign = part.group()
         commas += sign == b"," and depth == 1
         depth += (sign == b"(") - (sign == b")")
-        if not 0 < depth <= MAX_DEPTH:
+        if not 0 < depth <= MAX_DEPTH or sign in {
+            b"=>",
+            b"function",
+        }:  # what a callback does, it is not given
             break
         is_passed_on = part.start() == start or _PASSED.search(data, part.start() - 20, part.start())
         if sign in b"()," or not is_passed_on:
@@ -787,10 +875,10 @@ def _in_tables(data: bytes, is_program: IsProgram) -> Iterator[Span]:
             at = done = at + len(line)
 
 
-def _in_lists(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
+def _in_lists(data: bytes, is_program: IsProgram) -> Iterator[Span]:
     """Yield the codes below a heading that calls them so."""
     done = 0
-    for heading in _HEADING.finditer(data):
+    for heading in _HEADING.finditer(data) if not is_program else ():
         at, seen = max(done, heading.end()), False
         for _ in range(MAX_CODES if heading.end() >= done else 0):
             line = _LINE.match(data, at)
