@@ -6,7 +6,7 @@ A second call passes when one of these holds, each of which is enough:
 2. It is another attempt: the same prompt again, or the first agent did not finish.
 3. It refers back: "the findings", "again", "the four" where an answer counts four.
 4. It names what only an answer holds: a path or an identifier, or words that weigh enough together.
-5. Its opening mentions what the first was about, or its subject is in the first's prompt.
+5. Its opening mentions what the first was about, or its subject is in the first's prompt and in an answer.
 6. Both act on one thing: a file that the first changes, one port, device, branch or working copy, or what the
    first sets up.
 
@@ -486,7 +486,7 @@ def _mentioned(pair: Pair) -> str:
     if (rest := theirs - mine) and rest <= place:
         return min(rest)
     named = rest & place - form - (frozenset() if pair.first_acts else COMMON_STEMS)
-    named |= (mine - theirs - COMMON_STEMS - SMALL_NUMBERS) & set(pair.theirs)
+    named |= (mine - theirs - COMMON_STEMS - SMALL_NUMBERS) & set(pair.theirs) & pair.said
     return min(named, default="")
 
 
@@ -506,7 +506,9 @@ def _act_on_one(pair: Pair) -> str:
     mine, theirs = (set(names("\n".join(own))) for own in (pair.own, pair.their_own))
     is_apart = bool(mine - theirs and theirs - mine)
     in_both = {name for name in {*names(pair.task)} & {*names(pair.first_prompt)} if "." in name}
-    for name in sorted(name for name in mine & theirs | in_both if not is_apart or FILE.search(name)):
+    for name in sorted(
+        name for name in mine & theirs | in_both if FILE.search(name) or not (is_apart or "/" in name)
+    ):
         is_each_own = is_apart and GENERIC.first(name)
         if not is_each_own and not _is_only_read(name, pair.first_prompt, is_apart=is_apart):
             return f"both work on {shown(name)}, which the earlier agent changed"
