@@ -313,7 +313,7 @@ INNER = re.compile(r"\w[./_]\w|[a-z][A-Z]")
 PLACE = Rule(r"\b(?:to|in|of|for)\s+(?:(?:the|our)\s+)?\w+\W*\Z")
 """Where it is done, at the end of a sentence."""
 FILE = re.compile(r"\w\.[A-Za-z]\w{0,5}$|^(?![A-Z\d.]+/|\w{1,3}/\w{1,3}$).+/")
-"""A file or folder, where "180 TB/month" is none."""
+"""A file or folder; "180 TB/month" is neither."""
 GENERIC = Rule(r"\A(?:readme|cmakelists|package|main|index|mod|lib|__init__|settings|conftest)\.\w+\Z")
 """Files that every folder has."""
 PROPER = re.compile(r"(?<=[\w,;(] )[A-Z]\w{2,}")
@@ -405,20 +405,20 @@ class Pair:
         return [set(stems(unit)) for unit in UNIT_END.split(self._answers)]
 
     @cached_property
-    def said(self) -> set[str]:
+    def reported(self) -> set[str]:
         return set().union(*self._sentences)
 
     @cached_property
     def new(self) -> set[str]:
         """The words of the second that only an answer holds."""
-        return set(stems(self.task)) & self.said - set(stems(self._known)) - FUNCTION_STEMS
+        return set(stems(self.task)) & self.reported - set(stems(self._known)) - FUNCTION_STEMS
 
     @cached_property
     def answered(self) -> str:
         """A path, a file or an identifier that only an answer holds."""
-        said, known = folded(self._answers), folded(self._known)
+        answers, known = folded(self._answers), folded(self._known)
         own = (name for name in names(self.task) if INNER.search(name))
-        return next((name for name in own if name.casefold() in said and name.casefold() not in known), "")
+        return next((name for name in own if name.casefold() in answers and name.casefold() not in known), "")
 
     @cached_property
     def evidence(self) -> float:
@@ -428,10 +428,10 @@ class Pair:
         """
         telling = set(stems(" ".join(TELLING.findall(self.task)))) - SMALL_NUMBERS
         weigh = {word: 0.25 if word in COMMON_STEMS else 1 if word in telling else 0.5 for word in self.new}
-        said = {frozenset(sentence & self.new) for sentence in self._sentences}
+        sentences = {frozenset(sentence & self.new) for sentence in self._sentences}
         own = [self.new.intersection(stems(unit)) for unit in (self.name, *self.own)]
         subject = self.new & set(stems(" ".join(DEFINITE.findall("\n".join(self.own)))))
-        found = max(sum(map(weigh.__getitem__, one & other)) for one in said for other in own)
+        found = max(sum(map(weigh.__getitem__, one & other)) for one in sentences for other in own)
         return max(found, 2 * sum(map(weigh.__getitem__, subject)), len(self.new & set(stems(self.name))))
 
 
@@ -468,7 +468,7 @@ def _counted(pair: Pair) -> str:
     for match in COUNTED.finditer(pair.task):
         number = match.group(1).casefold()
         digits = str(NUMERALS.index(number)) if number in NUMERALS else number
-        if pair.said & {number, digits} and folded(match.group()) not in folded(pair.first):
+        if pair.reported & {number, digits} and folded(match.group()) not in folded(pair.first):
             return match.group()
     return ""
 
@@ -486,7 +486,7 @@ def _mentioned(pair: Pair) -> str:
     if (rest := theirs - mine) and rest <= place:
         return min(rest)
     named = rest & place - form - (frozenset() if pair.first_acts else COMMON_STEMS)
-    named |= (mine - theirs - COMMON_STEMS - SMALL_NUMBERS) & set(pair.theirs) & pair.said
+    named |= (mine - theirs - COMMON_STEMS - SMALL_NUMBERS) & set(pair.theirs) & pair.reported
     return min(named, default="")
 
 
@@ -494,7 +494,7 @@ def _chosen(pair: Pair) -> str:
     """Return a name that the first listed with others, an answer repeats, and the second takes up."""
     listed = {stem(name) for match in LISTED.finditer(pair.first_prompt) for name in match.groups("")}
     own = set(map(stem, PROPER.findall("\n".join(pair.own))))
-    return min(listed & own & pair.said - COMMON_STEMS, default="")
+    return min(listed & own & pair.reported - COMMON_STEMS, default="")
 
 
 def _act_on_one(pair: Pair) -> str:
