@@ -12,7 +12,6 @@ change.
 from __future__ import annotations
 
 import json
-import math
 import random
 import sys
 from collections import Counter, defaultdict
@@ -21,6 +20,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from benchmarks._logistic import fitted, logistic
 from benchmarks.table import Row
 from fanout_mcp.review.agreement import features, probability, rates
 from fanout_mcp.review.finding import Finding
@@ -185,7 +185,7 @@ def counted(groups: Iterable[Group]) -> Counts:
 
 
 def fit(counts: Counts) -> list[float]:
-    """Fit the logistic curve by Newton's method, slightly drawn to zero; every panel size weighs the same."""
+    """Fit the logistic curve; every panel size weighs the same."""
     by_size: defaultdict[int, float] = defaultdict(float)
     for (_, size), (count, _) in counts.items():
         by_size[size] += count
@@ -193,36 +193,11 @@ def fit(counts: Counts) -> list[float]:
         (features(*cell), count * 1_000 / by_size[cell[1]], real * 1_000 / by_size[cell[1]])
         for cell, (count, real) in sorted(counts.items())
     ]
-    size = len(features(1, 1))
-    weights = [0.0] * size
-    for _ in range(25):
-        slope = [-RIDGE * weight for weight in weights]
-        bend = [[RIDGE * (i == j) for j in range(size)] for i in range(size)]
-        for row, count, real in rows:
-            p = 1 / (1 + math.exp(-sum(w * x for w, x in zip(weights, row, strict=True))))
-            for i in range(size):
-                slope[i] += (real - count * p) * row[i]
-                for j in range(size):
-                    bend[i][j] += count * p * (1 - p) * row[i] * row[j]
-        weights = [w + step for w, step in zip(weights, _solved(bend, slope), strict=True)]
-    return weights
-
-
-def _solved(matrix: list[list[float]], right: list[float]) -> list[float]:
-    rows = [[*row, value] for row, value in zip(matrix, right, strict=True)]
-    size = len(rows)
-    for i in range(size):
-        best = max(range(i, size), key=lambda r: abs(rows[r][i]))
-        rows[i], rows[best] = rows[best], rows[i]
-        for r in range(size):
-            if r != i:
-                factor = rows[r][i] / rows[i][i]
-                rows[r] = [x - factor * y for x, y in zip(rows[r], rows[i], strict=True)]
-    return [rows[i][size] / rows[i][i] for i in range(size)]
+    return fitted(rows, len(features(1, 1)), ridge=RIDGE)
 
 
 def _rate(weights: Sequence[float], named: int, reviewers: int) -> float:
-    return 1 / (1 + math.exp(-sum(w * x for w, x in zip(weights, features(named, reviewers), strict=True))))
+    return logistic(weights, features(named, reviewers))
 
 
 def _rounded(weights: Sequence[float]) -> list[float]:

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks._gate_weights import ONE_HAND, left_out
 from benchmarks.table import Row
 from fakes import seeded_sequences
 from fakes.seeded_sequences import kinds_of, sequences_of
@@ -27,7 +28,7 @@ from fanout_mcp.edge.hook_bridge import HookBridge, start_supervisor
 from gate.scenarios import Scenario, load, pairs
 from gate.session import Session
 from gate.test_scenarios import MIN_CAUGHT, play
-from gate.unseen import Unseen, fresh, held_out, of_three, of_three_more, second_of, unseen
+from gate.unseen import Unseen, blind, fresh, held_out, of_three, of_three_more, second_of, unseen
 
 EVENTS = 300
 TIMES = 200
@@ -77,11 +78,16 @@ def _hits(scenario: Scenario) -> int:
 
 
 def on_unseen() -> Iterator[Row]:
-    """Judge the pairs written before the rules were read; those that the rules were changed for apart."""
-    yield from _judged("by one author who had not read the rules", fresh())
-    yield from _judged("by three authors, rules changed for them since", of_three())
-    yield from _judged("by three other authors, rules changed for them since", of_three_more())
-    yield from _judged("by three more authors, one rule changed since", held_out())
+    """Judge the pairs by who wrote them; those of the corpus by what they were used for."""
+    yield from _left_out()
+    for author, own in {
+        "one author": fresh(),
+        "three authors": of_three(),
+        "three other authors": of_three_more(),
+        "three more authors": held_out(),
+        "the last three authors": blind(),
+    }.items():
+        yield from _judged(f"by {author}, weights fitted with them", own)
     every = unseen()
     yield from _judged("held out", [pair for pair in every if not pair.changed_for and not pair.after])
     yield from _judged(
@@ -89,6 +95,27 @@ def on_unseen() -> Iterator[Row]:
         [pair for pair in every if pair.after and not pair.changed_for],
     )
     yield from _judged("used to change the rules", [pair for pair in every if pair.changed_for])
+
+
+def _left_out() -> Iterator[Row]:
+    """Judge each author's pairs by weights that were fitted without them."""
+    found = [own for author, own in left_out().items() if author not in ONE_HAND]
+    needless, sent_back, legitimate, denied = map(sum, zip(*found, strict=True))
+    of_all = f"each of {len(found)} authors left out of the fit"
+    yield Row(
+        f"{of_all}: false denials, {legitimate} legitimate pairs",
+        str(denied),
+        "",
+        "0",
+        denied == 0,
+    )
+    yield Row(
+        f"{of_all}: unnecessary pairs sent back",
+        f"{sent_back} of {needless}",
+        "",
+        f">= {MIN_CAUGHT:.0%}",
+        sent_back >= MIN_CAUGHT * needless,
+    )
 
 
 def _judged(half: str, own: list[Unseen]) -> Iterator[Row]:

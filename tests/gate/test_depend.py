@@ -15,6 +15,8 @@ ANSWER = (
 PROMPT = "Explain how auth, billing and search work in this repository, and find what is slow in billing."
 
 
+WEIGHED = "the two may be one piece of work"
+
 ALIKE = (
     pytest.param("Explore auth", "Explore billing", id="one word"),
     pytest.param("Explore src/auth.", "Explore src/billing.", id="one path"),
@@ -70,26 +72,27 @@ FREE = (
     ),
     pytest.param(
         "Research push on web\nWhat is the state of web push on iOS, its quotas and rules?",
-        "Research mail\nHow well do mails render in the web clients that people have?",
+        "Research mail\nHow well do push messages and mails render in the clients that people have?",
         "it mentions",
         id="the first's subject",
     ),
     pytest.param(
         "Run load test\nSend 200 requests a second to the staging server for an hour.",
-        "Run load test with pool 40\nSend 300 requests a second to the other server for two hours.",
+        "Run load test with pool 40\nSend 300 requests a second to another server for two hours.",
         "two of this kind",
         id="works that disturb each other",
     ),
     pytest.param(
         "Fix header\nThe header overlaps the status bar on tablets in split view.",
         "Fix prices\nPrices are sometimes one cent too low in the wallet view.",
-        "it may build on",
+        WEIGHED,
         id="changes in places that aren't named",
     ),
     pytest.param(
-        "Profile churn data\nGive type, share of nulls and cardinality of each column of "
-        "churn.parquet, no files.",
-        "Map network\nWhich subnets, gateways and peerings does infra/network have, and what is open to all?",
+        "Profile churn data\nList type, share of nulls and cardinality of each column of data/churn.parquet, "
+        "and the rows that look like test accounts. Numbers only, and write no files.",
+        "Map network\nWhich subnets, gateways and peerings does infra/network have, and what is open to all? "
+        "For each rule give file and line.",
         "",
         id="inquiries without a form, a subject or a name in common",
     ),
@@ -97,14 +100,14 @@ FREE = (
         "Profile churn data\nGive type, share of nulls and cardinality of each column of "
         "churn.parquet, no files.",
         "Explain churn\nWhich of our customers left last year, in what regions, and what did they say to us?",
-        "the two are not alike",
+        WEIGHED,
         id="inquiries with one subject",
     ),
     pytest.param(
         "Port Makefile\nConvert ./Makefile into a justfile with the same targets, and "
         "check that `just --list` works.",
         "Fix dead zone\nsrc/input/gamepad.cpp treats axes apart. Make ApplyDeadZone radial, with tests.",
-        "",
+        WEIGHED,
         id="changes without a form, a subject or a name in common",
     ),
     pytest.param(
@@ -132,7 +135,7 @@ FREE = (
     pytest.param(
         "Read a\nRead the API.",
         "Read b\nWhat does the CLI print?",
-        "the two are not alike",
+        WEIGHED,
         id="short prompts",
     ),
 )
@@ -192,7 +195,7 @@ def test_two_of_one_form_could_have_gone_together(first: str, second: str) -> No
 
 
 @pytest.mark.parametrize(("first", "second", "why"), FREE)
-def test_one_verb_above_two_full_prompts_is_one_form_too(first: str, second: str, why: str) -> None:
+def test_two_that_are_worded_freely_could_have_gone_together_too(first: str, second: str, why: str) -> None:
     answer = "Hetzner is cheapest. 3 to change, 20 MB. It doesn't scale."
     found = dependence.why(second, Earlier(first, answer), "Please help me with this.")
     assert found.startswith(why) if why else found == ""
@@ -214,7 +217,7 @@ def test_what_may_disturb_each_other_passes(first: str, second: str) -> None:
         pytest.param("Explore auth", "Review billing for bugs.", id="another verb"),
         pytest.param("Explore auth", "Explore auth with a focus on tokens", id="the same with an addition"),
         pytest.param("Explore auth", "Explore auth", id="the same again"),
-        pytest.param("Explore src/auth", "Explore how billing talks to auth", id="the first's subject"),
+        pytest.param("Explore auth", "Explore how billing talks to auth", id="the first's subject"),
         pytest.param(
             "Erkunde das Modul auth und die Tests", "Erkunde das Modul mail und die Tests", id="German"
         ),
@@ -311,7 +314,7 @@ def test_all_of_what_an_answer_lists_depends_on_it() -> None:
     second = (
         "Find {0}\nFind {0} in src/encoder that are slow, with their share of time and what each {1} costs."
     )
-    assert dependence.why(second.format("loops", "blit"), earlier, PROMPT).startswith("it refers back")
+    assert dependence.why(second.format("loops", "blit"), earlier, PROMPT).startswith("it names")
     assert not dependence.why(second.format("loops", "round"), earlier, PROMPT)
 
 

@@ -7,6 +7,7 @@ import pytest
 from gate.test_scenarios import MIN_CAUGHT
 from gate.unseen import (
     Unseen,
+    blind,
     fresh,
     held_out,
     of_doubts,
@@ -46,24 +47,23 @@ def test_most_of_what_could_have_gone_together_is_sent_back() -> None:
 
 @pytest.mark.parametrize(
     "pair",
-    [
-        own
-        for own in (*fresh(), *of_three(), *of_three_more(), *held_out(), *of_one_verb())
-        if not own.needless
-    ],
+    [own for own in (*fresh(), *of_three(), *of_three_more(), *held_out(), *blind()) if not own.needless],
     ids=_id,
 )
-def test_what_had_to_wait_passes_in_the_fresh_pairs(pair: Unseen) -> None:
+def test_what_had_to_wait_passes_in_every_author_s_pairs(pair: Unseen) -> None:
     assert second_of(pair).kind == "pass"
 
 
-def test_most_of_the_fresh_needless_pairs_are_sent_back() -> None:
-    verdicts = [second_of(pair).kind for pair in fresh() if pair.needless]
-    assert verdicts.count("deny") >= MIN_CAUGHT * len(verdicts)
-
-
 @pytest.mark.parametrize(
-    ("pairs", "least"), [(of_three(), 46), (of_three_more(), 47), (held_out(), 33), (of_doubts(), 40)]
+    ("pairs", "least"),
+    [
+        pytest.param(fresh(), 28, id="fresh"),
+        pytest.param(of_three(), 46, id="three"),
+        pytest.param(of_three_more(), 44, id="three more"),
+        pytest.param(held_out(), 44, id="held out"),
+        pytest.param(blind(), 40, id="blind"),
+        pytest.param(of_doubts(), 33, id="doubts"),
+    ],
 )
 def test_most_needless_pairs_that_are_worded_freely_are_sent_back(pairs: list[Unseen], least: int) -> None:
     verdicts = [second_of(pair).kind for pair in pairs if pair.needless]
@@ -71,5 +71,6 @@ def test_most_needless_pairs_that_are_worded_freely_are_sent_back(pairs: list[Un
 
 
 def test_hardly_any_pair_that_was_written_to_be_denied_is() -> None:
-    denied = [_id(pair) for pair in of_doubts() if not pair.needless and second_of(pair).kind == "deny"]
+    odd = [pair for pair in (*of_doubts(), *of_one_verb()) if not pair.needless]
+    denied = [_id(pair) for pair in odd if second_of(pair).kind == "deny"]
     assert len(denied) <= 2, denied

@@ -1,30 +1,32 @@
 """Could an agent call have been sent together with the one before it? Words in, a reason to pass out.
 
-A second call is sent back only when all of this holds; where one of them is in doubt, it passes:
+A second call passes when one of these holds, each of which is enough:
 
-1. The two are seen to be apart: alike in form, that is, one instruction on two things, word by word ("Review
-   a.py for leaks", "Review b.py for leaks"); or with one verb in both descriptions above prompts that say in
-   full what they want; or two inquiries or two changes that share neither subject nor name. Whole sentences
-   that both share (who the agent is, how to answer) count for nothing.
-2. The second refers to nothing: no `depends on:`, no "the findings", and in its opening no "again" or "it";
-   further on, the task itself explains such words. It doesn't mention what the first was about.
-3. It names nothing that only an answer holds: nothing in its subject, and elsewhere no name, no number and
-   no two words that are in an answer but neither in the human's prompt nor in the first task.
-4. Order can't matter: it works on nothing that the first changes, and is not a second attempt, a part of what
-   the first makes, the next suspect, or one of those works that disturb one another (a deployment, a
-   benchmark).
+1. It says that it depends, the person asked for an order, or its language is not read (English only).
+2. It is another attempt: the same prompt again, or the first agent did not finish.
+3. It refers back: "the findings", "again", "the four" where an answer counts four.
+4. It names what only an answer holds: a path or an identifier, or words that weigh enough together.
+5. Its opening mentions what the first was about, or its subject is in the first's prompt and in an answer.
+6. Both act on one thing: a file that the first changes, one port, device, branch or working copy, or what the
+   first sets up.
 
-English only: of the rules' words none is read in another language, so a task in one passes. A missed sequence
-costs seconds, a wrong denial costs trust.
+What is left is weighed (weights.py). One form, two questions and tasks worded in full speak for sending it
+back; words that lean on what was before, and work that starts where the first ended, against it. The weights
+and the common words are fitted to the pairs in tests/gate: `python -m benchmarks._gate_weights`.
+
+A missed sequence costs seconds, a wrong denial costs trust.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator
-from functools import cached_property
-from itertools import chain, pairwise
+from collections.abc import Iterator, Mapping
+from functools import cached_property, lru_cache
+from itertools import pairwise
 from typing import NamedTuple
+
+from fanout_hooks.gate.weights import COMMON, MIN_SCORE, WEIGHTS
 
 
 class Rule:
@@ -41,6 +43,9 @@ class Rule:
         """Return what matches first, or ""."""
         match = self.compiled.search(text)
         return match.group().strip() if match else ""
+
+    def every(self, text: str) -> set[str]:
+        return {folded(match.group()) for match in self.compiled.finditer(text)}
 
     def new(self, text: str, other: str) -> str:
         """Return the first match whose words `other` doesn't have: what both say is their common form."""
@@ -61,57 +66,72 @@ class Earlier(NamedTuple):
     """What other tools showed since."""
 
 
-class Said:
-    """What agents and tools have said, as text and as stems."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    @cached_property
-    def words(self) -> frozenset[str]:
-        return frozenset(_stems(self.text))
-
-
 def why(task: str, earlier: Earlier, human: str, answers: str = "") -> str:
     """Return in a few words why `task` may have had to wait for an earlier agent, or "" when it needn't.
 
     `task` is a description, a line break, a prompt; `human` the person's prompt; `answers` what agents
     before `earlier` answered.
     """
+    if reason := not_ours(task, human):
+        return reason
+    pair = Pair(task, earlier, human, answers)
+    if reason := certain(pair):
+        return reason
+    return "" if score(signs(pair), WEIGHTS) >= MIN_SCORE else "the two may be one piece of work"
+
+
+def not_ours(task: str, human: str) -> str:
+    """Return what makes it none of our business whether the second had to wait."""
     if SAYS_SO.first(task):
         return "it says so"
     if IN_ORDER.first(human):
         return "the user asked for an order"
     if FOREIGN.first(prompt_of(task)) or not _is_latin(task):
         return "its language is not read"
-    if reason := _another_attempt(task, earlier):
-        return reason
-    pair = _compared(task, earlier.task)
-    said = Said(f"{answers}\n{earlier.answer}\n{earlier.seen}")
-    is_alike = _alike(pair)
-    if (
-        not is_alike
-        and not _alike_by_name(task, earlier.task)
-        and not _is_about_else(task, earlier, pair, said)
-    ):
-        return "the two are not alike in form"
-    if ORDERED.first(pair.instruction[0]) or ORDERED.first(task):
-        return "two of this kind may disturb each other"
-    if SUSPECTS.first(pair.instruction[0]):
-        return "it looks into the next suspect"
+    return ""
+
+
+def certain(pair: Pair) -> str:
+    """Return what alone is enough for the second to pass."""
+    if folded(pair.prompt) == folded(pair.first_prompt):
+        return "it is the same task again"
+    if pair.theirs and {*stems(pair.their_own[0])} <= {*pair.mine}:
+        return "it is the same task with something added"
+    if len(pair.answer) <= SHORT_ANSWER and DID_NOT_FINISH.first(pair.answer):
+        return "the earlier agent did not finish this"
     if words := (
-        REFERS_BACK.new(task, earlier.task)
-        or LEANS_BACK.new(pair.opening, earlier.task)
-        or _counts_on(pair.own, said, earlier.task)
+        REFERS_BACK.new(pair.task, pair.first) or AGAIN.new(pair.name, pair.first_name) or _counted(pair)
     ):
         return f"it refers back ({shown(words)})"
-    if words := (_repeats(pair) if is_alike else _shares(pair, said)) or _mentions(
-        task, earlier.task, pair, is_alike=is_alike
-    ):
+    if words := pair.answered or ", ".join(sorted(pair.new)) * (pair.evidence >= 1):
+        return f"it names what an earlier answer says ({shown(words)})"
+    if words := _mentioned(pair) or _chosen(pair):
         return f"it mentions what the earlier agent worked on ({shown(words)})"
-    if name := _only_answered(task, pair, said, f"{human}\n{earlier.task}"):
-        return f"it names what an earlier answer says ({shown(name)})"
-    return _builds_on_a_change(task, earlier, pair, is_alike=is_alike)
+    if ORDERED.first(pair.name) or ORDERED.first(pair.opening):
+        return "two of this kind may disturb each other"
+    return _act_on_one(pair) if pair.first_acts else ""
+
+
+def signs(pair: Pair) -> dict[str, float]:
+    """Return what the weights are for, each about 0 to 4."""
+    beginnings = (pair.name, pair.first_name), (pair.opening, pair.first_opening)
+    endings = (stems(own[-1]) if own else [] for own in (pair.own, pair.their_own))
+    shorter = min(len(pair.mine), len(pair.theirs))
+    return {
+        "always": 1.0,
+        "one verb": float(any(stems(one)[:1] == stems(two)[:1] for one, two in beginnings)),
+        "one ending": _overlap(*endings),
+        "both ask": float(_asks(pair.name, pair.own) and _asks(pair.first_name, pair.their_own)),
+        "takes up": float(bool(TAKES_UP.first(pair.name) or TAKES_UP.first(pair.opening))),
+        "both create": float(bool(CREATES.first(pair.opening) and CREATES.first(pair.first_opening))),
+        "leans": float(bool(LEANS_BACK.new(f"{pair.name}\n{pair.opening}", pair.first))),
+        "length": math.log1p(shorter),
+        "acts after reading": float(pair.acts and not pair.first_acts),
+    }
+
+
+def score(found: Mapping[str, float], weights: Mapping[str, float]) -> float:
+    return sum(weights[sign] * value for sign, value in found.items())
 
 
 # --- the words ---------------------------------------------------------------------------------------------
@@ -125,7 +145,6 @@ IN_ORDER = Rule(
     r"\bfirst\b[\s\S]{1,300}?\b(?:then|after\s+that|afterwards)\b|(?:,|;|\band)\s+then\b",
 )
 """In the human's prompt: then an order was asked for, and it isn't ours to judge."""
-
 FOREIGN = Rule(
     r"(?<![\w./-])(?:und|für|nicht|eine[nmrs]?|dem|zum|zur|dans|avec|une|della|degli|para|según|qué)(?![\w./-])",
     r"(?:^|[\s(])(?:le|les|des|du|et|der|das|den|mit|el|los|del|il|per\s+il|di)(?=\s)(?:[\s\S]{0,200}?\s"
@@ -144,10 +163,12 @@ _THING = (
 _BACK = r"(?:found|identified|discovered|reported|listed|flagged|mentioned|described|suggested|proposed)"
 REFERS_BACK = Rule(
     r"\b(?:based|building|build|relying|acting)\s+(?:up)?on\s+(?:the|this|that|these|those|what|its?|their|your|all)\b",
-    rf"\b(?:previous|prior|preceding|earlier|other|first|last)\s+(?:agent|task|{_PAPER})\b|\bthe\s+others?\b",
+    rf"\b(?:previous|prior|preceding|earlier|other|first|last)\s+(?:agent|task|{_PAPER})\b",
+    r"(?<!like )(?<!beside )\bthe\s+others?\b",
     rf"\b(?:use|using|with|from|given|per|following|apply|follow|implement|execute|of)\s+(?:the|its|their|this"
     rf"|that|these|those)\s+(?:\w+\s+)?{_PAPER}\b(?!\s+(?:in|at|under)\s+\S*[/.]\w)",
     rf"(?<!\bso\s)\b(?:this|that|these|those)\s+(?:\w+\s+)?{_PAPER}\b(?!\s*:)|\b(?:as|the|\w+ed|given|shown)\s+above\b",
+    r"\byou\s+(?:left|skipped|missed)\b|\b(?:option|variant|candidate|finding|hypothesis)\s+(?:[b-d]|#?\d+)\b",
     rf"\b(?:as|were|was|just|been|you|we|they|agent)\s+(?:just\s+)?{_BACK}\b|\b{_BACK}\s+(?:by|above|in\s+the)\b",
     r"\bnow\s+that\b|\bfollow(?:ing)?[\s-]?up\b|\bin\s+light\s+of\b|\bsecond\s+(?:opinion|pass)\b|\bthis\s+time\b"
     r"|\bsince\s+we\b",
@@ -170,45 +191,86 @@ LEANS_BACK = Rule(
     r"\baccording\s+to\s+(?:the|its|their|this)\b|\bcompared?\s+(?:it|with|to)\b|\bconsistent\s+with\b",
 )
 """Words that in an opening lean on what was before; further on, the task itself explains them."""
-ALL_OF = Rule(
-    r"\b(?:(?:each|every|all)\s+(?:of\s+the|of|the)?|the\s+(?=(?:two|three|four|five|six|seven|eight|nine|ten|\d+)\s))"
-    r"(?:[ \t]*[\w-]+){1,2}"
+AGAIN = Rule(
+    r"\b(?:again|re-?(?:run|try|do|check|visit)|continue|remaind?(?:er|ing)|refute|second|finish"
+    r"|(?:round|part|step|phase|pass|attempt|iteration)\s+(?:[2-9]|two|ii))\b"
 )
-"""Words for things that are known already."""
+"""Words of a second round, in a description."""
+COUNTED = re.compile(
+    r"\b(?:the|those|all)\s+(\d+(?![.\d])|two|three|four|five|six|seven|eight|nine|ten)\b", re.IGNORECASE
+)
+NUMERALS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+DEFINITE = re.compile(r"\b(?:the|each|every|these|those|all)\s+([\w-]+)", re.IGNORECASE)
+"""A thing that is known already."""
 DID_NOT_FINISH = Rule(
     r"\b(?:could\s*n[o']t|can\s*not|can't|unable\s+to|failed\s+to|not\s+able\s+to|did\s*n[o']t)\s+(?:fully\s+)?"
     r"(?:be\s+)?(?:finish|complete|access|open|read|run|reach|determine|answer|locate|get|find|use)",
     r"\bran\s+out\s+of\s+\w+|\b(?:I|was)\s+(?:rate|cut)\b|^[^\w\n]{0,9}(?:\w+\s+)?error\s*:"
     r"|\btimed\s+out\b",
-    r"\bincomplete\b|\binterrupted\b|\bgave\s+up\b|\bpermission\s+denied\b|\bplease\s+(?:clarify|specify|provide)\b",
+    r"\binterrupted\b|\bgave\s+up\b|\bpermission\s+denied\b|\bplease\s+(?:clarify|specify|provide)\b",
     r"\bwhich\s+(?:one\s+)?(?:do|did|should)\s+(?:you|I)\b|\bAPI\s+Error\b",
     r"\A\W*(?:(?:I\s+)?found\s+)?(?:nothing|none|no\s+(?:such|match|trace|hits?|results?|sign|mention|occurrence))\b",
-    r"(?:\A|[.!?]\s)\W*there(?:'s|\s+(?:is|are|was|were))\s+no\b|\bnot\s+(?:found|a\s+single)\b|\bnothing\s+found\b",
+    r"(?:\A|[.!?]\s)\W{0,9}there(?:'s|\s+(?:is|are|was|were))\s+no\b|\bnot\s+(?:found|a\s+single)\b|\bnothing\s+found\b",
 )
+SHORT_ANSWER = 400
+"""A short answer with words of failure is a failure; in a long one they are a finding."""
+_LEAD = r"(?:^|[.;:!?\n,(]|\b(?:and|then|please|also|finally|to|must|should))[\s*#>-]*(?:\d+[.)]\s*)?"
 CHANGES = Rule(
-    r"(?:^|[.;:!?\n,]|\b(?:and|then|please|also|finally|to\s+do|is\s+to|must|should))[\s*#>-]*(?:\d+[.)]\s*)?"
-    r"(?:implement|fix|refactor|write|add|create|update|migrate|rename|install|generate|apply|build|edit|remove|delete|"
-    r"replace|convert|port|upgrade|rewrite|extract|move|patch|set\s+up|scaffold|repair|bump|introduce|change|make|wire|"
-    r"integrate|enable|disable|optimi[sz]e|speed\s+up|split|simplify|develop|harden|translate|bootstrap|initiali[sz]e|"
-    r"address|resolve|correct|adapt|adjust|connect|drop|format|draft|design|prepare|proofread|document|save|store)\b"
-    r"(?!\s*[,)])"
+    rf"{_LEAD}(?:implement|fix|refactor|write|add|create|update|migrate|rename|install|generate|apply|build|edit"
+    r"|remove|delete|replace|convert|port|upgrade|rewrite|extract|move|patch|set\s+up|scaffold|repair|bump"
+    r"|introduce|change|make|wire|integrate|enable|disable|optimi[sz]e|speed\s+up|split|simplify|develop|harden"
+    r"|translate|bootstrap|initiali[sz]e|address|resolve|correct|adapt|adjust|connect|drop|format|draft|design"
+    r"|prepare|proofread|document|save|store)\b(?!\s*[,)])"
 )
 """Verbs with an object: in "libraries, format, levels" there is none."""
+RUNS = Rule(
+    rf"{_LEAD}(?:re-?)?(?:run|start|build|bump|rebase|deploy|measure|install|record|restore|load|apply|check\s+out"
+    r"|reset|flash|merge|take|train|upgrade|pull|push|execute|switch|stash|benchmark|profile)\b"
+)
+"""Verbs of works that change no file and still need a machine, a device or a working copy."""
+WRITES_NOTHING = Rule(
+    r"\b(?:(?:do\s+not|don't|never)\s+(?:\w+\s+)?(?:edit|change|modify|write|fix)|without\s+(?:edit|chang|modify|writ)ing"
+    r")(?:\s+(?:any|anything|code|files?|the\s+(?:code|files?|repository))\b|\s*[.,;!\n]|\s*$)|\bread[\s-]only\b"
+    r"|\b(?:report|suggestions|findings)\s+only\b|\bno\s+(?:edits|changes)(?:\s*[.,;!\n]|\s*$)"
+)
+TAKES_UP = Rule(
+    r"\A(?:implement|fix|repair|patch|apply|address|resolve|refactor|rewrite|port|migrate|move|extract|convert|replace"
+    r"|remove|delete|rename|add|build|create|write|update|draft|design|prototype|wire|integrate)\b"
+)
+"""Verbs of what is often done with an answer."""
 CREATES = Rule(
     r"\A(?:implement|create|build|add|develop|design|write(?!.*\b(?:tests?|docs?|runbook|guide|page)\b))\b"
 )
 """Verbs of parts that one work may consist of, whatever they are called."""
-FOLLOWS = Rule(r"\b(?:docs?|documentation|changelog|release|deploy\w*|tests?|versions?)\b")
-"""What any change may concern."""
 FOUNDATION = Rule(
     r"\b(?:set\s+up|scaffold|bootstrap|initiali[sz]e|install|rename|restructure|skeleton|boilerplate|foundation|"
     r"schema|migration|base\s+class(?:es)?|shared\s+(?:types|code|helpers|library)|project\s+structure)\b"
 )
 """What other work builds on."""
+ORDERED = Rule(
+    r"\A(?:check|see|test|verify|find\s+out|determine|investigate|confirm)\s+(?:if|whether)\b[\s\S]*\b(?:leak|crash"
+    r"|fail|bug|slow|hang|error|flak|regression|deadlock|broke|wrong|cause)",
+    r"\A(?:run\s+)?(?:deploy|release|publish|merge|rebase|push|restart|roll\s+(?:back|out)|benchmark|load[\s-]?test|train"
+    r"|tune|try|experiment|profile(?!.*(?:\b(?:table|dataset|columns?)\b|\.(?:csv|parquet)\b)))\b",
+)
+"""The next suspect, and verbs of works that share a target, a machine or a lesson."""
+SHARED = Rule(
+    r"\bcommit\b|\bmigrations?\b|\b(?:feature|this|that|own|new|the|same)\s+branch\b|\brebase\b",
+    r"\bworking\s+(?:copy|tree)\b|\bcheck(?:ed)?[\s-]out\b|\b(?:on|to|against)\s+(?:the\s+)?staging\b",
+    r"\b(?:sandbox|compose|idle|gpu|localhost)\b",
+    r"\b(?:emulator|simulator|device|phone|board|rig|hardware|testbed)\b|\bports?\s+\d+|\block\s?file\b",
+    r"\b(?:test|dev|local|sqlite|shared)\s+(?:db|database|target|postgres\w*|cluster|server|environment|stack)\b",
+    r"\b(?:schema\.\w+|table\s+of\s+contents|full\s+test\s+suite|p9\d)\b|\bonly\s+one\b",
+    r"\b(?:uv\s+lock|(?:npm|pnpm|yarn|pod|bundle|poetry)\s+install|cargo\s+update|go\s+mod\s+tidy)\b",
+    r"\b(?:alphabetical\w*|consecutive|next\s+free|sequential)\b",
+)
+"""What there is one of, so that two who act on it disturb each other."""
 READ = Rule(
     r"\b(?:see|against|per|like|as\s+in|follow(?:s|ing)?|pattern|reference|template|(?:format|structure|style)\s+of|"
-    r"translate)\b[^.,:;\n]{0,60}:?[\s`\"']*$|\b(?:use|using|run)\s+[`\"']*$",
-    r"\b(?:convert|port|migrate|switch)\b[^;\n]{0,90}\bto\s(?:\w+\s){0,3}$",
+    r"translate)\b[^.,:;\n]{0,60}:?[\s`\"']*$|\b(?:use|using|run|touch|describes)\s+[`\"']*$",
+    r"\b(?:convert|port|migrate|switch)\b[^;\n]{0,90}\bto\s(?:\w+\s){0,3}$|^[ *-]*read\s[^.;\n]*$",
+    r"\b(?:described|defined|documented|listed|stored|links?)\s+in\s*[`\"']*$",
+    r"\b(?:guide|outline|reference|mapping|table)\b[^.,;\n]{0,20}\b(?:is|are|in)\s*[`\"']*$",
 )
 """Words that lead to a file which is not changed."""
 PUTS = Rule(
@@ -218,59 +280,21 @@ PUTS = Rule(
 """Verbs that change a file in passing."""
 LOOKS = Rule(r"\b(?:from|read|check|look\s+(?:at|into|in)|run|with|using|use|by|via|in)\b")
 """Words that lead to a file which is read or run."""
-WRITES_NOTHING = Rule(
-    r"\b(?:(?:do\s+not|don't|never)\s+(?:\w+\s+)?(?:edit|change|modify|write|fix)|without\s+(?:edit|chang|modify|writ)ing"
-    r")(?:\s+(?:any|anything|code|files?|the\s+(?:code|files?|repository))\b|\s*[.,;!\n]|\s*$)|\bread[\s-]only\b"
-    r"|\b(?:report|suggestions|findings)\s+only\b|\bno\s+(?:edits|changes)(?:\s*[.,;!\n]|\s*$)"
-)
-ORDERED = Rule(
-    r"\A(?:run\s+)?(?:deploy|release|publish|merge|rebase|push|restart|roll\s+(?:back|out)|benchmark|load[\s-]?test|train"
-    r"|tune|try|experiment|profile(?!.*(?:\b(?:table|dataset|columns?)\b|\.(?:csv|parquet)\b)))\b"
-)
-"""Verbs of works that share a target, a machine or a lesson."""
 INQUIRY = Rule(
     r"\A\W*(?:review|check|find|survey|research|look|inventory|summari[sz]e|list|compare|audit|map|explore|analy[sz]e"
     r"|inspect|investigate|explain|describe|profile|locate|evaluate|assess|identify|search|read|count|trace|study|how"
     r"|wh\w+|understand|examine|scan|hunt|estimate|collect|gather|fetch|triage|determine)\b"
 )
-SUSPECTS = Rule(
-    r"^(?:check|see|test|verify|find\s+out|determine|investigate|confirm)\s+(?:if|whether)\b[\s\S]*\b(?:leak|crash|fail|"
-    r"bug|slow|hang|error|flak|regression|deadlock|broke|wrong|cause)"
-)
 READS_ONLY = frozenset({"explore", "plan"})
 """Built-in agent types that can't write, whatever their task says."""
-
-PLAIN = frozenset(
-    # Words that any two tasks or answers share, whatever they are about: they are no sign of dependence.
-    """
-    a able about across add after all also an and any app application are area argument array as asset
-    async at author back bad be before best bug but by can case change check class classes code command
-    common complete component config configuration contain content context count cover current data
-    database default define dependency describe description detail did directory do docs document does
-    done each edge end endpoint entry error every exact example existing explain explore fact false
-    feature field file find fine first fix flow focus folder for format found four from full function
-    general get give given good had handle has have high how if implement important in include input
-    inside internal into is issue it item its json keep key kind layer lib library line link list location
-    logic look low main make many map max mechanism medium message method minor missing mode model module
-    most must name need new no none not number object of on one only open option or order other our out
-    output over overview package page part path per place plain point possible print problem process
-    project provide public purpose read reason recommend relevant repo report repository request require
-    response result return review role route run same script search second section see sentence server
-    service session set setting severity short should show simple single size small so some source src
-    stage start state status step string structure subsystem such summarise summarize summary support
-    system table take task test text than that the their them then there these thing this those three
-    through time title to tool top topic true two type unit unknown until up update us usage use used user
-    using utils valid value variable version very view want was well were what when where whether which
-    who why will with within without word work write wrong yaml yes you your zero
-    """.split()  # noqa: SIM905 - a page of words reads better than a list of strings
-)
-
 FUNCTION = frozenset(
     """
     about across after all also and any are before but does each every for from has have into look
     more one other over should than that their then there these this those through under until use what
-    when where which will with within without
-    """.split()  # noqa: SIM905 - as above
+    when where which will with within without a an as at be been being by can could did do doing done had
+    he how i if in is it its just let may me might must my no nor not of off on only or our out own she so
+    some such them they to too up us very was we were who whom whose why would yes yet you your
+    """.split()  # noqa: SIM905 - a page of words reads better than a list of strings
 )
 """Words that name nothing."""
 
@@ -280,11 +304,23 @@ WORD = re.compile(r"\d+(?:[.,:]\d+)+|[^\W_]+(?:['\u2019][a-z]+)?")
 """A number with its parts is one word: 3.20 says nothing of 3."""
 ARTICLE = re.compile(r"\b(?:[Tt]he|[Aa]n|a)\s+(?=\w)")
 NAME = re.compile(
-    r"(?<![\w/.-])(?:[\w.@-]+/)+[\w.@-]*|\b[\w-]+\.[A-Za-z]\w{0,5}\b(?!\()|\b\w*[a-z][A-Z_]\w*|\b\w+_\w+"
+    r"(?:(?<![\w/.*-])|(?<=\w://))(?:[\w.@*-]+/)+[\w.@*-]*|\b[\w-]+(?:\.[\w-]+)*\.[A-Za-z]\w{0,5}\b(?!\()"
+    r"|\b\w*[a-z][A-Z_]\w*|\b\w+_\w+"
 )
 """Paths, files, identifiers."""
+INNER = re.compile(r"\w[./_]\w|[a-z][A-Z]")
+"""In a name that says more than "src/"."""
+PLACE = Rule(r"\b(?:to|in|of|for)\s+(?:(?:the|our)\s+)?\w+\W*\Z")
+"""Where it is done, at the end of a sentence."""
+FILE = re.compile(r"\w\.[A-Za-z]\w{0,5}$|^(?![A-Z\d.]+/|\w{1,3}/\w{1,3}$).+/")
+"""A file or folder; "180 TB/month" is neither."""
+GENERIC = Rule(r"\A(?:readme|cmakelists|package|main|index|mod|lib|__init__|settings|conftest)\.\w+\Z")
+"""Files that every folder has."""
 PROPER = re.compile(r"(?<=[\w,;(] )[A-Z]\w{2,}")
+"""Names by their capital."""
+LISTED = re.compile(r"([A-Z]\w+)(?=,|\s+(?:and|or|vs)\b)|(?:(?<=,)|\b(?:and|or|vs\.?))\s+([A-Z]\w+)")
 TELLING = re.compile(rf"{PROPER.pattern}|{NAME.pattern}|\b\w*\d[\w.]*")
+"""Names, and words with digits."""
 UNIT_END = re.compile(r"[.!?:](?=\s|$)|\n")
 FILLER = re.compile(
     r"(?:[\s*#>-]|\d+[.)]\s|(?:please|now|then|also|first|ok(?:ay)?|thoroughly|carefully|(?:can|could)\s+you"
@@ -293,25 +329,8 @@ FILLER = re.compile(
 )
 SMALL_NUMBERS = frozenset(map(str, range(100)))
 """Any two texts may have them."""
-MAX_WORDS = 150
-"""Of each task so many are aligned: it takes a few milliseconds."""
-
-
-class Pair(NamedTuple):
-    """What two tasks say that the other doesn't say in the same sentence, aligned word by word."""
-
-    own: str
-    their_own: str
-    """The sentences of the second, of the first."""
-    mine: list[str]
-    theirs: list[str]
-    """Their words, stemmed."""
-    common: list[str]
-    """The words that both have in the same order."""
-    instruction: tuple[str, str]
-    """The first own sentence of each: what is to be done."""
-    opening: str
-    """The second's description and first own words: what they lean on must have been said before."""
+OPENING = 12
+"""With so many words a task has said what it is about."""
 
 
 def prompt_of(task: str) -> str:
@@ -319,15 +338,11 @@ def prompt_of(task: str) -> str:
     return (task.partition("\n")[2] or task).strip()
 
 
-def _subject(task: str) -> str:
-    """Return a description without its verb."""
-    return task.partition("\n")[0].partition(" ")[2]
-
-
 def folded(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
+@lru_cache(maxsize=4096)
 def stem(word: str) -> str:
     """Cut what inflects: `caching`, `cached` and `caches` are one word."""
     low = word.casefold().replace("\u2019", "'").removesuffix("n't").lstrip("0")
@@ -337,28 +352,23 @@ def stem(word: str) -> str:
     return low
 
 
+def stems(text: str) -> list[str]:
+    """Return the words of a text, stemmed, without articles."""
+    return [stem(word) for word in WORD.findall(ARTICLE.sub("", text))]
+
+
 def shown(text: str) -> str:
     one_line = " ".join(text.split())
     return one_line if len(one_line) <= 40 else one_line[:39] + "…"
 
 
-PLAIN_STEMS, FUNCTION_STEMS = frozenset(map(stem, PLAIN)), frozenset(map(stem, FUNCTION))
+COMMON_STEMS, FUNCTION_STEMS = frozenset(map(stem, COMMON)), frozenset(map(stem, FUNCTION))
 
 
-def _stems(text: str) -> list[str]:
-    """Return the words of a text, stemmed, without articles."""
-    return [stem(word) for word in WORD.findall(ARTICLE.sub("", text))]
-
-
-def _particular(text: str) -> set[str]:
-    """Return the stems of the words that say what a text is about."""
-    return {word for word in _stems(text) if word not in PLAIN_STEMS and (len(word) > 2 or word.isdigit())}
-
-
-def _meaningful(text: str) -> set[str]:
-    """Return the stems of the words that mean something where the text is short: plain ones, too."""
-    long = {word for word in _stems(text) if len(word) > 4} - FUNCTION_STEMS
-    return long | _particular(text) - SMALL_NUMBERS
+def names(task: str) -> Iterator[str]:
+    """Yield paths, files and identifiers; `./...` names nothing."""
+    found = (match.group().rstrip("./") for match in NAME.finditer(task))
+    return (name for name in found if name)
 
 
 def _is_latin(text: str) -> bool:
@@ -366,205 +376,146 @@ def _is_latin(text: str) -> bool:
     return sum(letter > "\u024f" for letter in letters) * 20 <= len(letters)
 
 
-# --- alike in form -----------------------------------------------------------------------------------------
-
-ALIKE = 1 / 3
-"""The share of the instruction's words that both have in the same order, articles aside."""
-ALIKE_TO_CHANGE = 0.5
-"""The same where something is made: "Write the parser", "Write the command line" may be one work."""
-ALIKE_AS_A_WHOLE = 0.25
-MIN_WORDS = 8
-"""Of each prompt, where they are alike in their verb alone: a shorter one leans on what was said before."""
-MIN_WORDS_ELSE = 12
-"""The same where they are alike in nothing."""
-OPENING = 12
-"""With so many words a task has said what it is about."""
+def _units(prompt: str) -> list[str]:
+    found = (unit[FILLER.match(unit).end() :].strip() for unit in UNIT_END.split(prompt))  # type: ignore[union-attr] # it matches ""
+    return [unit for unit in found if unit]
 
 
-def _compared(task: str, other: str) -> Pair:
-    units, others = _units(task), _units(other)
-    known, others_known = set(map(folded, others)), set(map(folded, units))
-    own = [unit for unit in units if folded(unit) not in known] or units[:1]
-    theirs = [unit for unit in others if folded(unit) not in others_known] or others[:1]
-    mine, their = _stems("\n".join(own))[:MAX_WORDS], _stems("\n".join(theirs))[:MAX_WORDS]
-    instruction = own[0] if own else "", theirs[0] if theirs else ""
-    return Pair(
-        "\n".join(own), "\n".join(theirs), mine, their, aligned(mine, their), instruction, _opening(task, own)
-    )
+def _overlap(one: list[str], two: list[str]) -> float:
+    return len({*one} & {*two}) / max(len({*one}), len({*two}), 1)
 
 
-def _opening(task: str, own: list[str]) -> str:
-    opening = task.partition("\n")[0]
+class Pair:
+    """What two tasks say, and what answers said in between."""
+
+    def __init__(self, task: str, earlier: Earlier, human: str, answers: str) -> None:
+        self.task, self.first, self.answer = task, earlier.task, earlier.answer
+        self.name, self.first_name = task.partition("\n")[0], earlier.task.partition("\n")[0]
+        self.prompt, self.first_prompt = prompt_of(task), prompt_of(earlier.task)
+        self.own, self.their_own = _own(self.prompt, self.first_prompt), _own(self.first_prompt, self.prompt)
+        self.opening, self.first_opening = map(_opening, (self.own, self.their_own))
+        self.mine, self.theirs = stems("\n".join(self.own)), stems("\n".join(self.their_own))
+        self.acts = _acts(self.prompt)
+        self.first_acts = earlier.kind.lower() not in READS_ONLY and _acts(self.first_prompt)
+        self._answers = f"{answers}\n{earlier.answer}\n{earlier.seen}"
+        self._known = f"{human}\n{earlier.task}"
+
+    @cached_property
+    def _sentences(self) -> list[set[str]]:
+        return [set(stems(unit)) for unit in UNIT_END.split(self._answers)]
+
+    @cached_property
+    def reported(self) -> set[str]:
+        return set().union(*self._sentences)
+
+    @cached_property
+    def new(self) -> set[str]:
+        """The words of the second that only an answer holds."""
+        return set(stems(self.task)) & self.reported - set(stems(self._known)) - FUNCTION_STEMS
+
+    @cached_property
+    def answered(self) -> str:
+        """A path, a file or an identifier that only an answer holds."""
+        answers, known = folded(self._answers), folded(self._known)
+        own = (name for name in names(self.task) if INNER.search(name))
+        return next((name for name in own if name.casefold() in answers and name.casefold() not in known), "")
+
+    @cached_property
+    def evidence(self) -> float:
+        """What those words weigh that one sentence of an answer shares with one of the second; 1 is enough.
+
+        In the description, and after "the" or "each", they weigh double: there they are what it is about.
+        """
+        telling = set(stems(" ".join(TELLING.findall(self.task)))) - SMALL_NUMBERS
+        weigh = {word: 0.25 if word in COMMON_STEMS else 1 if word in telling else 0.5 for word in self.new}
+        sentences = {frozenset(sentence & self.new) for sentence in self._sentences}
+        own = [self.new.intersection(stems(unit)) for unit in (self.name, *self.own)]
+        subject = self.new & set(stems(" ".join(DEFINITE.findall("\n".join(self.own)))))
+        found = max(sum(map(weigh.__getitem__, one & other)) for one in sentences for other in own)
+        return max(found, 2 * sum(map(weigh.__getitem__, subject)), len(self.new & set(stems(self.name))))
+
+
+def _own(prompt: str, other: str) -> list[str]:
+    """Return the sentences that the other doesn't say, too: not who the agent is, nor how to answer."""
+    units, known = _units(prompt), set(map(folded, _units(other)))
+    return [unit for unit in units if folded(unit) not in known] or units[:1]
+
+
+def _opening(own: list[str]) -> str:
+    """Return the sentences within which a task has said what it is about."""
+    opening = ""
     for unit in own:
-        opening += f"\n{unit}"
+        opening += f"{unit}\n"
         if len(WORD.findall(opening)) >= OPENING:
             break
     return opening
 
 
-def _units(task: str) -> list[str]:
-    found = (unit[FILLER.match(unit).end() :].strip() for unit in UNIT_END.split(prompt_of(task)))  # type: ignore[union-attr] # it matches ""
-    return [unit for unit in found if unit]
+def _acts(prompt: str) -> bool:
+    return bool(_changes(prompt) or RUNS.first(prompt))
 
 
-def aligned(one: list[str], two: list[str]) -> list[str]:
-    """Return the longest sequence of words that both have in this order."""
-    rows = [[0] * (len(two) + 1)]
-    for word in one:
-        last, row = rows[-1], [0]
-        for at, own in enumerate(two):
-            row.append(last[at] + 1 if word == own else max(row[at], last[at + 1]))
-        rows.append(row)
-    found, at, to = [], len(one), len(two)
-    while at and to:
-        if one[at - 1] == two[to - 1]:
-            at, to = at - 1, to - 1
-            found.append(one[at])
-        elif rows[at - 1][to] >= rows[at][to - 1]:
-            at -= 1
-        else:
-            to -= 1
-    return found[::-1]
+def _changes(prompt: str) -> bool:
+    return bool(CHANGES.first(prompt)) and not WRITES_NOTHING.first(prompt)
 
 
-def _alike(pair: Pair) -> bool:
-    mine, theirs = map(_stems, pair.instruction)
-    is_one_verb = bool(mine and theirs) and mine[0] == theirs[0]
-    return is_one_verb and _share(pair) >= ALIKE and _share_of_all(pair) >= ALIKE_AS_A_WHOLE
+def _asks(name: str, own: list[str]) -> bool:
+    return bool(INQUIRY.first(name)) or any("?" in unit or INQUIRY.first(unit) for unit in own[:2])
 
 
-def _alike_by_name(task: str, other: str) -> bool:
-    """Say whether both descriptions begin with one verb, and both prompts say what they want in full."""
-    verbs = {(_stems(text.partition("\n")[0]) or [text])[0] for text in (task, other)}
-    return len(verbs) == 1 and all(len(_stems(prompt_of(text))) >= MIN_WORDS for text in (task, other))
-
-
-def _is_about_else(task: str, earlier: Earlier, pair: Pair, said: Said) -> bool:
-    """Say whether two inquiries or changes that say in full what they want share no subject and no name."""
-    opening = {word for word in _stems(pair.opening) if len(word) > 2} - FUNCTION_STEMS
-    words = (opening | _particular(pair.own)) - SMALL_NUMBERS
-    if not _changes(earlier.task):
-        is_one_kind = not _changes(task) and any(map(INQUIRY.first, (task, pair.instruction[0])))
-    else:
-        is_one_kind = _changes(task) and not CREATES.first(task) and not FOLLOWS.first(_subject(task))
-    return (
-        is_one_kind
-        and min(len(pair.mine), len(pair.theirs)) >= MIN_WORDS_ELSE
-        and not _particular(_subject(task)) & _particular(earlier.task)
-        and not set(_names(pair.own)) & set(_names(pair.their_own))
-        and not words & said.words
-    )
-
-
-def _share(pair: Pair) -> float:
-    mine, theirs = (_stems(text)[:MAX_WORDS] for text in pair.instruction)
-    return len(aligned(mine, theirs)) / max(len(mine), len(theirs))
-
-
-def _share_of_all(pair: Pair) -> float:
-    return len(pair.common) / max(len(pair.mine), len(pair.theirs))
-
-
-# --- refers to nothing, names nothing ----------------------------------------------------------------------
-
-
-def _another_attempt(task: str, earlier: Earlier) -> str:
-    if folded(prompt_of(task)) == folded(prompt_of(earlier.task)):
-        return "it is the same task again"
-    if len(earlier.answer) <= SHORT_ANSWER and DID_NOT_FINISH.first(earlier.answer):
-        return "the earlier agent did not finish this"
+def _counted(pair: Pair) -> str:
+    """Return "the four" where an answer says four, or 4."""
+    for match in COUNTED.finditer(pair.task):
+        number = match.group(1).casefold()
+        digits = str(NUMERALS.index(number)) if number in NUMERALS else number
+        if pair.reported & {number, digits} and folded(match.group()) not in folded(pair.first):
+            return match.group()
     return ""
 
 
-SHORT_ANSWER = 400
-"""A short answer with words of failure is a failure; in a long one they are a finding."""
+def _subject(name: str) -> set[str]:
+    """Return what a description is about: its words without the verb."""
+    return {word for word in stems(name)[1:] if len(word) > 2 or word.isdigit()} - FUNCTION_STEMS
 
 
-def _counts_on(own: str, said: Said, other: str) -> str:
-    """Return words such as "each caller", "the three callers" where the answer has callers."""
-    things, known = {word for word in said.words if len(word) > 2} - PLAIN_STEMS, folded(other)
-    found = (match.group() for match in ALL_OF.compiled.finditer(own))
-    return next((words for words in found if things & set(_stems(words)) and folded(words) not in known), "")
+def _mentioned(pair: Pair) -> str:
+    """Return a word of one's subject that the other has, too."""
+    form = {word for _, word in set(pairwise(pair.mine)) & set(pairwise(pair.theirs))}
+    mine, theirs = _subject(pair.name), _subject(pair.first_name)
+    place = {*(pair.mine if pair.first_acts else stems(pair.opening)), *stems(pair.name)}
+    if (rest := theirs - mine) and rest <= place:
+        return min(rest)
+    named = rest & place - form - (frozenset() if pair.first_acts else COMMON_STEMS)
+    named |= (mine - theirs - COMMON_STEMS - SMALL_NUMBERS) & set(pair.theirs) & pair.reported
+    return min(named, default="")
 
 
-def _repeats(pair: Pair) -> str:
-    """Return a word of the first's instruction that the second's opening has in another place."""
-    mine, theirs = map(_stems, pair.instruction)
-    common = aligned(mine, theirs)
-    if common == theirs or len(pair.common) in {len(pair.mine), len(pair.theirs)}:
-        return "the same task with something added"
-    moved = set(theirs) & set(_stems(pair.opening)) - PLAIN_STEMS - set(common)
-    return min(moved, default="")
+def _chosen(pair: Pair) -> str:
+    """Return a name that the first listed with others, an answer repeats, and the second takes up."""
+    listed = {stem(name) for match in LISTED.finditer(pair.first_prompt) for name in match.groups("")}
+    own = set(map(stem, PROPER.findall("\n".join(pair.own))))
+    return min(listed & own & pair.reported - COMMON_STEMS, default="")
 
 
-def _shares(pair: Pair, said: Said) -> str:
-    """Return a proper name of the second that the first and an answer have, too: it may have been chosen."""
-    small = set(map(stem, re.findall(r"\b[a-z]+", f"{pair.own} {pair.their_own}")))
-    names = set(map(stem, PROPER.findall(pair.own))) - small
-    return min((names & set(pair.theirs) & said.words) - PLAIN_STEMS, default="")
-
-
-def _mentions(task: str, other: str, pair: Pair, *, is_alike: bool) -> str:
-    """Return a word of the first's subject that the second has, but not as its own.
-
-    What is made may be used anywhere, what is asked is the start of a question. Where the two are alike
-    word by word, what comes after the same word in both is their form.
-    """
-    named = _meaningful(_subject(other)) - set(_stems(task.partition("\n")[0]))
-    form = {word for _, word in set(pairwise(pair.mine)) & set(pairwise(pair.theirs))} if is_alike else set()
-    return min(named & set(_stems(pair.own if _changes(other) else pair.opening)) - form, default="")
-
-
-def _only_answered(task: str, pair: Pair, said: Said, known: str) -> str:
-    """Return a name or words that are in an answer and nowhere before it.
-
-    In the subject a longer word is what the answer chose; further on, a single common one is chance.
-    """
-    opening = f"{_subject(task)}\n{pair.instruction[0]}"
-    chosen = _meaningful(opening) | {word for word in _stems(opening) if word.isdecimal()}
-    new = (chosen | _particular(task) - SMALL_NUMBERS) & said.words - set(_stems(known))
-    if len(new) > 1 or new & (chosen | _telling(task)):
-        return ", ".join(sorted(new))
-    text, known = folded(said.text), folded(known)
-    return next(
-        (name for name in _names(task) if name.casefold() in text and name.casefold() not in known), ""
-    )
-
-
-def _telling(text: str) -> set[str]:
-    """Return the stems of proper names, identifiers and words with digits."""
-    return set(map(stem, WORD.findall(" ".join(TELLING.findall(text)))))
-
-
-# --- works on nothing that the first changes ---------------------------------------------------------------
-
-
-def _builds_on_a_change(task: str, earlier: Earlier, pair: Pair, *, is_alike: bool) -> str:
-    prompt = prompt_of(earlier.task)
-    if earlier.kind.lower() in READS_ONLY or not _changes(earlier.task):
-        return ""
-    mine, theirs = set(_names(pair.own)), set(_names(pair.their_own))
-    has_pattern = any(_is_only_read(name, prompt, is_apart=False) for name in mine & theirs)
-    is_apart = bool(mine - theirs and theirs - mine)
-    is_one_form = is_alike and _share_of_all(pair) >= ALIKE_TO_CHANGE
-    # In other words it may be one work: then each must name a thing of its own, or follow one pattern, too.
-    if not is_one_form and not (is_apart and (has_pattern or not CREATES.first(task))):
-        return "it may build on what the earlier agent made"
-    if FOUNDATION.first(pair.instruction[1]):
+def _act_on_one(pair: Pair) -> str:
+    """Return what both act on, or what the second uses of what the first changes."""
+    if _changes(pair.first_prompt) and FOUNDATION.first(f"{pair.first_name}\n{pair.first_opening}"):
         return "it may build on what the earlier agent set up"
-    files = {name for name in {*_names(task)} & {*_names(prompt)} if "." in name}
-    shared = (name for name in mine & theirs | files if not _is_only_read(name, prompt, is_apart=is_apart))
-    within = (name for name in mine if name.startswith(tuple(f"{place}/" for place in theirs)))
-    if name := min(chain(shared, within), default=""):
-        return f"both work on {shown(name)}, which the earlier agent changed"
-    end, other = ((_stems(text) or [""])[-1] for text in pair.instruction)  # "header", of two additions to it
-    if not (mine and theirs) and end == other and end not in PLAIN_STEMS:
-        return f"both work on {end}, which the earlier agent changed"
+    if pair.acts and (things := SHARED.every(pair.first) & SHARED.every(pair.task)):
+        return f"both need {shown(min(things))}"
+    mine, theirs = (set(names("\n".join(own))) for own in (pair.own, pair.their_own))
+    is_apart = bool(mine - theirs and theirs - mine)
+    in_both = {name for name in {*names(pair.task)} & {*names(pair.first_prompt)} if "." in name}
+    for name in sorted(
+        name for name in mine & theirs | in_both if FILE.search(name) or not (is_apart or "/" in name)
+    ):
+        is_each_own = is_apart and GENERIC.first(name)
+        if not is_each_own and not _is_only_read(name, pair.first_prompt, is_apart=is_apart):
+            return f"both work on {shown(name)}, which the earlier agent changed"
+    place, other = (PLACE.first("".join(own[:1])) for own in (pair.own, pair.their_own))
+    if pair.acts and not is_apart and place and place == other:
+        return f"both work on {shown(place)}, which the earlier agent changed"
     return ""
-
-
-def _changes(task: str) -> bool:
-    return bool(CHANGES.first(task)) and not WRITES_NOTHING.first(task)
 
 
 def _is_only_read(name: str, prompt: str, *, is_apart: bool) -> bool:
@@ -578,9 +529,3 @@ def _is_only_read(name: str, prompt: str, *, is_apart: bool) -> bool:
 
 def _changes_something(unit: str) -> bool:
     return bool(CHANGES.first(unit) or PUTS.first(unit))
-
-
-def _names(task: str) -> Iterator[str]:
-    """Yield paths, files and identifiers; `./...` names nothing."""
-    found = (match.group().rstrip("./") for match in NAME.finditer(task))
-    return (name for name in found if name)
