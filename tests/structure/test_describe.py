@@ -28,6 +28,9 @@ FILES = [
     ("README.md", "*Shop* sells things.\n\n# Shop\n", "Shop: *Shop* sells things."),
     ("CHANGES.md", "## Unreleased\n\n- A\n\n## 1.0\n\nAll is new.\n", "Markdown: ## Unreleased, ## 1.0"),
     ("ci.yml", "on: push\nname: 'Sells things'\njobs:\n", "Sells things"),
+    (".lintignore", "# Editors\n.idea\n", "no description; text without definitions, 2 lines (derived)"),
+    ("a.toml", "# https://example.com/1\n[a]\n", "TOML: a"),
+    ("README.md", "# Shop\n\nSells {class}`Item`s.\n", "Shop: Sells `Item`s."),
     ("a.ini", "# Needed by b\na = 1\n", "INI: a"),
     ("a.ini", "# Sells things.\n\na = 1\n", "Sells things."),
     (
@@ -41,6 +44,35 @@ FILES = [
         "Sells.",
     ),
     ("a.ts", "/**\n * @module\n * Sells things.\n */\n\nimport b from 'b'\n", "Sells things."),
+    (
+        "a.ts",
+        "// Ref: https://example.com/a\n\nexport class Cart {}\n",
+        "no description; defines Cart (derived)",
+    ),
+    (
+        "a.ts",
+        "/** `a` is experimental. */\nexport const a = () => 1\n",
+        "no description; defines a (derived)",
+    ),
+    ("a.cs", "/// <summary>Holds List&lt;T&gt;.</summary>\npublic class A {}\n", "Holds List<T>."),
+    ("A.java", "/** Holds {@link Item}s.\n @see B#c() */\nclass A {}\n", "Holds Items."),
+    ("README.md", "# Shop\n\n## Releases\n\nAre there.\n", "Shop"),
+    ("README.md", "# Shop\n\n## About\n\nSells things.\n", "Shop: Sells things."),
+    (
+        "shop.py",
+        'def a():\n    """A."""\n\n\ndef b(): ...\n\n\ndef c(): ...\n',
+        "no description; defines a, b, c (derived)",
+    ),
+    (
+        "a.test.ts",
+        "it('is cross-origin', () => {\n  cors({ origin: (b) => b })\n})\n",
+        "no description; TypeScript without definitions, 3 lines (derived)",
+    ),
+    (
+        "a_test.go",
+        "package a\n\nfunc (s b) Set() {}\n\nfunc TestA() {}\n",
+        "no description; defines TestA (derived)",
+    ),
     ("test_a.py", 'def test_a():\n    """Fix: #1"""\n', "no description; defines test_a (derived)"),
     (
         "Cart.java",

@@ -126,6 +126,8 @@ NOTHING = [
     ("a.py", "def a(secrets): secrets.get('b')\n", "security"),
     ("a.py", "def a(environ): environ.get('PATH_INFO')\n", "data flow"),
     ("a.py", "formatter.write_text('x')\n", "data flow"),
+    ("a.py", "import sys\nsys.stdin.fileno()\n", "data flow"),
+    ("a.cc", "void a() { mocker->Describe(1); }\n", "testing"),
     ("a.swift", "let a = XCTestExpectation()\nb.shouldRetry(c)\n", "testing"),
     ("a.swift", "DispatchQueue.main.async { a() }\n", "performance"),
     ("a.cc", "int a() { return random->Generate(1); }\n", "testing"),

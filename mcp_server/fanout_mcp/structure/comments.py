@@ -10,6 +10,7 @@ Rules:
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import dropwhile, takewhile
@@ -42,14 +43,19 @@ _LEGAL: Final = re.compile(
     r"|part of the .{1,60}project"
     r"|this (?:file|program) is (?:part of|free|distributed)|unencumbered|names? of (?:its"
     r"|the) (?:contributors|authors)"
-    r"|^(?:\W*)(?:created|written|authored|maintained) by\b|^\W*authors?\b|^\W*https?://\S+$"
+    r"|^(?:\W*)(?:created|written|authored|maintained) by\b|^\W*authors?\b|^(?:\W*\w+:?){0,2}\W*https?://\S+$"
     r"|^\W*(?:see|for) .{0,60}licen[sc]e"
     r"|^\W*(?:(?:many |special )?thanks? (?:you )?to|based on|inspired by"
     r"|(?:reimplemented|adapted|ported|taken|copied|borrowed|derived) from)\b"
 )
+_STATUS: Final = re.compile(
+    r"(?i)\b(?:is|are) (?:still |currently |now )?(?:an? )?(?:experimental|deprecated|unstable)\b"
+)
+"""What says how finished a thing is, not what it is for."""
+
 _TOOL: Final = re.compile(
     r"(?i)^\W*(?:eslint|tslint|jshint|jslint|oxlint|biome-ignore|@ts-|-\*-|vim?:|ex:|coding[:=]"
-    r"|use strict|go:build|(?-i:globals?)\s+[\w$]+(?:\s*[:,]\s*[\w$]+)*\W*$"
+    r"|use strict|nullable (?:en|dis)able|go:build|(?-i:globals?)\s+[\w$]+(?:\s*[:,]\s*[\w$]+)*\W*$"
     r"|\+build|pragma\b|shellcheck|@flow|@jsx|@license|@preserve|@file:|noinspection|prettier|istanbul"
     r"|v8 ignore"
     r"|ruff:|mypy:|type:|pylint|flake8|pyright|noqa|fmt:|isort:|yapf|nosec|frozen_string_literal|rubocop|encoding:"
@@ -80,6 +86,8 @@ _BRIEF: Final = re.compile(
 _XML_NAME: Final = re.compile(r"<\w+ \w+=\"(?:\w:)?([^\"]*)\"\s*/>")
 _XML_MARK: Final = re.compile(r"</?(?:summary|para|c|code|b|i|see|seealso|description)\b[^<>]*>")
 """Of .NET's documents: a reference stands for its name, other marks for nothing."""
+
+_JAVADOC: Final = re.compile(r"\{@(?:link|linkplain|code|literal)\s+([^{}\s]+)[^{}]*\}")
 
 _ATTRIBUTE: Final = re.compile(r"\s*(?:#!?\[|@|export\s*$|template\s*<|\[)")
 _FIRST_CODE: Final = re.compile(
@@ -114,7 +122,9 @@ def first_sentence(text: str) -> str:
 def plain_text(text: str) -> str:
     """Take the marks of Markdown and RST out of a line: links, roles, tags, emphasis."""
     text = _INLINE.sub(lambda match: match[1] or (match[2] or "").rstrip(), text)
-    text = re.sub(r"\[(`[^`]+`)\]", r"\1", text)  # a link of Rust's documents
+    text = re.sub(
+        r"\[(`[^`]+`)\]|\{[\w:-]+\}(?=`)", r"\1", text
+    )  # a link of Rust's documents, a role of MyST's
     return " ".join(text.replace("**", "").replace("``", "`").split())
 
 
@@ -154,17 +164,21 @@ def _paragraph(lines: Sequence[str], name: str) -> tuple[str, bool]:
     prose = list(takewhile(lambda line: not _TAG.match(line) or _BRIEF.match(line), lines))
     if any("<summary>" in line for line in prose):
         summary = "\n".join(prose).partition("</summary>")[0].partition("<summary>")[2]
-        prose = _XML_MARK.sub("", _XML_NAME.sub(r"\1", summary)).strip().split("\n")
+        prose = html.unescape(_XML_MARK.sub("", _XML_NAME.sub(r"\1", summary))).strip().split("\n")
     prose = [
         line for line in prose if not _TOOL.match(line) and (not _MARK.match(line) or _BRIEF.match(line))
     ]
+    prose = [_JAVADOC.sub(r"\1", line) for line in prose]
     whole = " ".join(prose)
-    if not re.search(r"[^\W\d_]{2}", whole) or _LEGAL.search(whole) or whole.rstrip().endswith((";", "{")):
-        return "", False  # without a word, a licence's, or code that was commented out
+    whole = whole.rstrip()
+    if not re.search(r"[^\W\d_]{2}", whole) or _LEGAL.search(whole) or whole.endswith((";", "{", ":")):
+        return "", False  # without a word, a licence's, code that was commented out, or before an example
     is_title = False
     if len(prose) > 1 and re.match(r"\s*@title\b", prose[0]):
         prose = prose[1:]
     sentence = first_sentence("\n".join(_BRIEF.sub("", line) for line in prose))
+    if _STATUS.search(sentence):
+        return "", False
     if name and sentence.rstrip(".").lower() in {name.lower(), name.rpartition(".")[0].lower()}:
         return "", False
     if len(sentence.split()) == 1:
@@ -177,7 +191,7 @@ def _paragraph(lines: Sequence[str], name: str) -> tuple[str, bool]:
 def doc_above(lines: Sequence[str], row: int, form: Commented) -> str:
     """Return the first sentence of the comment that ends right above `row` (from 0)."""
     row -= 1
-    while row >= 0 and _ATTRIBUTE.match(lines[row]) and not lines[row].rstrip().endswith(";"):
+    while row >= 0 and _ATTRIBUTE.match(lines[row]) and not lines[row].rstrip().endswith((";", "*/")):
         row -= 1
     last = lines[row].strip() if row >= 0 else ""
     block = next((block for block in form.blocks if last.endswith(block[1])), None)

@@ -102,8 +102,8 @@ def _main_doc(outline: Outline) -> tuple[str, int]:
     is_clear = False
     if holder and (main is None or not _is_named(main, outline)):
         main, is_clear = holder, len({one.name for one in outline.symbols if not one.parent}) == 1
-    elif outline.kind == "test" and main and main.kind in _FUNCTIONS:
-        main = None  # what one case checks is not what the file is for
+    elif main and main.kind in _FUNCTIONS and _is_one_of_many(main, top, outline):
+        main = None  # what one test case checks, what one of many functions does, is not what the file is for
     elif main and not main.doc:
         documented = [one for one in top if one.doc and not one.parent and one.kind not in _PLAIN]
         main = max(documented, key=lambda symbol: symbol.end_line - symbol.line, default=None)
@@ -114,6 +114,11 @@ def _main_doc(outline: Outline) -> tuple[str, int]:
         return "", 0
     is_clear = is_clear or _is_named(main, outline) or main.name in main.doc
     return (main.doc if is_clear else f"{main.name}: {main.doc}"), main.line
+
+
+def _is_one_of_many(main: Symbol, top: Sequence[Symbol], outline: Outline) -> bool:
+    is_many = sum(one.kind not in _PLAIN for one in top) > SEVERAL
+    return outline.kind == "test" or (is_many and not _is_named(main, outline))
 
 
 def _own_words(outline: Outline) -> str:
@@ -165,6 +170,8 @@ def _defined(outline: Outline) -> list[Symbol]:
             return types
     # One type alone is what the file's name says already: what it does, its methods say.
     functions = [one for one in (inside if len(types) == 1 else shown) if one.kind in _METHODS]
+    if outline.language == "Go":  # a method alone doesn't say of what
+        functions = [one for one in functions if one.kind != "method"] or functions
     rest = [symbol for symbol in shown if symbol.kind in {"constant", "variable", "property"}]
     return [*types, *functions] or rest
 
@@ -455,14 +462,24 @@ def _components(facts: Facts, known: Graph) -> list[str]:
             break
         # Of a file known by its name alone there may be nothing to say but its length.
         sentence, line = written(outline)
-        is_code = outline.how in {"grammar", "patterns"}
-        if not (sentence or (is_code and outline.symbols)):
+        if not (sentence or _says_more_than_its_name(outline)):
             continue
         line = line or next((one.line for one in _defined(outline)), 1)
         users = [user for user in known.imported_by.get(path, ()) if not is_test(user)]
-        used = f"; imported by {counted(len(users), 'file')}" if users else ""
+        how = "used" if outline.language in _IMPORT_NO_FILE else "imported"
+        used = f"; {how} by {counted(len(users), 'file')}" if users else ""
         found.append(f"{_name(path)}: {purpose(outline).rstrip('.')}{used} [{path}:{line}].")
     return found
+
+
+_IMPORT_NO_FILE: Final = frozenset({"C#", "Swift"})
+
+
+def _says_more_than_its_name(outline: Outline) -> bool:
+    """Tell whether its definitions are worth a statement: `class Post` in Post.cs is not."""
+    defined = [one for one in _defined(outline) if one.name != "default"]
+    defined += [one for one in outline.symbols if one.kind == "export"]
+    return outline.how in {"grammar", "patterns"} and not all(_is_named(one, outline) for one in defined)
 
 
 def _interactions(module: Module, facts: Facts, known: Graph) -> list[str]:

@@ -61,6 +61,8 @@ def describe(path: str, text: str) -> tuple[str, str, Places]:
         return kind, _described(kind, text), _keys(kind, text)
     begun = text[:HEAD_OF_MARKUP].lstrip("\ufeff \t\r\n")
     markup = next((name for name, begins in _MARKUP if begins.match(begun)), "")
+    if posixpath.basename(path).startswith("."):
+        return kind or "text", "", []  # a tool's list: its first comment is about its first part
     return (markup, "", []) if markup and not kind else (kind or "text", _head(text), [])
 
 
@@ -82,7 +84,7 @@ def _markdown(text: str) -> tuple[str, Places]:
     fence = ""
     front = _FRONT.match(text)
     if front:
-        own = re.search(r"^(?:description|summary)\s*:\s*([^\n>|]{8,})$", front[1], re.MULTILINE)
+        own = re.search(r"^(?:description|summary|about)\s*:\s*([^\n>|]{8,})$", front[1], re.MULTILINE)
         text = "\n" * front[0].count("\n") + text[front.end() :]
         paragraph = [own[1].strip("\"' ")] if own else []
         named = re.search(r"^title\s*:\s*([^\n>|]+)$", front[1], re.MULTILINE)
@@ -114,11 +116,12 @@ def _markdown(text: str) -> tuple[str, Places]:
         title = plain_text(headings[0][0].lstrip("# "))
         if _VERSION.match(title):
             return "", headings[:MAX_KEYS]  # a list of changes: its newest part says nothing of the whole
-        if min(levels[1:begun], default=7) <= levels[0]:
+        if begun > 1 and not _ABOUT.match(headings[begun - 1][0]):
             prose = ""  # it is in a later section, not in what the first heading names
     return ": ".join(part for part in (title, prose) if part), headings[:MAX_KEYS]
 
 
+_ABOUT: Final = re.compile(r"(?i)[#\W]*(?:about|introduction|overview|summary|description|what)\b")
 _VERSION: Final = re.compile(
     r"(?i)\W*+(?:unreleased\b|next(?: release| version)?\W*$"
     r"|(?:version |release )?v?\d++\.\d[\W\d]*+(?:tbd|(?:rc|beta|alpha|dev)[\W\d]*+)?$)"
@@ -166,7 +169,7 @@ def _described(kind: str, text: str) -> str:
         if named:
             return first_sentence(named[1])
     comment = re.match(_FILE_COMMENT, text)
-    return first_sentence(re.sub(r"(?m)^[#;]+ ?", "", comment[0])) if comment else ""
+    return spoken(map(unmarked, comment[0].split("\n"))) if comment else ""
 
 
 _FILE_COMMENT: Final = r"(?:[#;][^\n]*\n)+(?=\s*(?:\n|\Z)|---|\[|(?:name|version|on)\b)"

@@ -56,16 +56,19 @@ _HIDING: Final[Mapping[str, str | tuple[str, ...]]] = {
 """How a definition begins that its file keeps to itself."""
 
 
-def given(found: Sequence[Found], exported: set[str], data: bytes) -> list[Found]:
+def given(found: Sequence[Found], exported: set[str], data: bytes, *, is_test: bool) -> list[Found]:
     """Tell a script's variables that others may name; keep an export where nothing else has its name.
 
-    A script that exports nothing gives all that it defines at the top: it shares its page's names.
+    A script that exports nothing gives all that it defines at the top: it shares its page's names. A test's
+    callbacks define nothing that the file is about.
     """
     own = {one.name.rpartition(".")[2] for one in found if one.kind not in {"export", "method"}}
     exported = exported | {one.name for one in found if one.kind == "export"}
     is_open = b"export" not in data
     kept = []
     for one in found:
+        if is_test and _is_handed_over(one.node):
+            continue
         if one.kind == "export":
             if one.name in own:
                 continue
@@ -78,6 +81,13 @@ def given(found: Sequence[Found], exported: set[str], data: bytes) -> list[Found
                 continue
         kept.append(one)
     return kept
+
+
+def _is_handed_over(node: Node) -> bool:
+    above = node.parent
+    while above is not None and above.type != "arguments":
+        above = above.parent
+    return above is not None
 
 
 def is_public(name: str, signature: str, kind: str, language: str) -> bool:
@@ -312,7 +322,7 @@ def _outline_code(outline: Outline, text: str, language: Language) -> Outline:
     read = captured(data, language)
     definitions = read.found
     if language.queries[0] == "script":
-        definitions = given(definitions, read.exported, data)
+        definitions = given(definitions, read.exported, data, is_test=outline.kind == "test")
     own = opening(text, read.root, language, path.rpartition("/")[2])
     doc, symbols = _scrubbed(own, _nested(definitions, text, data, language, read.exported))
     return replace(
