@@ -39,8 +39,8 @@ from fanout_hooks.client import hook_input as inputs
 from fanout_hooks.client.matchers import meets
 from fanout_hooks.client.places import Place
 from fanout_hooks.log import report
-from fanout_hooks.run import choose as run_choose
 from fanout_hooks.run import lanes
+from fanout_hooks.run.choose import choose
 from fanout_hooks.run.dispatch import Request, handle
 from fanout_hooks.run.launch import Launch
 from fanout_hooks.run.state import RuntimeState
@@ -73,7 +73,7 @@ def measure(own: Place, env: dict[str, str], rounds: int = ROUNDS, only: str | N
     for event in dict.fromkeys(hook.event for hook in found.hooks):
         if only in (None, event):
             sample = sample_event(event, own.project, found)
-            hooks = [one.hook for one in run_choose.choose(found, sample)]
+            hooks = [*choose(found, sample)]
             warm = hooks if event in events.WARM else ()
             ms = by_turns(hooks, warm, sample, env, rounds, cold_scope=own.scope)
             measured.append(Measured(event, own.scope, len(hooks), ms["native"], ms["cold"], ms.get("warm")))

@@ -9,7 +9,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fanout_hooks.client import config, files
 from fanout_hooks.client.config import Hook
@@ -302,14 +302,6 @@ MAX_WAIT_S = 10.0
 NAME = "held"
 
 
-class Held(NamedTuple):
-    """What one run holds; give it back with `release`."""
-
-    keys: dict[str, bool]
-    note: str = ""
-    """What a reader of the log should know: which lock was not to be had, and why."""
-
-
 class Locks:
     def __init__(self, loop: Loop, folder: str) -> None:
         self._loop = loop
@@ -319,10 +311,13 @@ class Locks:
         """Per key the number of readers, or -1 for a writer."""
         self._waiting: list[Future[bool]] = []
 
-    async def acquire(self, keys: dict[str, bool], max_wait_s: float = MAX_WAIT_S) -> Held:
-        """Lock all keys (True: for writing). Returns in any case."""
+    async def acquire(self, keys: dict[str, bool], max_wait_s: float = MAX_WAIT_S) -> str:
+        """Lock all keys (True: for writing) until their `release`, in any case.
+
+        Return what a reader of the log should know: which lock was not to be had, and why.
+        """
         if not keys:
-            return Held({})
+            return ""
         while not all(self._free(key, writes=writes) for key, writes in keys.items()):
             freed: Future[bool] = Future()
             self._waiting.append(freed)
@@ -335,10 +330,10 @@ class Locks:
             note = ""
         for key, writes in keys.items():
             self._held[key] = -1 if writes else self._held.get(key, 0) + 1
-        return Held(keys, note or await self._between_processes(keys, max_wait_s))
+        return note or await self._between_processes(keys, max_wait_s)
 
-    def release(self, held: Held) -> None:
-        for key, writes in held.keys.items():
+    def release(self, keys: dict[str, bool]) -> None:
+        for key, writes in keys.items():
             left = 0 if writes else self._held[key] - 1
             if left:
                 self._held[key] = left
