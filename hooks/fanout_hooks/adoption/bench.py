@@ -88,7 +88,7 @@ class Given(RuntimeState):
         self._given = hooks
         self.stay()
 
-    def config(self, scopes: Sequence[str], *_: object) -> config.Config:
+    def config(self, scopes: Sequence[str], *_: object, **__: object) -> config.Config:
         return config.Config() if scopes else self._given
 
 

@@ -93,7 +93,8 @@ async def handle(runtime: RuntimeState, request: Request) -> Handled:
         choosing.must_have(found, event, request.only)
     names = choosing.choose(found, event, request.only)
     others = [scope for scope in SCOPES if scope not in request.scopes] if names else []
-    elsewhere = [hook for scope in others for hook in runtime.config((scope,), project, env).hooks]
+    held = [runtime.config((scope,), project, env, is_registered=False) for scope in others]
+    elsewhere = [hook for one in held for hook in one.hooks]
     hooks = choosing.left_to_us([*names], event, elsewhere, claims.folder(state))
     session = str(event.get("session_id") or "")
     problems = [

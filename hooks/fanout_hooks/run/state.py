@@ -98,7 +98,9 @@ class RuntimeState:
         """By scopes, project and the user's folder: what the files' state was, and what they said."""
         self._memories: dict[str, Memory] = {}
         self._interpreters: dict[tuple[str, ...], Interpreter] = {}
+        self._declares: dict[tuple[tuple[str, ...], str, str], frozenset[str]] = {}
         self._declared: frozenset[str] = frozenset()
+        """What hooks say that they write, by the same key and together."""
         self._plans: dict[tuple[Any, ...], tuple[dict[str, str], Plan]] = {}
         self._reported: set[str] = set()
         self._lanes: Lanes | None = None
@@ -108,7 +110,10 @@ class RuntimeState:
         self.uv: Answers | None = None
         """What uv said of scripts; None in a process that stays for one event only."""
 
-    def config(self, scopes: Sequence[str], project: str, env: dict[str, str]) -> config.Config:
+    def config(
+        self, scopes: Sequence[str], project: str, env: dict[str, str], *, is_registered: bool = True
+    ) -> config.Config:
+        """Return what scopes' hooks.json hold; what an unregistered one declares locks nothing."""
         claude = claude_folder(env)
         state = tuple(
             memory.version_of(config.path_of(scope, project, claude))
@@ -119,8 +124,10 @@ class RuntimeState:
         known = self._configs.get(key)
         if known is None or known[0] != state:
             known = self._configs[key] = (state, config.load(scopes, project, claude))
-            held = [plans.declared(own.hooks, at) for (_, at, _), (_, own) in self._configs.items()]
-            self._declared = frozenset[str]().union(*held)
+            self._declares.pop(key, None)
+        if is_registered and key not in self._declares:
+            self._declares[key] = plans.declared(known[1].hooks, project)
+            self._declared = frozenset[str]().union(*self._declares.values())
         return known[1]
 
     def memory(self, project: str) -> Memory:
