@@ -44,6 +44,31 @@ class Observation(NamedTuple):
     advice: str
 
 
+TEXTS: dict[Kind, tuple[bool, str, str]] = {
+    "sequential agents": (
+        False,
+        "the shorter of the two measured runs",
+        "Send independent agents in one message, side by side.",
+    ),
+    "prevented sequences": (False, "it did not run", "Nothing to do: this is what the gate is for."),
+    "sequential calls": (
+        True,
+        "the model's turns between them",
+        "Send independent reads in one message; for whole files or modules use summarize_files.",
+    ),
+    "racing hooks": (
+        False,
+        "seen while they ran",
+        "Adopt them (fanout-hooks adopt): hooks that touch one file then take turns. Or lock the file.",
+    ),
+}
+"""Whether the time is measured, what it is taken from, and what to do."""
+
+
+def observed(kind: Kind, place: str, what: str, seconds: float = 0.0) -> Observation:
+    return Observation(kind, place, what, seconds, *TEXTS[kind])
+
+
 def shorten(text: str, most: int = 70) -> str:
     one_line = " ".join(text.split())
     return one_line if len(one_line) <= most else one_line[: most - 1] + "…"
@@ -116,27 +141,14 @@ def _as_launched(history: History, use: Use) -> History:
 
 def _agents_in_sequence(path: str, earlier: Use, later: Use, ends: dict[str, float]) -> Observation:
     spans = [span for span in (_span(earlier, ends), _span(later, ends)) if span > 0]
-    return Observation(
-        "sequential agents",
-        f"{path}:{later.line}",
-        f'"{_title(later)}" ran alone after "{_title(earlier)}" (line {earlier.line}), not depending on it',
-        min(spans) if len(spans) == 2 else 0.0,
-        measured=False,
-        basis="the shorter of the two measured runs",
-        advice="Send independent agents in one message, side by side.",
-    )
+    what = f'"{_title(later)}" ran alone after "{_title(earlier)}" (line {earlier.line}), not depending on it'
+    seconds = min(spans) if len(spans) == 2 else 0.0
+    return observed("sequential agents", f"{path}:{later.line}", what, seconds)
 
 
 def _prevented(path: str, use: Use) -> Observation:
-    return Observation(
-        "prevented sequences",
-        f"{path}:{use.line}",
-        f'"{_title(use)}" was sent alone, and the gate sent it back before it ran',
-        0.0,
-        measured=False,
-        basis="it did not run",
-        advice="Nothing to do: this is what the gate is for.",
-    )
+    what = f'"{_title(use)}" was sent alone, and the gate sent it back before it ran'
+    return observed("prevented sequences", f"{path}:{use.line}", what)
 
 
 def _whole(use: Use) -> dict[str, Any]:
@@ -262,15 +274,8 @@ def _is_path(value: str) -> bool:
 def _observation(path: str, run: list[Message]) -> Observation:
     gaps = [max(0.0, later.at - earlier.uses[0].ended) for earlier, later in pairwise(run)]
     tools = ", ".join(sorted({message.uses[0].tool for message in run}))
-    return Observation(
-        "sequential calls",
-        f"{path}:{run[0].line}",
-        f"{len(run)} read-only calls ({tools}) in {len(run)} messages, none needing the one before",
-        sum(gaps),
-        measured=True,
-        basis="the model's turns between them",
-        advice="Send independent reads in one message; for whole files or modules use summarize_files.",
-    )
+    what = f"{len(run)} read-only calls ({tools}) in {len(run)} messages, none needing the one before"
+    return observed("sequential calls", f"{path}:{run[0].line}", what, sum(gaps))
 
 
 # --- The hooks of a project ---------------------------------------------------------------------------------
@@ -377,10 +382,6 @@ def _line_of(lines: list[str], command: str, after: int) -> int:
 # or writes: what is read is half, or what was written is lost. Two that only append look the same from
 # outside, and are reported too. Adopted hooks don't race among themselves: fanout keeps them apart.
 
-RACE_ADVICE = (
-    "Adopt them (fanout-hooks adopt): hooks that touch one file then wait for one another. Or lock the file."
-)
-
 
 def races(hooks: Iterable[Found]) -> list[Observation]:
     meeting: dict[tuple[str, str], list[Found]] = {}
@@ -410,15 +411,8 @@ def can_meet(one: str, other: str) -> bool:
 def _race(event: str, file: str, group: list[Found]) -> Observation:
     writers = ", ".join(dict.fromkeys(hook.shown for hook in group if file in hook.writes))
     all_of_them = ", ".join(dict.fromkeys(hook.shown for hook in group))
-    return Observation(
-        "racing hooks",
-        group[0].place,
-        f"{event}: {all_of_them} touch {file} at once ({writers} writes it)",
-        0.0,
-        measured=False,
-        basis="seen while they ran",
-        advice=RACE_ADVICE,
-    )
+    what = f"{event}: {all_of_them} touch {file} at once ({writers} writes it)"
+    return observed("racing hooks", group[0].place, what)
 
 
 # --- Hooks that are slow: by the hook log (all runs), and by transcripts (native runs with output only) -----

@@ -272,11 +272,11 @@ class SetUp:
             self.builder, self.is_made = None, status == 0
             self.failure = self.environment.why_failed() if status else ""
         elif not self.is_made:
-            self.answer_hooks(first)
+            self.answer(first)
             if self.failure and any(call.method == "tools/call" for call in first.waiting):
                 self.start_build()
         if self.failure:
-            self.answer_all(first)
+            self.answer(first, self.sorry())
         elif not self.is_made:
             self.report_progress(first)
         return self.is_made
@@ -298,22 +298,18 @@ class SetUp:
         except OSError as error:
             self.failure = str(error)
 
-    def answer_hooks(self, first: First) -> None:
-        """Without an opinion: an event goes on as if there were no hooks."""
-        hooks = [call for call in first.waiting if call.params.get("name") == HOOKS_TOOL]
-        for call in hooks:
-            first.answer_text(call.id, "", is_error=False)
-            first.waiting.remove(call)
-
-    def answer_all(self, first: First) -> None:
-        self.answer_hooks(first)
-        for call in [call for call in first.waiting if call.method]:
-            first.waiting.remove(call)
-            if call.method == "tools/call":
-                first.answer_text(call.id, self.sorry(), is_error=True)
+    def answer(self, first: First, why: str = "") -> None:
+        """Answer hooks without an opinion, as if there were none; and with a reason, all other calls."""
+        for call in list(first.waiting):
+            if call.params.get("name") == HOOKS_TOOL:
+                first.answer_text(call.id, "", is_error=False)
+            elif not why or not call.method:
+                continue
+            elif call.method == "tools/call":
+                first.answer_text(call.id, why, is_error=True)
             elif call.id is not None:
-                error = {"code": -32603, "message": self.sorry()}
-                first.write({"jsonrpc": "2.0", "id": call.id, "error": error})
+                first.write({"jsonrpc": "2.0", "id": call.id, "error": {"code": -32603, "message": why}})
+            first.waiting.remove(call)
 
     def report_progress(self, first: First) -> None:
         now = time.monotonic()

@@ -19,7 +19,7 @@ from fanout_hooks.client.hook_input import to_stdin
 from fanout_hooks.learn.memory import TRIALS, Memory
 from fanout_hooks.run import plan
 from fanout_hooks.run.plan import Footprint, Writers
-from fanout_hooks.run.state import Held, Locks
+from fanout_hooks.run.state import Locks
 from fanout_hooks.warm.loop import Loop
 
 PATHS = st.sampled_from(
@@ -141,8 +141,8 @@ from fanout_hooks.warm.loop import Loop
 from fanout_hooks.run.state import Locks
 loop = Loop()
 locks = Locks(loop, sys.argv[2])
-held = loop.run(locks.acquire({key: sys.argv[3] == "write" for key in sys.argv[4:]}))
-print(held.note or "held", flush=True)
+note = loop.run(locks.acquire({key: sys.argv[3] == "write" for key in sys.argv[4:]}))
+print(note or "held", flush=True)
 sys.stdin.read()
 """
 
@@ -165,7 +165,7 @@ class Session:
         self.process.communicate()
 
 
-def take(folder: Path, keys: dict[str, bool], max_wait_s: float = 0.0) -> Held:
+def take(folder: Path, keys: dict[str, bool], max_wait_s: float = 0.0) -> str:
     with taking(folder) as (loop, locks):
         return loop.run(locks.acquire(keys, max_wait_s))
 
@@ -200,21 +200,23 @@ def test_what_another_session_writes_is_waited_for_and_what_it_reads_is_shared(
 ) -> None:
     other = Session(tmp_path, theirs, "/p/x")
     try:
-        assert take(tmp_path, {"/p/x": ours, "/p/y": True}).note == note
+        assert take(tmp_path, {"/p/x": ours, "/p/y": True}) == note
     finally:
         other.end()
-    assert take(tmp_path, {"/p/x": ours}).note == ""
+    assert take(tmp_path, {"/p/x": ours}) == ""
 
 
 def test_any_number_of_locks_takes_one_descriptor_and_one_file(
     tmp_path: Path, own: tuple[Loop, Locks]
 ) -> None:
     loop, locks = own
-    held = [loop.run(locks.acquire({f"/p/{n}/{m}": True for m in range(256)}, 0.0)) for n in range(8)]
+    held = [{f"/p/{n}/{m}": True for m in range(256)} for n in range(8)]
+    notes = [loop.run(locks.acquire(keys, 0.0)) for keys in held]
     open_before = len(list(Path("/dev/fd").iterdir()))
-    assert not any(one.note for one in held)
+    assert not any(notes)
     assert len(list(tmp_path.iterdir())) == 1
-    more = loop.run(locks.acquire({"/p/more": True}, 0.0))
+    more = {"/p/more": True}
+    loop.run(locks.acquire(more, 0.0))
     assert len(list(Path("/dev/fd").iterdir())) == open_before
     other = Session(tmp_path, "write", "/p/other")
     other.end()
@@ -227,30 +229,32 @@ def test_a_hook_that_reads_on_keeps_its_lock_when_another_reader_ends(
     tmp_path: Path, own: tuple[Loop, Locks]
 ) -> None:
     loop, locks = own
-    first, second = (loop.run(locks.acquire({"/p/x": False})) for _ in range(2))
-    locks.release(first)
+    read = {"/p/x": False}
+    for _ in range(2):
+        loop.run(locks.acquire(read))
+    locks.release(read)
     check = "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'r+b'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
     file = next(tmp_path.iterdir())
     command = [sys.executable, "-I", "-S", "-c", check, str(file)]
     assert subprocess.run(command, check=False, capture_output=True).returncode == 1
-    locks.release(second)
+    locks.release(read)
     assert subprocess.run(command, check=False, capture_output=True).returncode == 0
 
 
 def test_a_lock_that_cannot_be_taken_at_all_is_noted_and_costs_no_hook(tmp_path: Path) -> None:
     folder = tmp_path / "locks"
     folder.write_text("in the way")
-    held = take(folder, {"/p/x": True})
-    assert held.note.startswith(f"went on without locks: {folder}")
+    assert take(folder, {"/p/x": True}).startswith(f"went on without locks: {folder}")
 
 
 def test_locks_stand_again_after_their_file_was_cleared_away(tmp_path: Path, own: tuple[Loop, Locks]) -> None:
     loop, locks = own
-    locks.release(loop.run(locks.acquire({"/p/x": True})))
+    loop.run(locks.acquire({"/p/x": True}))
+    locks.release({"/p/x": True})
     next(tmp_path.iterdir()).unlink()
     other = Session(tmp_path, "write", "/p/x")
     try:
-        assert loop.run(locks.acquire({"/p/x": True}, 0.0)).note
+        assert loop.run(locks.acquire({"/p/x": True}, 0.0))
     finally:
         other.end()
 
@@ -260,11 +264,11 @@ def test_hooks_of_one_session_take_turns_on_what_one_writes(own: tuple[Loop, Loc
     turns: list[str] = []
 
     async def hook(name: str, keys: dict[str, bool]) -> None:
-        held = await locks.acquire(keys)
+        await locks.acquire(keys)
         turns.append(f"{name} begins")
         await loop.sleep(0)
         turns.append(f"{name} ends")
-        locks.release(held)
+        locks.release(keys)
 
     async def all_of_them() -> None:
         began = [loop.spawn(hook(name, {"/p/x": True, f"/p/{name}": True})) for name in "abc"]

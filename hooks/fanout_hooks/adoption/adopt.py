@@ -125,8 +125,8 @@ def plan_adoption(place: Place, server: str, *, takes_all: bool = False) -> Adop
     rest = entries.without(before, is_own)
     taken = native.runnable(rest)
     held = hooks_of(known) if registered else native.still_there(hooks_of(known), taken)
-    slow = [] if takes_all else without_gain(taken, held, server, place.project)
-    taken = entries.less(taken, (one.entry for one in slow))
+    slow = {} if takes_all else without_gain(taken, held, server, place.project)
+    taken = entries.without(taken, lambda entry: id(entry) in slow)
     stay = entries.less(rest, (entry for _, _, entry in entries.each(taken)))
     held = native.with_new(held, taken)
     parsed = _parsed(held, place)
@@ -146,7 +146,7 @@ def plan_adoption(place: Place, server: str, *, takes_all: bool = False) -> Adop
         _beside(place, made) if place.beside else None,
         tuple(native.names(taken)),
         parsed,
-        tuple(native.left(stay, {id(one.entry): one.why for one in slow})),
+        tuple(native.left(stay, slow)),
         server,
     )
     if plan.is_change:
@@ -349,27 +349,23 @@ NOT_GUARD = f"what denies when it fails runs cold, and takes longer than nativel
 ASKING = tuple(key for key in config.OUR_KEYS if key != "name")
 
 
-class Slow(NamedTuple):
-    """An entry that stays in the settings, for it would get no faster."""
+def without_gain(taken: Hooks, held: Container[str], server: str, project: str) -> dict[int, str]:
+    """Return why entries stay in the settings that would get no faster, by the entry's id().
 
-    entry: dict[str, Any]
-    why: str
-
-
-def without_gain(taken: Hooks, held: Container[str], server: str, project: str) -> list[Slow]:
-    """Return the entries that adopting would make no faster, but for the events `held`: fanout runs those."""
+    None of the events `held` is among them: fanout runs those.
+    """
     env = {**os.environ, "CLAUDE_PROJECT_DIR": project}
-    found = []
+    found: dict[int, str] = {}
     for event, groups in taken.items():
         own = [entry for group in groups for entry in group["hooks"]]
         if event in held or any(key in entry for entry in own for key in ASKING):
             continue
         guards = [entry for entry in own if native.is_guard(event, entry)]
         others = [entry for entry in own if entry not in guards]
-        found += [Slow(entry, NOT_GUARD) for entry in guards]
+        found |= dict.fromkeys(map(id, guards), NOT_GUARD)
         kinds = Counter(kind_of(entry, env, project) for entry in others)
         if not _is_gain(kinds, is_warm=bool(server) and event in events.WARM):
-            found += [Slow(entry, _why_slow(event, server, kinds)) for entry in others]
+            found |= dict.fromkeys(map(id, others), _why_slow(event, server, kinds))
     return found
 
 

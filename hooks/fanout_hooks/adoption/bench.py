@@ -39,12 +39,12 @@ from fanout_hooks.client import hook_input as inputs
 from fanout_hooks.client.matchers import meets
 from fanout_hooks.client.places import Place
 from fanout_hooks.log import report
-from fanout_hooks.run import choose as run_choose
 from fanout_hooks.run import lanes
+from fanout_hooks.run.choose import choose
 from fanout_hooks.run.dispatch import Request, handle
 from fanout_hooks.run.launch import Launch
 from fanout_hooks.run.state import RuntimeState
-from fanout_hooks.warm.loop import Loop, kill_group
+from fanout_hooks.warm.loop import Loop, kill_group, sealed_file
 
 ROUNDS = 7
 WARM_UP = 3
@@ -73,7 +73,7 @@ def measure(own: Place, env: dict[str, str], rounds: int = ROUNDS, only: str | N
     for event in dict.fromkeys(hook.event for hook in found.hooks):
         if only in (None, event):
             sample = sample_event(event, own.project, found)
-            hooks = [one.hook for one in run_choose.choose(found, sample)]
+            hooks = [*choose(found, sample)]
             warm = hooks if event in events.WARM else ()
             ms = by_turns(hooks, warm, sample, env, rounds, cold_scope=own.scope)
             measured.append(Measured(event, own.scope, len(hooks), ms["native"], ms["cold"], ms.get("warm")))
@@ -88,7 +88,7 @@ class Given(RuntimeState):
         self._given = hooks
         self.stay()
 
-    def config(self, scopes: Sequence[str], *_: object) -> config.Config:
+    def config(self, scopes: Sequence[str], *_: object, **__: object) -> config.Config:
         return config.Config() if scopes else self._given
 
 
@@ -151,39 +151,32 @@ async def _settled(runtime: RuntimeState) -> None:
 
 def run_natively(hooks: Sequence[config.Hook], raw: bytes, env: dict[str, str], cwd: str) -> None:
     """Start all command hooks at once, as the client does, and wait for them. Raises TimeoutExpired."""
-    running = [
-        subprocess.Popen(
-            lanes.command_line(hook.command, hook.args),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=env,
-            cwd=cwd,
-            start_new_session=True,
-        )
-        for hook in hooks
-    ]
-    until = time.monotonic() + FAR_S
+    given, running, until = (
+        sealed_file("stdin", raw),
+        list[subprocess.Popen[bytes]](),
+        time.monotonic() + FAR_S,
+    )
     try:
-        for process in running:
-            _feed(process, raw)
+        for hook in hooks:
+            with os.fdopen(lanes.reopened(given)) as stdin:
+                process = subprocess.Popen(
+                    lanes.command_line(hook.command, hook.args),
+                    stdin=stdin,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    env=env,
+                    cwd=cwd,
+                    start_new_session=True,
+                )
+            running.append(process)
         for process in running:
             process.wait(max(0.0, until - time.monotonic()))
     finally:
+        os.close(given)
         for process in running:
             if process.poll() is None:
                 kill_group(process.pid)
                 process.wait()
-
-
-def _feed(process: subprocess.Popen[bytes], raw: bytes) -> None:
-    if process.stdin is None:
-        return
-    try:
-        process.stdin.write(raw)
-        process.stdin.close()
-    except BrokenPipeError:
-        return  # it doesn't read its event
 
 
 def _cold(scope: str, raw: bytes, env: dict[str, str], cwd: str) -> None:

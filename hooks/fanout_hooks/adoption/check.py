@@ -134,8 +134,8 @@ def _scope(own: Place, hooks: Hooks, env: dict[str, str]) -> Iterator[Finding]:
     theirs = entries.without_ours(hooks)
     taken = native.runnable(theirs)
     held = {hook.event for hook in own.held().hooks}
-    slow = adopt.without_gain(taken, held, _server_now(own), own.project) if is_adopted else []
-    for left in native.left(theirs, {id(one.entry): one.why for one in slow}):
+    slow = adopt.without_gain(taken, held, _server_now(own), own.project) if is_adopted else {}
+    for left in native.left(theirs, slow):
         if left.why:
             yield Finding("note", own.settings, f"{left.event}: {left.name} stays native: {left.why}")
         elif is_adopted:

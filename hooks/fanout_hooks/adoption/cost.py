@@ -91,10 +91,8 @@ def held(project: str, env: dict[str, str]) -> Held:
             problems += run.problems
         theirs = entries.without_ours(before)
         known = {hook.event for hook in adopted if hook.scope == scope}
-        slow = adopt.without_gain(
-            native.runnable(theirs), known, places.server_of(own) or places.SERVER, project
-        )
-        reasons = {id(one.entry): one.why for one in slow}
+        server = places.server_of(own) or places.SERVER
+        slow = adopt.without_gain(native.runnable(theirs), known, server, project)
         for event, group, entry in entries.each(theirs):
             if entry.get("type", "command") != "command" or not isinstance(entry.get("command"), str):
                 continue
@@ -103,7 +101,7 @@ def held(project: str, env: dict[str, str]) -> Held:
             alone = config.parse({"hooks": {event: [{**group, "hooks": [plain]}]}}, scope)
             for hook in map(_unguarded, alone.hooks):
                 hooks.append(hook)
-                why = native.why_native(event, group, entry) or reasons.get(id(entry), "")
+                why = native.why_native(event, group, entry) or slow.get(id(entry), "")
                 if why:
                     stays[hook] = why
     return Held((*hooks, *adopted), stays, frozenset(adopted), tuple(problems))
@@ -167,7 +165,7 @@ def rows(own: Held, counted: dict[str, Counter[str]], project: str) -> Iterator[
 
 
 def started_by(own: Held, event: dict[str, Any]) -> tuple[Hook, ...]:
-    return tuple(one.hook for one in choose(Config(own.hooks), event))
+    return tuple(choose(Config(own.hooks), event))
 
 
 def _row(own: Held, event: str, started: Sequence[Hook], tool: str, calls: int) -> Row:

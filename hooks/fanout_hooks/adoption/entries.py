@@ -95,15 +95,7 @@ def adopted(hooks: Sequence[config.Hook], to: Registration) -> dict[str, list[Gr
 
 def of_type(groups: dict[str, list[Group]], kind: str) -> dict[str, list[Group]]:
     """Return the calls to the server alone ("mcp_tool"), or the sentinels ("command")."""
-    found = {
-        event: [
-            {**group, "hooks": kept}
-            for group in own
-            if (kept := [entry for entry in group["hooks"] if entry["type"] == kind])
-        ]
-        for event, own in groups.items()
-    }
-    return {event: own for event, own in found.items() if own}
+    return without(groups, lambda entry: entry["type"] != kind)
 
 
 def _groups(event: str, hooks: Sequence[config.Hook], to: Registration) -> list[Group]:

@@ -272,7 +272,7 @@ class _Counting:
         if record.notes:
             self.tally.note(record.head.day, record.notes)
         if record.gate:
-            self.tally.gate(record.head.day, {record.gate: 1})
+            self.tally.gates.setdefault(record.head.day, Counter())[record.gate] += 1
         return day
 
     def _add_damage(self, line: bytes, before: bytes) -> None:

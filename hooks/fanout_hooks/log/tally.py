@@ -181,15 +181,12 @@ class Tally:
         if len(counts) > 5 * MAX_NOTES:
             self.notes[day] = Counter(dict(counts.most_common(MAX_NOTES)))
 
-    def gate(self, day: str, counts: Mapping[str, int]) -> None:
-        self.gates.setdefault(day, Counter()).update(counts)
-
     def merge(self, other: Tally) -> None:
         self.damaged.update(other.damaged)
         for day, notes in other.notes.items():
             self.note(day, notes)
         for day, counts in other.gates.items():
-            self.gate(day, counts)
+            self.gates.setdefault(day, Counter()).update(counts)
         for day, events in other.days.items():
             for phase, event in events.items():
                 merge_event(self.event(day, phase), event)

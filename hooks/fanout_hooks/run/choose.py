@@ -1,6 +1,6 @@
 """Which hooks an event runs, by the client's own rules (client/matchers.py).
 
-choose(held, event)              the hooks of an event, each with the event as it is shown it
+choose(held, event)              the hooks of an event, each with the tool's name under which it is meant
 groups_of(event, matchers)       the matchers of the groups that together fire whenever one of these does
 """
 
@@ -8,18 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from fanout_hooks.client import events, hook_input, matchers
 from fanout_hooks.client.config import Config, Hook
 from fanout_hooks.run import claims
-
-
-class Chosen(NamedTuple):
-    """A hook that an event runs, and under which tool's name it is meant."""
-
-    hook: Hook
-    name: str
 
 
 def groups_of(event: str, wanted: Iterable[str]) -> list[str]:
@@ -54,26 +47,29 @@ def must_have(held: Config, event: dict[str, Any], name: str) -> None:
         raise NoSuchGuard(f"the guard {name!r} can't run: {why}. `fanout-hooks check` reports more")
 
 
-def choose(held: Config, event: dict[str, Any], only: str = "") -> list[Chosen]:
-    """Return the hooks of an event in order; identical ones once, guards only where they are asked for."""
+def choose(held: Config, event: dict[str, Any], only: str = "") -> dict[Hook, str]:
+    """Return the hooks of an event in order, each with the name under which it is meant.
+
+    Identical ones are in it once, guards only where they are asked for.
+    """
     name = str(event.get("hook_event_name", ""))
     row = events.of(name)
     value = event.get(row.matches) if row.matches else None
     met = None if value is None else str(value)
-    chosen: dict[tuple[object, ...], Chosen] = {}
+    chosen: dict[tuple[object, ...], tuple[Hook, str]] = {}
     for hook in held.hooks:
         if hook.event != name or ((hook.name != only) if only else hook.guard):
             continue
-        known = chosen.get(hook.identity)
-        if known is not None and known.name in {met, "*"}:
+        first, known = chosen.get(hook.identity, (hook, None))
+        if known in (met, "*") and known is not None:
             continue
         seen = matchers.meets(
             hook.matcher, name, met, lists_names=row.lists_names, given=event.get("tool_input")
         )
         # A hook that is meant both by its own name and as another's stand-in is shown the call as it is.
         if seen and (known is None or seen in {met, "*"}):
-            chosen[hook.identity] = Chosen(hook if known is None else known.hook, seen)
-    return list(chosen.values())
+            chosen[hook.identity] = (first, seen)
+    return dict(chosen.values())
 
 
 # --- Hooks that several scopes hold -------------------------------------------------------------------------

@@ -34,6 +34,7 @@ COLD_CLAIM_S = 600.0
 KEPT_S = {"event": COLD_CLAIM_S, "reported": 7 * 24 * 3600.0}
 """By what a file's name begins with; the latter is longer than a session lasts."""
 MAX_CLAIM = 1 << 16
+TRIES = 3
 
 
 def folder(state_folder: str) -> str:
@@ -57,7 +58,7 @@ def claim(where: str, name: str, owner: str, now: float | None = None) -> bool:
     """
     now = time.time() if now is None else now
     path = os.path.join(where, f"event-{name}")
-    while True:
+    for _ in range(TRIES):
         try:
             file = os.fdopen(files.own(path, files.OWN | os.O_APPEND), "rb+", buffering=0)
         except OSError:
@@ -68,6 +69,7 @@ def claim(where: str, name: str, owner: str, now: float | None = None) -> bool:
             about = os.fstat(file.fileno())
             if about.st_nlink:  # else it was dropped just now: once more
                 return _is_ours(file, path, owner, now - about.st_mtime)
+    return True
 
 
 def _is_ours(file: BinaryIO, path: str, owner: str, age_s: float) -> bool:

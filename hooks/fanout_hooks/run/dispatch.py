@@ -91,9 +91,10 @@ async def handle(runtime: RuntimeState, request: Request) -> Handled:
     found = runtime.config(request.scopes, project, env)
     if request.only:
         choosing.must_have(found, event, request.only)
-    names = {own.hook: own.name for own in choosing.choose(found, event, request.only)}
+    names = choosing.choose(found, event, request.only)
     others = [scope for scope in SCOPES if scope not in request.scopes] if names else []
-    elsewhere = [hook for scope in others for hook in runtime.config((scope,), project, env).hooks]
+    held = [runtime.config((scope,), project, env, is_registered=False) for scope in others]
+    elsewhere = [hook for one in held for hook in one.hooks]
     hooks = choosing.left_to_us([*names], event, elsewhere, claims.folder(state))
     session = str(event.get("session_id") or "")
     problems = [
@@ -181,9 +182,7 @@ async def _run(
     async def run_unit(unit: Unit, hook_input: HookInput) -> None:
         for place in unit.before:
             await ended[place]
-        held = await runtime.locks.acquire(unit.locks)
-        if held.note:
-            notes.append(held.note)
+        notes.extend(filter(None, [await runtime.locks.acquire(unit.locks)]))
         await runtime.places.take()
         wait_ms = round((time.perf_counter() - started) * MS, 2)
 
@@ -210,7 +209,7 @@ async def _run(
                 end(Ran(place, 1, 0.0, b"", f"fanout could not run it: {why}".encode()))
         finally:
             runtime.places.give_back()
-            runtime.locks.release(held)
+            runtime.locks.release(unit.locks)
 
     stdin = sealed_file("stdin", to_stdin(request.event) if request.raw is None else request.raw)
     try:

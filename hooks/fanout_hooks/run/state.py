@@ -9,7 +9,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fanout_hooks.client import config, files
 from fanout_hooks.client.config import Hook
@@ -98,7 +98,9 @@ class RuntimeState:
         """By scopes, project and the user's folder: what the files' state was, and what they said."""
         self._memories: dict[str, Memory] = {}
         self._interpreters: dict[tuple[str, ...], Interpreter] = {}
+        self._declares: dict[tuple[tuple[str, ...], str, str], frozenset[str]] = {}
         self._declared: frozenset[str] = frozenset()
+        """What hooks say that they write, by the same key and together."""
         self._plans: dict[tuple[Any, ...], tuple[dict[str, str], Plan]] = {}
         self._reported: set[str] = set()
         self._lanes: Lanes | None = None
@@ -108,7 +110,10 @@ class RuntimeState:
         self.uv: Answers | None = None
         """What uv said of scripts; None in a process that stays for one event only."""
 
-    def config(self, scopes: Sequence[str], project: str, env: dict[str, str]) -> config.Config:
+    def config(
+        self, scopes: Sequence[str], project: str, env: dict[str, str], *, is_registered: bool = True
+    ) -> config.Config:
+        """Return what scopes' hooks.json hold; what an unregistered one declares locks nothing."""
         claude = claude_folder(env)
         state = tuple(
             memory.version_of(config.path_of(scope, project, claude))
@@ -119,8 +124,10 @@ class RuntimeState:
         known = self._configs.get(key)
         if known is None or known[0] != state:
             known = self._configs[key] = (state, config.load(scopes, project, claude))
-            held = [plans.declared(own.hooks, at) for (_, at, _), (_, own) in self._configs.items()]
-            self._declared = frozenset[str]().union(*held)
+            self._declares.pop(key, None)
+        if is_registered and key not in self._declares:
+            self._declares[key] = plans.declared(known[1].hooks, project)
+            self._declared = frozenset[str]().union(*self._declares.values())
         return known[1]
 
     def memory(self, project: str) -> Memory:
@@ -302,14 +309,6 @@ MAX_WAIT_S = 10.0
 NAME = "held"
 
 
-class Held(NamedTuple):
-    """What one run holds; give it back with `release`."""
-
-    keys: dict[str, bool]
-    note: str = ""
-    """What a reader of the log should know: which lock was not to be had, and why."""
-
-
 class Locks:
     def __init__(self, loop: Loop, folder: str) -> None:
         self._loop = loop
@@ -319,10 +318,13 @@ class Locks:
         """Per key the number of readers, or -1 for a writer."""
         self._waiting: list[Future[bool]] = []
 
-    async def acquire(self, keys: dict[str, bool], max_wait_s: float = MAX_WAIT_S) -> Held:
-        """Lock all keys (True: for writing). Returns in any case."""
+    async def acquire(self, keys: dict[str, bool], max_wait_s: float = MAX_WAIT_S) -> str:
+        """Lock all keys (True: for writing) until their `release`, in any case.
+
+        Return what a reader of the log should know: which lock was not to be had, and why.
+        """
         if not keys:
-            return Held({})
+            return ""
         while not all(self._free(key, writes=writes) for key, writes in keys.items()):
             freed: Future[bool] = Future()
             self._waiting.append(freed)
@@ -335,10 +337,10 @@ class Locks:
             note = ""
         for key, writes in keys.items():
             self._held[key] = -1 if writes else self._held.get(key, 0) + 1
-        return Held(keys, note or await self._between_processes(keys, max_wait_s))
+        return note or await self._between_processes(keys, max_wait_s)
 
-    def release(self, held: Held) -> None:
-        for key, writes in held.keys.items():
+    def release(self, keys: dict[str, bool]) -> None:
+        for key, writes in keys.items():
             left = 0 if writes else self._held[key] - 1
             if left:
                 self._held[key] = left
