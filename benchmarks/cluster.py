@@ -25,6 +25,7 @@ from benchmarks.table import Row
 from fakes.queued import (
     LASTING,
     PLAN,
+    Questions,
     ask,
     asked,
     opened,
@@ -224,7 +225,7 @@ async def _elsewhere(place: Place, _: Queue) -> AsyncIterator[None]:
 async def _here(place: Place, queue: Queue) -> AsyncIterator[None]:
     async def call() -> None:
         audit.who.set("alice")
-        await ask(place.settings, queue, questions(MANY, "alice-"), LASTING)
+        await ask(place.settings, queue, Questions(MANY, "alice-"), LASTING)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(call)

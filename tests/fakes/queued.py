@@ -37,15 +37,29 @@ def settings_in(folder: Path, url: str | None, max_parallel: int = 4) -> Setting
     return Settings(folder / "project", folder / "user", redis_url=url, max_parallel=max_parallel)
 
 
+@dataclass(frozen=True)
+class Questions:
+    """Made portion by portion, as tools make them."""
+
+    count: int
+    text: str
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, part: slice) -> list[Question]:
+        named = [f"{self.text}{n}" for n in range(self.count)[part]]
+        return [Question(Job(name, Prompt("system", f"what is {name}?"))) for name in named]
+
+
 def questions(count: int, text: str = "file") -> list[Question]:
-    jobs = (Job(f"{text}{n}", Prompt("system", f"what is {text}{n}?")) for n in range(count))
-    return [Question(job) for job in jobs]
+    return Questions(count, text)[:]
 
 
 async def ask(
     settings: Settings,
     queue: Queue,
-    given: Sequence[Question],
+    given: Sequence[Question] | Questions,
     plan: Plan = PLAN,
     backend: Scripted | None = None,
 ) -> list[Outcome]:
@@ -148,7 +162,7 @@ def call(folder: str, url: str, user: str, count: str, max_parallel: str) -> Non
         async with opened(settings) as queue:
             sys.stdout.write("ready\n")
             sys.stdout.flush()
-            await ask(settings, queue, questions(int(count), f"{user}-"), LASTING)
+            await ask(settings, queue, Questions(int(count), f"{user}-"), LASTING)
 
     asyncio.run(one())
 

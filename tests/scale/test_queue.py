@@ -109,7 +109,7 @@ def test_a_shard_is_the_same_at_the_other_end() -> None:
 )
 def test_an_outcome_is_the_same_at_the_other_end_without_its_prompt(outcome: Outcome) -> None:
     given = SEAL.open("x", SEAL.close("x", packed_outcome(outcome, is_kept=False)))
-    back = unpacked_outcome(JOB, given)
+    back = unpacked_outcome(given)
     assert (
         back.key,
         back.status,
@@ -141,7 +141,7 @@ def test_a_kept_answer_stays_in_the_cache() -> None:
 def test_an_error_that_this_version_does_not_know_is_a_failure_all_the_same() -> None:
     given = packed_outcome(Outcome(JOB, "failed", error=RateLimited("busy"), reason="busy"), is_kept=False)
     for name in ("Unheard", "FanoutError", "annotations"):
-        error = unpacked_outcome(JOB, [*given[:5], name, *given[6:]]).error
+        error = unpacked_outcome([*given[:5], name, *given[6:]]).error
         assert type(error) is BackendError
         assert str(error) == "busy"
 

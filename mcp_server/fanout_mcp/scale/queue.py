@@ -19,6 +19,7 @@ Rules:
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import hmac
 import json
@@ -245,6 +246,10 @@ def unpacked_shard(batch: str, name: str, given: Json) -> Shard:
     return Shard(batch, name, units, judge, Budget(usd, tokens), audit.Origin(*origin))
 
 
+NO_PROMPT: Final = Prompt("", "")
+"""Of what was asked: a batch may hold gigabytes of prompts."""
+
+
 def packed_outcome(outcome: Outcome, *, is_kept: bool) -> Json:
     """An answer that is kept is in the cache; another one may be of use all the same."""
     answer, used = outcome.answer, outcome.usage
@@ -263,12 +268,11 @@ def packed_outcome(outcome: Outcome, *, is_kept: bool) -> Json:
     ]
 
 
-def unpacked_outcome(job: Job, given: Json) -> Outcome:
-    _, status, used, calls, reason, name, cause, passed, model, text = given
+def unpacked_outcome(given: Json) -> Outcome:
+    key, status, used, calls, reason, name, cause, passed, model, text = given
     usage = Usage(*used)
     return Outcome(
-        # Its prompt is no longer needed, and a batch may hold gigabytes of them.
-        Job(job.key, Prompt("", ""), model),
+        Job(key, NO_PROMPT, model),
         status,
         None if text is None else Answer(text[0], text[1], usage, text[2], text[3]),
         _error(name, reason) if name else None,
@@ -493,6 +497,7 @@ class Queue:
                 return
             # In a thread: Docket takes a second to import, and hook events pass through this loop.
             docket, self.redis = await anyio.to_thread.run_sync(self._prepared)
+            gc.freeze()  # what it imported stays: edge/opening.py
             docket.register(_nothing, [TICKET])
             self._join, self._put, self._next, self._finish, self._cancel, self._wait, self._leave = (
                 self.redis.register_script(text) for text in (JOIN, PUT, NEXT, FINISH, CANCEL, WAIT, LEAVE)
@@ -729,7 +734,7 @@ class Call:
         await self._show()
         missing = {job.key: job for job in portion.missing}
         origin = await audit.hand_over(portion.missing)
-        names: dict[str, list[Job]] = {}
+        names: dict[str, list[str]] = {}
         every = list(portion.keys)
         for keys in (every[at : at + SHARD] for at in range(0, len(every), SHARD)):
             # Named by all its questions: what is known by now must not make another shard of it.
@@ -739,7 +744,7 @@ class Call:
                 shard = Shard(self.batch, name, units, judge, portion.plan.budget, origin)
                 if not await self._puts(shard):
                     return None
-                names[name] = [Job(job.key, Prompt("", ""), job.model) for job in jobs]
+                names[name] = [job.key for job in jobs]
         if self._seen >= total and self._has_put:
             await self._lasting(lambda: self.queue.complete(self.batch))
         return lambda: self._outcomes(names)
@@ -789,7 +794,7 @@ class Call:
             self._shown = now
             await self._lasting(lambda: self.queue.wait(self.batch, self.name))
 
-    async def _outcomes(self, waiting: Mapping[str, Sequence[Job]]) -> list[Outcome]:
+    async def _outcomes(self, waiting: Mapping[str, Sequence[str]]) -> list[Outcome]:
         left, outcomes = dict(waiting), list[Outcome]()
         waits = looks(FIRST_LOOK_S, LAST_LOOK_S)
         while left:
@@ -802,13 +807,13 @@ class Call:
                     audit.charge(Usage(sum(one[0] for one in used), sum(one[1] for one in used), done.usd))
                 # A shard of an equal call that began later has fewer questions: more were known by then.
                 outcomes += [
-                    self._counted(name, unpacked_outcome(job, by_key[job.key]))
-                    if job.key in by_key
-                    else Outcome(job, "cached")
-                    for job in left.pop(name)
+                    self._counted(name, unpacked_outcome(by_key[key]))
+                    if key in by_key
+                    else Outcome(Job(key, NO_PROMPT), "cached")
+                    for key in left.pop(name)
                 ]
             if left and (counts is None or counts.state == "cancelled"):
-                return outcomes + [one for jobs in left.values() for one in map(_gone, jobs)]
+                return outcomes + [_gone(key) for keys in left.values() for key in keys]
             if left and counts is not None:
                 self._check_time(counts)
                 await anyio.sleep(next(waits))
@@ -847,8 +852,9 @@ def _unusable(error: Exception) -> str:
     return f"the queue can't be used: {reason(error)}"
 
 
-def _gone(job: Job) -> Outcome:
-    return Outcome(job, "cut", reason="its batch was cancelled, or is no longer in Redis")
+def _gone(key: str) -> Outcome:
+    why_gone = "its batch was cancelled, or is no longer in Redis"
+    return Outcome(Job(key, NO_PROMPT), "cut", reason=why_gone)
 
 
 def judge_name(is_good: IsGood) -> str | None:
