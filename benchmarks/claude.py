@@ -30,6 +30,8 @@ from fanout_mcp.panel.answer import SCHEMA
 from fanout_mcp.types import Job, Prompt
 
 ANSWER_S = 1.0
+PAUSE_S = 0.5
+"""Before a second question: whoever asks it has read the first answer. Meanwhile the processes forget."""
 TIMES = 3
 MODELS = ("sonnet", "opus", "claude-sonnet-5-5", "claude-opus-5-5")
 PANELS = {3: "quick", 8: "all"}
@@ -78,7 +80,10 @@ async def rows(program: str) -> AsyncIterator[Row]:
                         lambda p=preset, n=count, m=others: ask(mcp, p, n, next(m)),  # type: ignore[misc]
                     ],
                 )
-                (warm,) = await in_turn(TIMES, [lambda p=preset, n=count: ask(mcp, p, n, "sonnet")])  # type: ignore[misc]
+                _, warm = await in_turn(
+                    TIMES,
+                    [lambda: anyio.sleep(PAUSE_S), lambda p=preset, n=count: ask(mcp, p, n, "sonnet")],  # type: ignore[misc]
+                )
                 yield Row(
                     f"claude backend, {count} members, cold",
                     f"{cold:.2f} s",

@@ -72,6 +72,10 @@ ENDS = {
     "gzip that unpacks to 100 MB": (Rule(kind="bomb"), TooLarge),
     "a header of 300 kB": (Rule(kind="big_header"), BadAnswer),
     "what is no HTTP": (Rule(kind="not_http"), BadAnswer),
+    "another protocol": (
+        Rule(kind="wire", body="HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n"),
+        BadAnswer,
+    ),
     "an error object in a 200": (Rule(kind="raw_json", body='{"error": {"code": 429}}'), RateLimited),
     "an error in mid-stream": (Rule(kind="sse", body='data: {"error": {"code": 502}}\n\n'), ServerFault),
     "400": (Rule(kind="status", status=400), Rejected),
@@ -119,6 +123,15 @@ ANSWERS = {
     "a lone surrogate and NUL": (Rule(kind="surrogate"), "\ufffd\ufffd"),
     "2,000 times 100 Continue": (Rule(kind="continued", text="x"), "x"),
     "not streamed at all": (Rule(kind="raw_json", body=completion(content="whole")), "whole"),
+    "hints before it": (
+        Rule(
+            kind="wire",
+            body="HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+            f"HTTP/1.1 200 OK\r\nContent-Length: {len(completion(content='x'))}\r\n\r\n"
+            + completion(content="x"),
+        ),
+        "x",
+    ),
     "NaN beside it": (Rule(kind="raw_json", body=completion(content="x")[:-1] + ', "usage": NaN}'), "x"),
 }
 

@@ -349,6 +349,10 @@ async def not_http(connection: Connection, rule: Rule, seen: Seen) -> None:
     connection.transport.close()
 
 
+async def wire(connection: Connection, rule: Rule, seen: Seen) -> None:
+    connection.transport.write(rule.body.encode("latin-1"))
+
+
 async def surrogate(connection: Connection, rule: Rule, seen: Seen) -> None:
     connection.send_head(200, "text/event-stream", CHUNKED)
     event = r'{"choices": [{"delta": {"content": "\ud83d\u0000"}, "finish_reason": "stop"}]}'
@@ -390,6 +394,7 @@ KINDS: Final = {
     "hang": hang,
     "big_header": big_header,
     "not_http": not_http,
+    "wire": wire,
     "surrogate": surrogate,
     "redirect": redirect,
     "stray": stray,

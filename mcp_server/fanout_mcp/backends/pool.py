@@ -58,8 +58,7 @@ class Connection:
         with suppress(*BROKEN):  # a server that stops listening may have answered first: reading tells
             await self._stream.send(data)
         while not isinstance(event := await self._event(), h11.Response):
-            if event is h11.PAUSED:  # it wants to speak another protocol
-                raise h11.RemoteProtocolError("an upgrade that was not asked for")
+            pass  # hints before the answer; h11 refuses an upgrade
         return event
 
     async def parts(self) -> AsyncGenerator[bytes]:
