@@ -23,7 +23,10 @@ Kind = Literal["password", "secret", "key", "id"]
 """How the value is judged: chosen by people, by either, by a machine; hexadecimal (ids that are keys)."""
 
 _PASSWORDS: Final = frozenset(
-    "passwort passcode passe psk assword kennwort senha mdp heslo haslo wachtwoord parola".split()
+    """
+    passwort passcode passe psk assword kennwort senha mdp heslo haslo wachtwoord parola passord parool
+    salasana adgangskode lozinka geslo authtok
+    """.split()
 )
 _SECRETS: Final = frozenset("secrets credential credentials cred creds pepper masterauth".split())
 _KEYS: Final = frozenset("auth authorization session sid bearer salt login".split())
@@ -207,7 +210,7 @@ _DIGIT: Final = re.compile(r"[0-9]")
 _LETTER: Final = re.compile(r"[A-Za-z]")
 _LETTERS: Final = re.compile(r"[A-Za-z]{1,600}")
 _CAMEL: Final = re.compile(r"[a-z]{0,30}(?:[A-Z][a-z]{1,30}\d{0,2}){1,12}[A-Z]?")
-_PATH: Final = re.compile(r"(?:[A-Za-z][\w-]*\.[a-z]{2,8}|[a-z]{2,20})(?:/[\w.@+-]{1,80}){2,10}")
+_PATH: Final = re.compile(r"(?:[A-Za-z][\w-]{0,60}\.[a-z]{2,8}|[a-z]{2,20})(?:/[\w.@+-]{1,80}){2,10}")
 _CONSTANT: Final = re.compile(r"[A-Z][A-Z0-9]{0,30}(?:_[A-Z0-9]{1,30}){1,8}")
 _CLASS: Final = re.compile(r"(?:[A-Z][a-z]{1,30}\d{0,3}|[A-Z]\d{1,4}){2,8}")
 _SLASHED: Final = re.compile(r"/[A-Za-z0-9+/]{5,600}={0,2}")
@@ -242,8 +245,11 @@ def is_secret(name: str, value: str, *, is_bare: bool = False) -> bool:
         return is_random(value) or _is_salt(value)
     if _BASE64.fullmatch(value) and len(value) % 4 == 0:
         return True
-    if name.lower().endswith(("phrase", "psk")) and _SENTENCE.fullmatch(value.lower()):
-        return _MESSAGES.isdisjoint(value.lower().split())
+    lower = value.lower()
+    if name.lower().endswith(("phrase", "psk")) and (
+        _SENTENCE.fullmatch(lower) or _NUMBERED.fullmatch(lower)
+    ):
+        return _MESSAGES.isdisjoint(lower.split())
     if _NUMBERED.fullmatch(value):
         return _PHRASE_SAYS.isdisjoint(value.split())
     return is_chosen(value, name) or is_random(value) or _is_salt(value)
@@ -331,7 +337,7 @@ _TERM: Final = re.compile(
 """`utf8mb4`, `k8s`, `base64url`, `x509v3`: digits that belong there."""
 
 _COMPOSED: Final = re.compile(r"[A-Z][a-z0-9]{2,20}(?:[_.-][A-Za-z0-9]{2,20}){0,3}")
-_NUMBERED_WORD: Final = re.compile(r"[a-z]{5,20}\d{1,4}")
+_NUMBERED_WORD: Final = re.compile(r"[a-z]{3,20}(?:[A-Z][a-z]{2,20}){0,3}\d{1,4}")
 
 
 def is_striking(value: str) -> bool:

@@ -31,7 +31,7 @@ SECRET_NAMES: Final = tuple(
     credentials.json client_secret*.json secrets.* .secrets* *.ovpn *.asc *.gpg *.kubeconfig kubeconfig
     *.keytab .*_history .lesshst .my.cnf .mylogin.cnf .s3cfg .boto .terraformrc .vault-token
     .vault_pass* .vault-pass* vault_pass* vault-pass* .passwd* .smbcredentials *.htpasswd master.key
-    shadow *.secrets chap-secrets pap-secrets sasl_passwd passwd.client
+    shadow *.secrets chap-secrets pap-secrets sasl_passwd passwd.client ntp.keys chrony.keys
     """.split()
 )
 NOT_SECRET: Final = tuple(
@@ -119,7 +119,8 @@ _USER: Final = re.compile(rb"(?:^|[\s\"'])(?:- )?[\w.-]{1,60}(?:@[\w-]{1,60}\.[\
 _NAME: Final = Linear(
     r"(?i)[\w.-]*(?:pass|pwd|secret|token|key|cred|auth|pepper|psk|pw|session|cookie|bearer|salt|login|assword|kennwort"
     r"|senha|heslo|haslo|wachtwoord|parola|mdp|app_?id|accounts|sessid|connect\.sid|identified by"
-    r"|contrase\xc3\xb1a|l\xc3\xb6senord|has\xc5\x82o|\xd0\xbf\xd0\xb0\xd1\x80\xd0\xbe\xd0\xbb\xd1\x8c|\xe5\xaf\x86\xe7\xa0\x81)[\w.-]*"
+    r"|contrase\xc3\xb1a|l\xc3\xb6senord|has\xc5\x82o|\xd0\xbf\xd0\xb0\xd1\x80\xd0\xbe\xd0\xbb\xd1\x8c|\xe5\xaf\x86\xe7(?:\xa0\x81|\xa2\xbc)"
+    r"|\xe3\x83\x91\xe3\x82\xb9\xe3\x83\xaf\xe3\x83\xbc\xe3\x83\x89|\xeb\xb9\x84\xeb\xb0\x80\xeb\xb2\x88\xed\x98\xb8|\xce\xba\xcf\x89\xce\xb4\xce\xb9\xce\xba\xcf\x8c\xcf\x82|\x6a\x65\x6c\x73\x7a\xc3\xb3|\xc5\x9f\x69\x66\x72\x65|parool|salasana|adgangskode|lozinka|geslo)[\w.-]*"
 )
 """A name that may be a secret's; secret_values.py reads it word by word."""
 
@@ -129,7 +130,7 @@ _PARTS: Final = {
         r"(?:\s{0,8}:[ \t]{0,4}(?:&'?)?[\w<>\[\]&'? .]{1,40}|\s{1,4}(?:(?:As|as)\s)?(?:string|String|str)"
         r"|\s?\[\d{0,4}\]|\s?\{\s?get;[^}\n]{0,30}\})?"
     ),
-    "EQUALS": r"\s{0,16}(?:=>|:=|\?=|\|\|=?|\?\?=?|===?|!==?|[:=])\s{0,8}(?:\(\s{0,40})?",
+    "EQUALS": r"\s{0,16}(?:=>|:=|\?=|\|\|=?|\?\?=?|===?|!==?|:::?|[:=])\s{0,8}(?:\(\s{0,40})?",
     "BLOCK": r"(?:by\s\w{1,20}\s?|[:=]?=?>?\s?)(?:\([^()\n]{0,40}\)\s?)?(?:=>|->)?\s?\{\s{0,20}(?:return\s)?",
     "WRAP": (
         r"(?:[brufL@$]{1,2}|&?'?static str|\[\]byte\(|[bB]uffer\.from\("
@@ -171,6 +172,9 @@ _NOTATIONS: Final = (
     # <password>x, property lists
     (values.is_secret, r"[\"']?(?:\s[^<>\n]{0,60})?>\s{0,40}(?:<\w{1,20}>\s{0,20})?([^<>\s]+)\s{0,4}</"),
     (values.is_secret, r"</key>\s{0,20}<string>([^<>\n]+)</string>"),
+    # add_argument("--password", default="x"), $password = q{x}, password = [[x]]
+    (values.is_secret, r"[\"'],\s?[^()\n]{0,120}?\bdefault\s?=\s?QUOTED"),
+    (values.is_secret, r"\s{0,4}=>?\s?(?:q{1,2}[{(\[|/]|\[\[)([^{}()\[\]\s]{5,200})[})\]|/]"),
     # KEY: [u8; 16] = [0x90, 0xcb, …]
     (values.is_byte_string, r"(?:\s?\[\w{0,20}\]|\s?:\s?&?[^=\n]{1,40})?\s{0,4}:?=\s{0,8}ARRAY"),
 )
@@ -198,7 +202,7 @@ _NEAR: Final = Linear(
 """The next quoted text after a name, whatever is between."""
 
 _COPULAS: Final = frozenset(
-    b"is are was = : -> lautet ist est es e to with still now again currently plaintext 0 5 7 8".split()
+    "is are was = : - lautet ist est es e är er on to with still now again plaintext 0 5 7 8".encode().split()
 )
 """Words after which what is announced stands, in some languages."""
 
@@ -215,7 +219,7 @@ _MORE: Final = Linear(
 )
 """The next piece of a text that is put together, from the quote on that ends the last."""
 
-_NOTHING: Final = Linear(r"[^\s\"'`\\\])>:=|?{(\[<,]|,\s?[^\s\"'`]|[)\]](?:[^\s\"'`:=|?]|\z)|\z")
+_NOTHING: Final = Linear(r"[^\s\"'`\\\])>:=|?{(\[<,\xef]|,\s?[^\s\"'`]|[)\]](?:[^\s\"'`:=|?]|\z)|\z")
 """After a name that is given nothing: what most names are told by at once."""
 
 _TITLE: Final = re.compile(rb"[\"'](?:[^\s\"'=:]{1,40} ){2,20}\Z")
@@ -236,7 +240,7 @@ _LEADING: Final = frozenset(b"string str as by is was to or value content defaul
 
 _SET: Final = (
     # The same without quotes: settings, shells, notes. What ends a value there is a space or a separator.
-    Linear(r"[\"']?\s?(?:=>|:=|\?=|::[ \t]|[:=])[ \t]{0,8}([^\s\"'`<>&;,]+)"),
+    Linear(r"[\"']?\s?(?:=>|:=|\?=|::[ \t]|[:=]|\xef\xbc\x9a)[ \t]{0,8}([^\s\"'`<>&;,]+)"),
     Linear(r"[ \t]{1,8}=?[ \t]{0,8}([^\s\"'`<>&;,]+)"),
     Linear(
         r":?\s?\n(?:\s{1,40}\w{1,20}:[^\n]{0,80}\n){0,3}?\s{1,40}(?:value|[dD]efault):[ \t]{1,4}"
@@ -244,7 +248,7 @@ _SET: Final = (
     ),
 )
 _BEGINS: Final = tuple(
-    frozenset(bytes((byte,)) for byte in some) for some in (b"\"' \t\n=:?", b" \t", b" \t\r\n:")
+    frozenset(bytes((byte,)) for byte in some) for some in (b"\"' \t\n=:?\xef", b" \t", b" \t\r\n:")
 )
 _ARG: Final = r"(?:\"([^\"\n]{3,200})\"|'([^'\n]{3,200})'|([^\s\"'`|;&<>)-][^\s\"'`|;&<>)]{2,199}))"
 _AFTER_USER: Final = r"([^\s\"'`|;&]{3,200})"
@@ -266,12 +270,16 @@ _COMMANDS: Final = (
         \b(?:mysql|mariadb)\w{0,12}\b~\s-p ?ARG
         \b(?:sshpass|plink|unzip|zip|7z|oc|docker|podman|helm|oras|az)\b~\s(?:-p|-P|-pw) ?ARG
         \b(?:mongo\w{0,8}|sqlcmd|osql|bcp|svn|useradd|usermod)\b~\s(?:-p|-P) ?ARG
-        \b(?:curl|wget|https?|lftp)\s~(?:-u|--user|--proxy-user|-a|-U) ?=?[\"']?[\w.@+-]{1,80}[:,]AFTER
+        \b(?:curl|wget|https?|lftp)\s~(?:-u|--user|--proxy-user|-a|--auth|-U) ?=?[\"']?[\w.@+-]{1,80}[:,]AFTER
         \bvault\s+login(?:\s+-[^\s]{1,40}){0,6}\s+[\"']?([\w.][\w.-]{3,199})(?:[\s\"'`;|&)]|$)
         \b(?:redis-cli|iredis)\b~\s-a ARG
+        \b(?:nmcli|iwctl|netsh)\b~\s(?:password|passphrase|psk)\s+ARG
+        \bwpa_passphrase\s+\S{1,60}\s+ARG
+        \b(?:poll|machine)\s~\spass(?:word)?\s+ARG
+        \bcreateUser\s+\S{1,60}\s+(?:MD5|SHA[\d-]*)\s+ARG
         \becho\s~ARG\s*\|\s*(?:sudo\s+-\w*S|docker\s+login|(?:smb)?passwd|kinit|gpg|su|cryptsetup)\b
-        \b(?:sudo\s+-\w*S|(?:smb)?passwd|kinit|gpg|su|cryptsetup)\b~<<<\s?ARG
-        \becho\s~[\w.-]{1,60}:AFTER[\"']?\s*\|\s*(?:sudo\s+)?chpasswd
+        \b(?:sudo\s+-\w*S|\w{0,5}passwd|kinit|gpg|su|cryptsetup)\b~<<<\s?ARG
+        \b(?:echo|printf)\s~[\w.-]{1,60}:AFTER[\"']?\s*\|\s*(?:sudo\s+)?chpasswd
         \bopenssl\b~\s-(?:k|K) ARG
         \s(?:--?|/)(?:passin|passout|pass|storepass|keypass)[ :=](?:pass:)?AFTER
         \bhtpasswd\s+-\w*b\w*\s+[^\s-]\S*\s+\S+\s+ARG
@@ -283,7 +291,7 @@ _COMMANDS: Final = (
         \b[cC]onvert[tT]o-[sS]ecure[sS]tring\s(?:~\s)?ARG
         \bstats\s+auth\s+[^\s:]{1,60}:AFTER
         \s(?:-u|--user)[ =][\"']?[\w.@+-]{1,80}:AFTER
-        \b(?:sqlplus|rman|expdp|impdp|thin)\b~[ :]\w{1,30}/([^\s:@/\"'`<>{}$]{3,64})@
+        \b(?:sqlplus|rman|expdp|impdp|thin|CONNECT)\b~[ :]\w{1,30}/([^\s:@/\"'`<>{}$]{3,64})@
         \s(?:-[uU]|--user\w{0,5})[ =]~\s(?:-p|-P|-w|-pw) ?ARG
         \s/[rR]?[uU][: ]~\s/[rR]?[pP][: ]ARG
         \s/(?:u|U|user):\S{1,80}\s+ARG
@@ -324,7 +332,7 @@ _HEAD: Final = _any_of(
 _CALL: Final = Linear(
     r"(?i)(?:(getconnection|dbi->connect|\bpdo|mysqli|mysqli?_p?connect|(?:pymysql|mysqldb|psycopg2?|pymssql|mariadb)\.connect)"
     r"|(login|log_?on|auth|authenticate|auth_?password|passwordtoken|credentials?(?:provider)?|createconnection|epgsql:connect"
-    r"|(?:crypto\.)?create_?hmac|hash_hmac|ftp(?:\.open)?|smtp|imap|(?:jwt|jsonwebtoken|jws|jose)\.(?:sign|verify|encode|decode))"
+    r"|(?:crypto\.)?create_?hmac|hash_hmac|pgp_sym_\w{2}crypt|ftp(?:\.open)?|smtp|imap|(?:jwt|jsonwebtoken|jws|jose)\.(?:sign|verify|encode|decode))"
     r"|(bind|connect|open|dial|session|transport|database|unlock|unprotect|encrypt|decrypt|aes|ssh|ldap)"
     r"|(client|provider|fernet|twilio|pusher|algolia(?:search)?|oauth2?|strategy|signer|hmac|cipher|crypt(?:o|er|or)?|sdk|api"
     r"|gateway|wallet|[th]?otp|account|bot|run|key(?:pair|spec)|init(?:ialize)?|configure|setup|forroot|cookieparser))"
@@ -370,6 +378,9 @@ _CODES: Final = Linear(
     r"[ \t>#*\d.)\[\]-]{0,12}?\b"
     r"([a-zA-Z0-9]{4,10}(?:[ -][a-zA-Z0-9]{4,10}){1,7}|[a-zA-Z0-9]{8,16})[ \t\r*]*\z"
 )
+_SECRET_KIND: Final = Linear(r"(?m)^kind: Secret\b")
+_SECRET_DATA: Final = Linear(r"(?m)^(?:data|stringData):[ \t]*\n((?:[ \t]+[^\n]*\n?){1,200})")
+_ENTRY: Final = Linear(r"(?m)^[ \t]+[\w.-]+:[ \t]+[\"']?([^\s\"'|>]{4,600})[\"']?[ \t\r]*$")
 MAX_CODES: Final = 24
 """Lines that are read below a heading."""
 
@@ -424,7 +435,11 @@ def redact(text: str, path: str = "") -> tuple[str, int]:
         if any(mark in lower for mark in marks):
             data = place.sub(put, data)
     is_program = _PROGRAMS.search(path[-12:]) is not None if path else None
-    for find in (_named, _in_commands, _in_rows, _in_tables, _in_lists) if not _LOCK.search(path) else ():
+    for find in (
+        (_named, _in_commands, _in_rows, _in_tables, _in_lists, _in_manifests)
+        if not _LOCK.search(path)
+        else ()
+    ):
         data = _without(data, list(find(data, is_program)))
     if data == whole:
         return text, 0
@@ -666,7 +681,7 @@ def _near(data: bytes, at: Span, name: str, is_program: IsProgram) -> Span | Non
             return word.start(), word.start() + len(value)
         if number == MAX_WORDS or word.group()[-1:] in b";.|)":
             break
-        is_next = word.group().lower() in _COPULAS
+        is_next = word.group().lower() in _COPULAS or word.group().endswith(b":")
     return None
 
 
@@ -830,6 +845,16 @@ def _in_lists(data: bytes, is_program: IsProgram) -> Iterator[Span]:
                 seen = True
                 yield at + codes.start(1), at + codes.end(1)
             at = done = line.end()
+
+
+def _in_manifests(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
+    """Yield what a Kubernetes manifest of a secret has below `data`, whatever it is called."""
+    for block in _SECRET_DATA.finditer(data) if b"kind: Secret" in data else ():
+        document = data[data.rfind(b"\n---", 0, block.start()) + 1 : block.start()]
+        if _SECRET_KIND.search(document) or _SECRET_KIND.match(data, block.end()):
+            for entry in _ENTRY.finditer(block[1]):
+                if values.is_secret("secret", _text(entry[1])):
+                    yield block.start(1) + entry.start(1), block.start(1) + entry.end(1)
 
 
 def _text(value: bytes) -> str:
