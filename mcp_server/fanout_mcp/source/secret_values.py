@@ -102,7 +102,7 @@ _PLACEHOLDER: Final = re.compile(
 _REFERENCE: Final = re.compile(
     r"(?i)[$@&!%*]?(?:[\w.]|::|->){0,80}\(|-?[<{\[(^|&*@$]|[\w.-]{1,60}:/|\[?[a-z]{1,40}!?\]?!?\)[:,]?\Z|~?/|\.{1,2}/|%\w+%|\\|\w+://|data:"
     r"|(?:arn|env|file|ref|vault|aws|gcp|sops|sha\d+|secret|op|ssm|urn|h1|zh):|sha256//|#/|:[a-z_{]|(?:true|false|null|none|nil)(?![a-z0-9])|[a-z]{1,20}:\\?\"|\d{8}T\d{4}|![A-Za-z:/.]+\Z|enc[\[(]|required\b|\d{4}-\d\d-\d\d"
-    r"|(?-i:(?:Get|New|Read|Import|Convert(?:To|From)?|Invoke|Select)-[A-Z])|--[a-z]|HEAD[~^@]|(?:[0-9a-f]{0,4}:){2,7}[0-9a-f%]"
+    r"|(?-i:(?:Get|New|Read|Import|Convert(?:To|From)?|Invoke|Select)-[A-Z])|--[a-z]|\+[a-z-]+\Z|HEAD[~^@]|(?:[0-9a-f]{0,4}:){2,7}[0-9a-f%]"
 )
 """Beginnings of calls, templates, paths, addresses, variables, tags, schemes, dates, cmdlets, options."""
 
@@ -144,7 +144,7 @@ _STORED: Final = re.compile(
 """The path of a secret in a store: `shop/prod/db`, `kv/data/db:password`."""
 
 _PLAIN: Final = re.compile(
-    r"[A-Za-z]?[a-z]*(?:[ ._:,-]{1,2}[A-Za-z]?[a-z]*)*[.!?:]?|[A-Z_]+(?:_\d{1,2})?|[A-Z]{1,6}-?\d{1,4}"
+    r"[A-Za-z]?[a-z]*(?:[ ._:,-]{1,2}[A-Za-z]?[a-z]*)*[.!?:]?|[A-Z_-]+(?:_\d{1,2})?|[A-Z]{1,6}-?\d{1,4}"
     r"|[\d.,:_%-]+\w?|0x[0-9A-Fa-f]{1,8}|\#[0-9A-Fa-f]{3,8}|[*?.xX•_-]+|[A-Za-z_]{1,40}=(?:[A-Za-z_.]{0,40}|[\"'].{0,80})"
     r"|(?:application|audio|font|image|model|multipart|text|video)/[\w.+-]{1,80}|[A-Za-z_./-]{1,80}/"
     r"|v?\d{1,4}\.\d{1,4}\.\d{1,6}[+-][\w.+-]{1,60}|[a-z0-9._+-]{1,60}@[a-z0-9-]{1,40}(?:\.[a-z]{2,20}){1,3}"
@@ -212,7 +212,7 @@ _LETTERS: Final = re.compile(r"[A-Za-z]{1,600}")
 _CAMEL: Final = re.compile(r"[a-z]{0,30}(?:[A-Z][a-z]{1,30}\d{0,2}){1,12}[A-Z]?")
 _PATH: Final = re.compile(r"(?:[A-Za-z][\w-]{0,60}\.[a-z]{2,8}|[a-z]{2,20})(?:/[\w.@+-]{1,80}){2,10}")
 _CONSTANT: Final = re.compile(r"[A-Z][A-Z0-9]{0,30}(?:_[A-Z0-9]{1,30}){1,8}")
-_CLASS: Final = re.compile(r"(?:[A-Z][a-z]{1,30}\d{0,3}|[A-Z]\d{1,4}){2,8}")
+_CLASS: Final = re.compile(r"(?:[A-Z]{1,4}[a-z]{1,30}\d{0,3}|[A-Z]\d{1,4}){2,8}")
 _SLASHED: Final = re.compile(r"/[A-Za-z0-9+/]{5,600}={0,2}")
 _NO_LETTER: Final = re.compile(r"[!-&(-+/-9;-@[-`{-~]")
 _UNICODE: Final = re.compile(r"\\u[0-9A-Fa-f]{4}")
@@ -235,7 +235,7 @@ def is_secret(name: str, value: str, *, is_bare: bool = False) -> bool:
     if kind != "password" and _CLASS.fullmatch(value) and _words(name)[-1] in _words(value):
         return False  # `credential: Saml2X509Credential`
     if is_bare:  # a program's name has no digits or is of several, and `Key = lib.Key` has nothing else
-        is_named = not _DIGIT.search(value) or _is_member(value) or value.endswith(name)
+        is_named = not _DIGIT.search(value) or _is_member(value) or name in value
         return is_random(value) and len(value) >= 20 and not is_named
     if _HASH.match(value) or (kind == "password" and _is_app_password(value)):
         return True
@@ -280,10 +280,9 @@ def is_paired(name: str, value: str) -> bool:
 
 def is_passed(name: str, value: str) -> bool:
     """Tell a secret given to a function of its name from the name of one: `getSecret("dbPassword")`."""
-    is_name = is_name_of_secret(value) or (
-        _GETTER.match(name.rpartition(".")[2]) and _BARE_WORD.fullmatch(value) and kind_of(value)
-    )
-    return is_secret(name, value) and not is_name
+    if _GETTER.match(name.rpartition(".")[2]):
+        return is_near(name, value)
+    return is_secret(name, value) and not is_name_of_secret(value)
 
 
 _GETTER: Final = re.compile(
@@ -291,6 +290,11 @@ _GETTER: Final = re.compile(
 )
 _IDENTIFIER: Final = re.compile(r"[a-z]{1,40}(?:[_-][a-z]{1,40}){0,8}|[a-z]{1,40}(?:[A-Z][a-z]{1,40}){1,8}")
 """Names in snake, kebab or lower camel case; `MyRootPw` is a password as likely as a name."""
+
+
+def is_quoted(name: str, value: str) -> bool:
+    """Tell a secret in prose from `dryRun`, which is code there."""
+    return is_secret(name, value) and _IDENTIFIER.fullmatch(value) is None
 
 
 def is_name_of_secret(value: str) -> bool:
@@ -554,7 +558,7 @@ def _is_mixed(text: str) -> bool:
 
 def _is_salt(value: str) -> bool:
     """Tell what a generator of salts and keys writes: long, with spaces, brackets and all other signs."""
-    signs = {char for char in value if not char.isalnum() and char != " "}
+    signs = {char for char in value if char.isascii() and not char.isalnum() and char != " "}
     if (
         value.count(" ") > 4
         or (value.startswith("/") and value.count("/") > 2)

@@ -159,6 +159,7 @@ _NOTATIONS: Final = (
     (values.is_secret, r"[:\"'*]{0,4}\s{1,40}(?:\{\s{0,20})?send\s(?:--\s)?QUOTED"),
     (values.is_passed, r"\s?[({]\s?WRAPQUOTED"),  # setPassword("x"), token{"x"}
     (values.is_given, r"[ \t]{1,8}QUOTED[ \t]{0,4}(?:\r?\n|\z)"),  # password "a b c"
+    (values.is_quoted, r"\s{1,8}(?:is |was |to )?`([^`\n]+)`"),  # the password `x`
     # ENV SECRET_KEY "x", IDENTIFIED BY 'x', --token "x"
     (values.is_secret, r"\s{1,8}(?:is |was |to )?QUOTED"),
     # Postman's "apikey": [{"key": "value", "value": …}]
@@ -186,7 +187,9 @@ def _written(pattern: str) -> Linear:
     return Linear(pattern)
 
 
-_FOLLOWS: Final = tuple(("QUOTED" in pattern, judge, _written(pattern)) for judge, pattern in _NOTATIONS)
+_FOLLOWS: Final = tuple(
+    ("QUOTED" in pattern or "`(" in pattern, judge, _written(pattern)) for judge, pattern in _NOTATIONS
+)
 
 
 def _any_of(patterns: Iterable[Linear]) -> Linear:
@@ -258,8 +261,8 @@ def _is_literal(value: str) -> bool:
     return values.is_word("password", value) or values.is_argument(value)
 
 
-def _is_noted(value: str) -> bool:
-    return values.is_announced("password", value, is_sure=True)
+def _is_noted(name: str, value: str) -> bool:
+    return values.is_announced(name, value, is_sure=True)
 
 
 # What decides about the value, and commands up to it; "~": any of its options.
@@ -309,7 +312,7 @@ _COMMANDS: Final = (
         """,
     ),
     (values.is_striking, r"\b(?:add_?user|user_?add|create_?user|change_?password)\s+\S{1,60}\s+ARG"),
-    (_is_noted, r"(?:^|[\s:(])(?:[aA]dmin(?:istrator)?|root)\s/\sARG"),
+    (lambda value: _is_noted("password", value), r"(?:^|[\s:(])(?:[aA]dmin(?:istrator)?|root)\s/\sARG"),
     (values.is_token, "\\s-[tkaTK]\\s+ARG\n\\s(?:auth|login|authtoken|setapikey)\\s+ARG"),
 )
 _READ: Final = tuple(
@@ -385,7 +388,7 @@ MAX_CODES: Final = 24
 """Lines that are read below a heading."""
 
 _PROGRAMS: Final = re.compile(
-    r"(?i)\.(?:pyi?|ps[dm]?1|go|[mc]?[jt]s|[jt]sx|java|kts?|cs|rs|rb|php|[chm]|cc|[ch]pp|swift|dart|scala|exs?|erl|lua|pl|r|jl|tf|hcl|nix"
+    r"(?i)\.(?:pyi?|ps[dm]?1|go|[mc]?[jt]s|[jt]sx|java|kts?|cs|rs|rb|php|[chm]|cc|[ch]pp|swift|dart|scala|exs?|erl|lua|pl|r|jl|tf|hcl|nix|gql|graphql|proto"
     r"|vb|fs|hs|elm|clj|vue|svelte|zig|groovy|gradle)\Z"
 )
 _LOCK: Final = re.compile(r"[./-]lock(?:\.(?:json|ya?ml|hcl|toml))?\Z|\.sum\Z")
@@ -628,7 +631,7 @@ def _value(data: bytes, at: Span, name: str, is_program: IsProgram) -> tuple[lis
         while is_quoted and (more := _MORE.match(data, seen[-1][1], limit)):
             seen.append(more.span(more.lastindex))
         given = "".join(_text(data[slice(*span)]) for span in seen).strip("\\\"'")
-        decides = values.is_near if _is_aside(data, at, name) else judge
+        decides = _is_noted if _is_aside(data, at, name) else judge
         is_one = decides(name, given) or _is_beside(data, start, name, given)
         if is_quoted or is_one:
             return seen, is_one
