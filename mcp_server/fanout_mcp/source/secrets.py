@@ -3,7 +3,7 @@
 `is_secret_path` decides before anything is read; `redact` scrubs what is about to leave and keeps every line
 where it is, so that citations still fit. A provider's key is known by its shape (secret_values.py). All else
 is known by the name it is given to: `redact` looks for names that mean a secret, reads what stands behind
-them (`_FOLLOWS`, one row a notation), and secret_values.py judges the pair. Commands whose passwords have no
+them (`_NOTATIONS`, one row each), and secret_values.py judges the pair. Commands whose passwords have no
 name (`mysql -pX`, `curl -u bob:X`) are rows of `_COMMANDS`.
 
 Takes linear time: all patterns are RE2's, and what follows one name is read for MAX_VALUE bytes at most.
@@ -19,32 +19,7 @@ from itertools import islice
 from typing import Final
 
 from fanout_mcp.linear import Linear, Match
-from fanout_mcp.source.secret_values import (
-    MAX_NAME,
-    MAX_VALUE,
-    SHAPES,
-    SHORTEST,
-    is_account,
-    is_announced,
-    is_argument,
-    is_byte_string,
-    is_encoded,
-    is_given,
-    is_loose,
-    is_name_of_secret,
-    is_near,
-    is_paired,
-    is_passed,
-    is_password_of,
-    is_random,
-    is_secret,
-    is_seed,
-    is_shown,
-    is_striking,
-    is_token,
-    is_word,
-    kind_of,
-)
+from fanout_mcp.source import secret_values as values
 from fanout_mcp.source.workers import Failure, Workers
 from fanout_mcp.types import Json
 
@@ -56,7 +31,7 @@ SECRET_NAMES: Final = tuple(
     credentials.json client_secret*.json secrets.* .secrets* *.ovpn *.asc *.gpg *.kubeconfig kubeconfig
     *.keytab .*_history .lesshst .my.cnf .mylogin.cnf .s3cfg .boto .terraformrc .vault-token
     .vault_pass* .vault-pass* vault_pass* vault-pass* .passwd* .smbcredentials *.htpasswd master.key
-    shadow *.secrets chap-secrets pap-secrets sasl_passwd passwd.client
+    shadow *.secrets chap-secrets pap-secrets sasl_passwd passwd.client ntp.keys chrony.keys
     """.split()
 )
 NOT_SECRET: Final = tuple(
@@ -107,9 +82,10 @@ _XML_KEY: Final = Linear(r"<(?:D|P|Q|DP|DQ|InverseQ)>[A-Za-z0-9+/=\s]{16,}</")
 """The private parts of .NET's `<RSAKeyValue>`."""
 
 _SHAPED: Final = tuple(
-    (name, frozenset(word.encode() for word in words), Linear(pattern)) for name, words, pattern in SHAPES
+    (name, frozenset(word.encode() for word in words), Linear(pattern))
+    for name, words, pattern in values.SHAPES
 )
-_SHAPE_WORDS: Final = Linear("|".join(re.escape(word) for shape in SHAPES for word in shape.words))
+_SHAPE_WORDS: Final = Linear("|".join(re.escape(word) for shape in values.SHAPES for word in shape.words))
 _PGPASS: Final = Linear(r"(?m)^([\w.*-]{1,100}:(?:\d{4,5}|\*):[^\s:]{1,60}:[^\s:]{1,60}:)([^\s:]{8,128})$")
 """PostgreSQL's own file of passwords: host, port, database, user, password."""
 _HEADERS: Final = Linear(
@@ -143,100 +119,76 @@ _USER: Final = re.compile(rb"(?:^|[\s\"'])(?:- )?[\w.-]{1,60}(?:@[\w-]{1,60}\.[\
 _NAME: Final = Linear(
     r"(?i)[\w.-]*(?:pass|pwd|secret|token|key|cred|auth|pepper|psk|pw|session|cookie|bearer|salt|login|assword|kennwort"
     r"|senha|heslo|haslo|wachtwoord|parola|mdp|app_?id|accounts|sessid|connect\.sid|identified by"
-    r"|contrase\xc3\xb1a|l\xc3\xb6senord|has\xc5\x82o|\xd0\xbf\xd0\xb0\xd1\x80\xd0\xbe\xd0\xbb\xd1\x8c|\xe5\xaf\x86\xe7\xa0\x81)[\w.-]*"
+    r"|contrase\xc3\xb1a|l\xc3\xb6senord|has\xc5\x82o|\xd0\xbf\xd0\xb0\xd1\x80\xd0\xbe\xd0\xbb\xd1\x8c|\xe5\xaf\x86\xe7(?:\xa0\x81|\xa2\xbc)"
+    r"|\xe3\x83\x91\xe3\x82\xb9\xe3\x83\xaf\xe3\x83\xbc\xe3\x83\x89|\xeb\xb9\x84\xeb\xb0\x80\xeb\xb2\x88\xed\x98\xb8|\xce\xba\xcf\x89\xce\xb4\xce\xb9\xce\xba\xcf\x8c\xcf\x82|\x6a\x65\x6c\x73\x7a\xc3\xb3|\xc5\x9f\x69\x66\x72\x65|parool|salasana|adgangskode|lozinka|geslo)[\w.-]*"
 )
 """A name that may be a secret's; secret_values.py reads it word by word."""
 
-_Q: Final = r"(?:\"([^\"\n]+)\"|'([^'\n]+)'|`([^`\n]+)`|\\\"([^\"\\\n]+)\\\")"
-_BETWEEN: Final = (
-    r"(?:\s{0,8}:[ \t]{0,4}(?:&'?)?[\w<>\[\]&'? .]{1,40}|\s{1,4}(?:(?:As|as)\s)?(?:string|String|str)"
-    r"|\s?\[\d{0,4}\]|\s?\{\s?get;[^}\n]{0,30}\})?"
-)
-_WRAP: Final = (
-    r"(?:[brufL@$]{1,2}|&?'?static str|\[\]byte\(|[bB]uffer\.from\("
-    r"|(?:Some|Just|Ok|Right|Sensitive|Optional\.of|(?i:lit|str(?:ing)?|literal|plain(?:text)?|secret(?:str(?:ing)?)?)(?:\.from|::new)?"
-    r"|(?:\w{1,20}\.)?(?i:md5|sha\d{1,3}|\w{0,8}crypt|hash\w{0,4}|\w{0,9}password(?:_hash)?|encode))\("
-    r"|(?:[\w.]{1,40}(?:\.|::))?(?i:get_?env|env(?:iron)?)(?:\.\w{1,40})?(?:[(\[]\s?[\"'][^\"'\n]{1,60}[\"']\s?[)\]]?)?\s?"
-    r"(?:\|\||\?\?|\?:|or|,)\s?|\(\s?\"[^\"\n]{1,40}\"\s?,\s?"
-    r"|(?:(?:new\s)?[\w.:<>]{1,60}\(\s?){0,3}[\w.:]{0,40}(?:[gG]et_?[bB]ytes|SecretStr|[fF]rom_?[hH]ex|b64decode|unhexlify|atob)\()?"
-)
-_BYTE: Final = r"(?:0[xX][0-9A-Fa-f]{1,2}|\d{1,3})(?:u8)?"
-_FOLLOWS: Final = (
-    # (is quoted, what decides about the value, what stands between a name and it and the value)
-    # env.SECRET || 'x'
-    (True, is_given, Linear(r"(?:\\?[\"'`])?[\])]{0,2}\s{0,20}(?:\|\|=?|\?\?=?|\?:|or\s)\s{0,20}" + _Q)),
-    (
-        True,
-        is_secret,
-        Linear(  # password: str = "x", 'password' => 'x', ['password'] == "x", SECRET || 'x'
-            r"(?:\\?[\"'`])?[\])]{0,2}[\"']?"
-            + _BETWEEN
-            + r"\s{0,16}(?:=>|:=|\?=|\|\|=?|\?\?=?|===?|!==?|[:=])\s{0,8}(?:\(\s{0,40})?"
-            + _WRAP
-            + _Q
-        ),
+_PARTS: Final = {
+    "QUOTED": r"(?:\"([^\"\n]+)\"|'([^'\n]+)'|`([^`\n]+)`|\\\"([^\"\\\n]+)\\\")",
+    "BETWEEN": (
+        r"(?:\s{0,8}:[ \t]{0,4}(?:&'?)?[\w<>\[\]&'? .]{1,40}|\s{1,4}(?:(?:As|as)\s)?(?:string|String|str)"
+        r"|\s?\[\d{0,4}\]|\s?\{\s?get;[^}\n]{0,30}\})?"
     ),
-    (
-        True,
-        is_secret,
-        Linear(  # token: String by lazy { "x" }, let(:token) { "x" }, () => { return "x" }
-            r"[\"'`]?[\])]{0,2}"
-            + _BETWEEN
-            + r"\s{0,4}(?:by\s\w{1,20}\s?|[:=]?=?>?\s?)(?:\([^()\n]{0,40}\)\s?)?(?:=>|->)?\s?"
-            + r"\{\s{0,20}(?:return\s)?"
-            + _Q
-            + r"\s?;?\s{0,20}\}"
-        ),
+    "EQUALS": r"\s{0,16}(?:=>|:=|\?=|\|\|=?|\?\?=?|===?|!==?|:::?|[:=])\s{0,8}(?:\(\s{0,40})?",
+    "BLOCK": r"(?:by\s\w{1,20}\s?|[:=]?=?>?\s?)(?:\([^()\n]{0,40}\)\s?)?(?:=>|->)?\s?\{\s{0,20}(?:return\s)?",
+    "WRAP": (
+        r"(?:[brufL@$]{1,2}|&?'?static str|\[\]byte\(|[bB]uffer\.from\("
+        r"|(?:Some|Just|Ok|Right|Sensitive|Optional\.of|(?i:lit|str(?:ing)?|literal|plain(?:text)?|secret(?:str(?:ing)?)?)(?:\.from|::new)?"
+        r"|(?:\w{1,20}\.)?(?i:md5|sha\d{1,3}|\w{0,8}crypt|hash\w{0,4}|\w{0,9}password(?:_hash)?|encode))\("
+        r"|(?:[\w.]{1,40}(?:\.|::))?(?i:get_?env|env(?:iron)?)(?:\.\w{1,40})?(?:[(\[]\s?[\"'][^\"'\n]{1,60}[\"']\s?[)\]]?)?\s?"
+        r"(?:\|\||\?\?|\?:|or|,)\s?|\(\s?\"[^\"\n]{1,40}\"\s?,\s?"
+        r"|(?:(?:new\s)?[\w.:<>]{1,60}\(\s?){0,3}[\w.:]{0,40}(?:[gG]et_?[bB]ytes|SecretStr|[fF]rom_?[hH]ex|b64decode|unhexlify|atob)\()?"
     ),
+    "ARRAY": r"(?:new\s)?[\w.:&!<>\[\]]{0,30}[ (]{0,2}[\[{(]\s*(BYTE(?:\s*,\s*BYTE){7,})\s*,?\s*[\]})]",
+    "BYTE": r"(?:0[xX][0-9A-Fa-f]{1,2}|\d{1,3})(?:u8)?",
+}
+_NOTATIONS: Final = (
+    # What decides about a value, and what stands between its name and it: env.SECRET || 'x'
+    (values.is_given, r"(?:\\?[\"'`])?[\])]{0,2}\s{0,20}(?:\|\|=?|\?\?=?|\?:|or\s)\s{0,20}QUOTED"),
+    # password: str = "x", 'password' => 'x', ['password'] == "x"
+    (values.is_secret, r"(?:\\?[\"'`])?[\])]{0,2}[\"']?BETWEENEQUALSWRAPQUOTED"),
+    # token: String by lazy { "x" }, let(:token) { "x" }, () => { return "x" }
+    (values.is_secret, r"[\"'`]?[\])]{0,2}BETWEEN\s{0,4}BLOCKQUOTED\s?;?\s{0,20}\}"),
     # {"name": …, "value": …}, <add key=… value=…>
-    (True, is_secret, Linear(r"[\"']?\s?,?\s{1,30}[\"']?(?:value|content)[\"']?\s?[:=]\s?" + _Q)),
+    (values.is_secret, r"[\"']?\s?,?\s{1,30}[\"']?(?:value|content)[\"']?\s?[:=]\s?QUOTED"),
     # ('API_KEY', 'x')
-    (
-        True,
-        is_paired,
-        Linear(r"[\"'] {0,4}, {0,20}(?:b|\[\]byte\(|[\"'](?:\\)?)?" + _Q + r"(?:\s{0,4}[^\s:=]|\s{0,4}\z)"),
-    ),
+    (values.is_paired, r"[\"'] {0,4}, {0,20}(?:b|\[\]byte\(|[\"']\\?)?QUOTED(?:\s{0,4}[^\s:=]|\s{0,4}\z)"),
     # get("#password").type("x"), expect "assword:" send "x\r"
-    (
-        True,
-        is_secret,
-        Linear(
-            r"(?:[\"'`\])]{1,4}\s{0,20}\.(?i:type|send_?keys|fill|set_?value)\(|[:\"'*]{0,4}\s{1,40}(?:\{\s{0,20})?send\s(?:--\s)?)\s?"
-            + _Q
-        ),
-    ),
-    (True, is_passed, Linear(r"\s?[({]\s?" + _WRAP + _Q)),  # setPassword("x"), token{"x"}
-    (True, is_given, Linear(r"[ \t]{1,8}" + _Q + r"[ \t]{0,4}(?:\r?\n|\z)")),  # password "a b c"
+    (values.is_secret, r"[\"'`\])]{1,4}\s{0,20}\.(?i:type|send_?keys|fill|set_?value)\(\s?QUOTED"),
+    (values.is_secret, r"[:\"'*]{0,4}\s{1,40}(?:\{\s{0,20})?send\s(?:--\s)?QUOTED"),
+    (values.is_passed, r"\s?[({]\s?WRAPQUOTED"),  # setPassword("x"), token{"x"}
+    (values.is_given, r"[ \t]{1,8}QUOTED[ \t]{0,4}(?:\r?\n|\z)"),  # password "a b c"
+    (values.is_quoted, r"\s{1,8}(?:is |was |to )?`([^`\n]+)`"),  # the password `x`
     # ENV SECRET_KEY "x", IDENTIFIED BY 'x', --token "x"
-    (True, is_secret, Linear(r"\s{1,8}(?:is |was |to )?" + _Q)),
+    (values.is_secret, r"\s{1,8}(?:is |was |to )?QUOTED"),
     # Postman's "apikey": [{"key": "value", "value": …}]
-    (
-        True,
-        is_secret,
-        Linear(r"\"\s?:\s?\[[^\]]{0,300}?\"key\"\s?:\s?\"value\",\s{1,30}\"value\"\s?:\s?" + _Q),
-    ),
+    (values.is_secret, r"\"\s?:\s?\[[^\]]{0,300}?\"key\"\s?:\s?\"value\",\s{1,30}\"value\"\s?:\s?QUOTED"),
     # variable "x" { default = … }, "x": {"type": "string", "defaultValue": …}
     (
-        True,
-        is_secret,
-        Linear(r"[\"']?\s?:?\s?\{[^{}]{0,200}?\b(?:default(?:Value)?|value)[\"']?\s{0,8}[:=]\s?" + _Q),
+        values.is_secret,
+        r"[\"']?\s?:?\s?\{[^{}]{0,200}?\b(?:default(?:Value)?|value)[\"']?\s{0,8}[:=]\s?QUOTED",
     ),
-    (False, is_secret, Linear(r"\s?[:=][ \t]{0,8}()()()()((?:[a-z]{4} ){3}[a-z]{4})[ \t]*(?:\r?\n|\z)")),
-    # <password>x</
-    (
-        False,
-        is_secret,
-        Linear(r"[\"']?(?:\s[^<>\n]{0,60})?>\s{0,40}(?:<\w{1,20}>\s{0,20})?()()()()([^<>\s]+)\s{0,4}</"),
-    ),
-    (False, is_secret, Linear(r"</key>\s{0,20}<string>()()()()([^<>\n]+)</string>")),  # property lists
-    (
-        False,
-        is_byte_string,
-        Linear(  # KEY: [u8; 16] = [0x90, 0xcb, …]
-            r"(?:\s?\[\w{0,20}\]|\s?:\s?&?[^=\n]{1,40})?\s{0,4}:?=\s{0,8}(?:new\s)?[\w.:&!<>\[\]]{0,30}"
-            r"[ (]{0,2}[\[{(]\s*()()()()(" + _BYTE + r"(?:\s*,\s*" + _BYTE + r"){7,})\s*,?\s*[\]})]"
-        ),
-    ),
+    (values.is_secret, r"\s?[:=][ \t]{0,8}((?:[a-z]{4} ){3}[a-z]{4})[ \t]*(?:\r?\n|\z)"),
+    # <password>x, property lists
+    (values.is_secret, r"[\"']?(?:\s[^<>\n]{0,60})?>\s{0,40}(?:<\w{1,20}>\s{0,20})?([^<>\s]+)\s{0,4}</"),
+    (values.is_secret, r"</key>\s{0,20}<string>([^<>\n]+)</string>"),
+    # add_argument("--password", default="x"), $password = q{x}, password = [[x]]
+    (values.is_secret, r"[\"'],\s?[^()\n]{0,120}?\bdefault\s?=\s?QUOTED"),
+    (values.is_secret, r"\s{0,4}=>?\s?(?:q{1,2}[{(\[|/]|\[\[)([^{}()\[\]\s]{5,200})[})\]|/]"),
+    # KEY: [u8; 16] = [0x90, 0xcb, …]
+    (values.is_byte_string, r"(?:\s?\[\w{0,20}\]|\s?:\s?&?[^=\n]{1,40})?\s{0,4}:?=\s{0,8}ARRAY"),
+)
+
+
+def _written(pattern: str) -> Linear:
+    for part, meaning in _PARTS.items():
+        pattern = pattern.replace(part, meaning)
+    return Linear(pattern)
+
+
+_FOLLOWS: Final = tuple(
+    ("QUOTED" in pattern or "`(" in pattern, judge, _written(pattern)) for judge, pattern in _NOTATIONS
 )
 
 
@@ -253,7 +205,7 @@ _NEAR: Final = Linear(
 """The next quoted text after a name, whatever is between."""
 
 _COPULAS: Final = frozenset(
-    b"is are was = : -> lautet ist est es e to with still now again currently plaintext 0 5 7 8".split()
+    "is are was = : - lautet ist est es e är er on to with still now again plaintext 0 5 7 8".encode().split()
 )
 """Words after which what is announced stands, in some languages."""
 
@@ -270,7 +222,7 @@ _MORE: Final = Linear(
 )
 """The next piece of a text that is put together, from the quote on that ends the last."""
 
-_NOTHING: Final = Linear(r"[^\s\"'`\\\])>:=|?{(\[<,]|,\s?[^\s\"'`]|[)\]](?:[^\s\"'`:=|?]|\z)|\z")
+_NOTHING: Final = Linear(r"[^\s\"'`\\\])>:=|?{(\[<,\xef]|,\s?[^\s\"'`]|[)\]](?:[^\s\"'`:=|?]|\z)|\z")
 """After a name that is given nothing: what most names are told by at once."""
 
 _TITLE: Final = re.compile(rb"[\"'](?:[^\s\"'=:]{1,40} ){2,20}\Z")
@@ -291,7 +243,7 @@ _LEADING: Final = frozenset(b"string str as by is was to or value content defaul
 
 _SET: Final = (
     # The same without quotes: settings, shells, notes. What ends a value there is a space or a separator.
-    Linear(r"[\"']?\s?(?:=>|:=|\?=|::[ \t]|[:=])[ \t]{0,8}([^\s\"'`<>&;,]+)"),
+    Linear(r"[\"']?\s?(?:=>|:=|\?=|::[ \t]|[:=]|\xef\xbc\x9a)[ \t]{0,8}([^\s\"'`<>&;,]+)"),
     Linear(r"[ \t]{1,8}=?[ \t]{0,8}([^\s\"'`<>&;,]+)"),
     Linear(
         r":?\s?\n(?:\s{1,40}\w{1,20}:[^\n]{0,80}\n){0,3}?\s{1,40}(?:value|[dD]efault):[ \t]{1,4}"
@@ -299,34 +251,38 @@ _SET: Final = (
     ),
 )
 _BEGINS: Final = tuple(
-    frozenset(bytes((byte,)) for byte in some) for some in (b"\"' \t\n=:?", b" \t", b" \t\r\n:")
+    frozenset(bytes((byte,)) for byte in some) for some in (b"\"' \t\n=:?\xef", b" \t", b" \t\r\n:")
 )
 _ARG: Final = r"(?:\"([^\"\n]{3,200})\"|'([^'\n]{3,200})'|([^\s\"'`|;&<>)-][^\s\"'`|;&<>)]{2,199}))"
-_AFTER_USER: Final = r"()()([^\s\"'`|;&]{3,200})"
+_AFTER_USER: Final = r"([^\s\"'`|;&]{3,200})"
 
 
 def _is_literal(value: str) -> bool:
-    return is_word("password", value) or is_argument(value)
+    return values.is_word("password", value) or values.is_argument(value)
 
 
-def _is_noted(value: str) -> bool:
-    return is_announced("password", value, is_sure=True)
+def _is_noted(name: str, value: str) -> bool:
+    return values.is_announced(name, value, is_sure=True)
 
 
 # What decides about the value, and commands up to it; "~": any of its options.
 _COMMANDS: Final = (
     (
-        is_argument,
+        values.is_argument,
         r"""
         \b(?:mysql|mariadb)\w{0,12}\b~\s-p ?ARG
         \b(?:sshpass|plink|unzip|zip|7z|oc|docker|podman|helm|oras|az)\b~\s(?:-p|-P|-pw) ?ARG
         \b(?:mongo\w{0,8}|sqlcmd|osql|bcp|svn|useradd|usermod)\b~\s(?:-p|-P) ?ARG
-        \b(?:curl|wget|https?|lftp)\s~(?:-u|--user|--proxy-user|-a|-U) ?=?[\"']?[\w.@+-]{1,80}[:,]AFTER
-        \bvault\s+login(?:\s+-[^\s]{1,40}){0,6}\s+[\"']?()()([\w.][\w.-]{3,199})(?:[\s\"'`;|&)]|$)
+        \b(?:curl|wget|https?|lftp)\s~(?:-u|--user|--proxy-user|-a|--auth|-U) ?=?[\"']?[\w.@+-]{1,80}[:,]AFTER
+        \bvault\s+login(?:\s+-[^\s]{1,40}){0,6}\s+[\"']?([\w.][\w.-]{3,199})(?:[\s\"'`;|&)]|$)
         \b(?:redis-cli|iredis)\b~\s-a ARG
+        \b(?:nmcli|iwctl|netsh)\b~\s(?:password|passphrase|psk)\s+ARG
+        \bwpa_passphrase\s+\S{1,60}\s+ARG
+        \b(?:poll|machine)\s~\spass(?:word)?\s+ARG
+        \bcreateUser\s+\S{1,60}\s+(?:MD5|SHA[\d-]*)\s+ARG
         \becho\s~ARG\s*\|\s*(?:sudo\s+-\w*S|docker\s+login|(?:smb)?passwd|kinit|gpg|su|cryptsetup)\b
-        \b(?:sudo\s+-\w*S|(?:smb)?passwd|kinit|gpg|su|cryptsetup)\b~<<<\s?ARG
-        \becho\s~[\w.-]{1,60}:AFTER[\"']?\s*\|\s*(?:sudo\s+)?chpasswd
+        \b(?:sudo\s+-\w*S|\w{0,5}passwd|kinit|gpg|su|cryptsetup)\b~<<<\s?ARG
+        \b(?:echo|printf)\s~[\w.-]{1,60}:AFTER[\"']?\s*\|\s*(?:sudo\s+)?chpasswd
         \bopenssl\b~\s-(?:k|K) ARG
         \s(?:--?|/)(?:passin|passout|pass|storepass|keypass)[ :=](?:pass:)?AFTER
         \bhtpasswd\s+-\w*b\w*\s+[^\s-]\S*\s+\S+\s+ARG
@@ -338,26 +294,26 @@ _COMMANDS: Final = (
         \b[cC]onvert[tT]o-[sS]ecure[sS]tring\s(?:~\s)?ARG
         \bstats\s+auth\s+[^\s:]{1,60}:AFTER
         \s(?:-u|--user)[ =][\"']?[\w.@+-]{1,80}:AFTER
-        \b(?:sqlplus|rman|expdp|impdp|thin)\b~[ :]\w{1,30}/()()([^\s:@/\"'`<>{}$]{3,64})@
+        \b(?:sqlplus|rman|expdp|impdp|thin|CONNECT)\b~[ :]\w{1,30}/([^\s:@/\"'`<>{}$]{3,64})@
         \s(?:-[uU]|--user\w{0,5})[ =]~\s(?:-p|-P|-w|-pw) ?ARG
         \s/[rR]?[uU][: ]~\s/[rR]?[pP][: ]ARG
         \s/(?:u|U|user):\S{1,80}\s+ARG
         \b(?:snmp(?:-server)?\s+community|r[ow]community6?)\s+ARG
         \b(?:password|secret|key|community)\s[0578]\s+ARG
-        \brootpw\s+(?:--\w+\s+)?()()([^\s]{3,200})
-        (?:\bload|\bstore|\binit|get(?:Key|Entry)|Key(?:Entry|Spec)|Password\w{0,20})\(~\"()()([^\"\n]{3,99})\"\.toCharArray
+        \brootpw\s+(?:--\w+\s+)?([^\s]{3,200})
+        (?:\bload|\bstore|\binit|get(?:Key|Entry)|Key(?:Entry|Spec)|Password\w{0,20})\(~\"([^\"\n]{3,99})\"\.toCharArray
         """,
     ),
     (
         _is_literal,
         r"""
-        \b[A-Z0-9_]{0,30}(?:PASSWORD|PASSWD|PWD|PASS|PW)=()()([\w-]{4,64})[ \t]+[a-z./]
-        \b(?i:create|alter|grant)\s~\b(?i:identified\s+by|password)\s*=?\s*'()()([^'\n]{3,200})'
+        \b[A-Z0-9_]{0,30}(?:PASSWORD|PASSWD|PWD|PASS|PW)=([\w-]{4,64})[ \t]+[a-z./]
+        \b(?i:create|alter|grant)\s~\b(?i:identified\s+by|password)\s*=?\s*'([^'\n]{3,200})'
         """,
     ),
-    (is_striking, r"\b(?:add_?user|user_?add|create_?user|change_?password)\s+\S{1,60}\s+ARG"),
-    (_is_noted, r"(?:^|[\s:(])(?:[aA]dmin(?:istrator)?|root)\s/\sARG"),
-    (is_token, "\\s-[tkaTK]\\s+ARG\n\\s(?:auth|login|authtoken|setapikey)\\s+ARG"),
+    (values.is_striking, r"\b(?:add_?user|user_?add|create_?user|change_?password)\s+\S{1,60}\s+ARG"),
+    (lambda value: _is_noted("password", value), r"(?:^|[\s:(])(?:[aA]dmin(?:istrator)?|root)\s/\sARG"),
+    (values.is_token, "\\s-[tkaTK]\\s+ARG\n\\s(?:auth|login|authtoken|setapikey)\\s+ARG"),
 )
 _READ: Final = tuple(
     (
@@ -370,7 +326,7 @@ _READ: Final = tuple(
     for row in rows.strip().splitlines()
 )
 _HEAD: Final = _any_of(
-    Linear(re.split(r"(?:\(\?:)?~|ARG|AFTER|=\(|\\S|\(\)", row.strip())[-1 if "echo" in row else 0])
+    Linear(re.split(r"(?:\(\?:)?~|ARG|AFTER|=\(|\\S|\(\[", row.strip())[-1 if "echo" in row else 0])
     for _, rows in _COMMANDS
     for row in rows.strip().splitlines()
 )
@@ -379,7 +335,7 @@ _HEAD: Final = _any_of(
 _CALL: Final = Linear(
     r"(?i)(?:(getconnection|dbi->connect|\bpdo|mysqli|mysqli?_p?connect|(?:pymysql|mysqldb|psycopg2?|pymssql|mariadb)\.connect)"
     r"|(login|log_?on|auth|authenticate|auth_?password|passwordtoken|credentials?(?:provider)?|createconnection|epgsql:connect"
-    r"|(?:crypto\.)?create_?hmac|hash_hmac|ftp(?:\.open)?|smtp|imap|(?:jwt|jsonwebtoken|jws|jose)\.(?:sign|verify|encode|decode))"
+    r"|(?:crypto\.)?create_?hmac|hash_hmac|pgp_sym_\w{2}crypt|ftp(?:\.open)?|smtp|imap|(?:jwt|jsonwebtoken|jws|jose)\.(?:sign|verify|encode|decode))"
     r"|(bind|connect|open|dial|session|transport|database|unlock|unprotect|encrypt|decrypt|aes|ssh|ldap)"
     r"|(client|provider|fernet|twilio|pusher|algolia(?:search)?|oauth2?|strategy|signer|hmac|cipher|crypt(?:o|er|or)?|sdk|api"
     r"|gateway|wallet|[th]?otp|account|bot|run|key(?:pair|spec)|init(?:ialize)?|configure|setup|forroot|cookieparser))"
@@ -425,11 +381,14 @@ _CODES: Final = Linear(
     r"[ \t>#*\d.)\[\]-]{0,12}?\b"
     r"([a-zA-Z0-9]{4,10}(?:[ -][a-zA-Z0-9]{4,10}){1,7}|[a-zA-Z0-9]{8,16})[ \t\r*]*\z"
 )
+_SECRET_KIND: Final = Linear(r"(?m)^kind: Secret\b")
+_SECRET_DATA: Final = Linear(r"(?m)^(?:data|stringData):[ \t]*\n((?:[ \t]+[^\n]*\n?){1,200})")
+_ENTRY: Final = Linear(r"(?m)^[ \t]+[\w.-]+:[ \t]+[\"']?([^\s\"'|>]{4,600})[\"']?[ \t\r]*$")
 MAX_CODES: Final = 24
 """Lines that are read below a heading."""
 
 _PROGRAMS: Final = re.compile(
-    r"(?i)\.(?:pyi?|ps[dm]?1|go|[mc]?[jt]s|[jt]sx|java|kts?|cs|rs|rb|php|[chm]|cc|[ch]pp|swift|dart|scala|exs?|erl|lua|pl|r|jl|tf|hcl|nix"
+    r"(?i)\.(?:pyi?|ps[dm]?1|go|[mc]?[jt]s|[jt]sx|java|kts?|cs|rs|rb|php|[chm]|cc|[ch]pp|swift|dart|scala|exs?|erl|lua|pl|r|jl|tf|hcl|nix|gql|graphql|proto"
     r"|vb|fs|hs|elm|clj|vue|svelte|zig|groovy|gradle)\Z"
 )
 _LOCK: Final = re.compile(r"[./-]lock(?:\.(?:json|ya?ml|hcl|toml))?\Z|\.sum\Z")
@@ -463,50 +422,34 @@ def redact(text: str, path: str = "") -> tuple[str, int]:
 
     `path`: whose text it is, where that is known.
     """
-    data, count = text.encode("utf-8", "surrogatepass"), 0
-
-    def counted(replace: Callable[[Match], bytes]) -> Callable[[Match], bytes]:
-        def inner(match: Match) -> bytes:
-            nonlocal count
-            new = replace(match)
-            count += new != match.group()
-            return new
-
-        return inner
-
+    whole = data = text.encode("utf-8", "surrogatepass")
     if b"-----BEGIN" in data:
-        spans = list(_in_pem(data))
-        count += len(spans)
-        data = _without(data, spans, b"<redacted:pem>")
+        data = _without(data, list(_in_pem(data)), b"<redacted:pem>")
     if (b"PRIVATE KEY" in data and b"-----END" in data) or b"Private-Lines" in data:
-        data = _PEM_REST.sub(counted(_shaped("pem")), data)
+        data = _PEM_REST.sub(_shaped("pem"), data)
     # Most of a text is in words too short for any key: a hundred searches cost a quarter in what is left.
-    long = b" ".join([word for word in data.split() if len(word) >= SHORTEST])
+    long = b" ".join([word for word in data.split() if len(word) >= values.SHORTEST])
     found = {word.group() for word in _SHAPE_WORDS.finditer(long)} if long else set()
     for name, words, shape in _SHAPED if long else ():
         if not found.isdisjoint(words) if words else shape.search(long):
-            data = shape.sub(counted(_shaped(name)), data)
-    if b"<RSAKeyValue>" in data:
-        data = _XML_KEY.sub(counted(_shaped("xml-key")), data)
+            data = shape.sub(_shaped(name), data)
     lower = data.lower()
-    if b"://" in data and b"@" in data:
-        data = _URL.sub(counted(_address), data)
-    if b"@tcp(" in data or b"@unix(" in data or b"@(" in data:
-        data = _DSN.sub(counted(lambda m: m.group().replace(m[2], b"<redacted:url-password>", 1)), data)
-    if b":" in data:
-        data = _PGPASS.sub(counted(_line), data)
-    if b"authorization" in lower:
-        data = _HEADERS.sub(counted(_header), data)
-    if b"bearer " in lower:
-        data = _BEARER.sub(counted(_bearer), data)
-    if b"cookie" in lower:
-        data = _COOKIES.sub(counted(_cookies), data)
+    for marks, place, put in _PLACES:
+        if any(mark in lower for mark in marks):
+            data = place.sub(put, data)
     is_program = _PROGRAMS.search(path[-12:]) is not None if path else None
-    for find in (_named, _in_commands, _in_rows, _in_tables, _in_lists) if not _LOCK.search(path) else ():
-        spans = list(find(data, is_program))
-        count += len(spans)
-        data = _without(data, spans)
-    return (data.decode("utf-8", "surrogatepass"), count) if count else (text, 0)
+    for find in (
+        (_named, _in_commands, _in_rows, _in_tables, _in_lists, _in_manifests)
+        if not _LOCK.search(path)
+        else ()
+    ):
+        data = _without(data, list(find(data, is_program)))
+    if data == whole:
+        return text, 0
+    return data.decode("utf-8", "surrogatepass"), max(1, data.count(_SIGN) - whole.count(_SIGN))
+
+
+_SIGN: Final = b"<redacted:"
 
 
 def masked(text: str) -> str:
@@ -545,7 +488,7 @@ def _in_pem(data: bytes) -> Iterator[Span]:
         lines, others, gap, end = 0, 0, 0, at
         while at < stop and (last or gap <= PEM_GAP):
             line, at = at, min(stop, _line_end(data, at) + 1)
-            if any(is_encoded(run) or is_random(run) for run in _runs(data, line, at)):
+            if any(values.is_encoded(run) or values.is_random(run) for run in _runs(data, line, at)):
                 lines += 1
                 if gap <= PEM_GAP:
                     gap, end = 0, at
@@ -562,12 +505,14 @@ def _in_pem(data: bytes) -> Iterator[Span]:
 def _pem_body(data: bytes, start: int, stop: int, *, has_hex: bool) -> int | None:
     """Return where a key begins after its marker, which programs and prose have as well."""
     beside = _PEM_BESIDE.match(data, start, stop)
-    if beside and (_has(beside, 1) or is_encoded(_text(beside[2])) or is_random(_text(beside[2]))):
-        return max(beside.start(1), beside.start(2))
+    if beside and (
+        beside.lastindex == 1 or values.is_encoded(_text(beside[2])) or values.is_random(_text(beside[2]))
+    ):
+        return beside.start(beside.lastindex)
     for line in _PEM_LINE.finditer(data[start : min(stop, start + PEM_BEFORE)]):
         run = _text(line.group())
-        is_hex = has_hex and run.islower() and is_random(run)
-        if len(run) >= MADE_CHARS and (is_hex or is_encoded(run)):
+        is_hex = has_hex and run.islower() and values.is_random(run)
+        if len(run) >= MADE_CHARS and (is_hex or values.is_encoded(run)):
             return start + line.start()
     return None
 
@@ -580,7 +525,7 @@ def _shaped(name: str) -> Callable[[Match], bytes]:
     # A key over several lines leaves as many line ends behind.
     def shaped(match: Match) -> bytes:
         whole = match.group()
-        if name != "pem" and is_shown(_text(whole)):
+        if name != "pem" and values.is_shown(_text(whole)):
             return whole
         return f"<redacted:{name}>".encode() + b"\n" * whole.count(b"\n")
 
@@ -592,7 +537,7 @@ def _header(match: Match) -> bytes:
     value = _text(match[2])
     has_scheme = match[1].lower().rstrip().endswith(_SCHEMES)
     is_field = value[:-1].isalpha() and value.islower() and value[-1] == "="  # Digest username="bob"
-    is_one = is_random(value) or (has_scheme and not is_shown(value) and not is_field)
+    is_one = values.is_random(value) or (has_scheme and not values.is_shown(value) and not is_field)
     return match[1] + b"<redacted:header>" if is_one else match.group()
 
 
@@ -600,14 +545,14 @@ def _second(kind: str, judge: Callable[[str], bool]) -> Callable[[Match], bytes]
     """Take out the second group of a match if it is a secret."""
 
     def second(match: Match) -> bytes:
-        is_one = judge(_text(match[2][:MAX_VALUE]))
+        is_one = judge(_text(match[2][: values.MAX_VALUE]))
         return match[1] + f"<redacted:{kind}>".encode() if is_one else match.group()
 
     return second
 
 
-_bearer: Final = _second("header", is_random)
-_line: Final = _second("value", is_argument)
+_bearer: Final = _second("header", values.is_random)
+_line: Final = _second("value", values.is_argument)
 
 
 def _cookies(match: Match) -> bytes:
@@ -615,9 +560,9 @@ def _cookies(match: Match) -> bytes:
 
 
 def _address(match: Match) -> bytes:
-    group = next(n for n in (2, 3, 4) if _has(match, n))
+    group = match.lastindex
     value = match[group]
-    if group == 4 and not is_random(_text(value)):
+    if group == 4 and not values.is_random(_text(value)):
         return match.group()
     place = value.lower().strip(b"[]*.") in _URL_PLACE or not value.strip(b"x")
     if place or (group == 3 and _PORT.match(value)):
@@ -627,12 +572,28 @@ def _address(match: Match) -> bytes:
     return whole[:start] + b"<redacted:url-password>" + whole[end:]
 
 
+def _dsn(match: Match) -> bytes:
+    return match.group().replace(match[2], b"<redacted:url-password>", 1)
+
+
+_PLACES: Final = (
+    # (what a text has, in lower case, that has such places; the place; what replaces it)
+    ((b"<rsakeyvalue>",), _XML_KEY, _shaped("xml-key")),
+    ((b"://",), _URL, _address),
+    ((b"@tcp(", b"@unix(", b"@("), _DSN, _dsn),
+    ((b":",), _PGPASS, _line),
+    ((b"authorization",), _HEADERS, _header),
+    ((b"bearer ",), _BEARER, _bearer),
+    ((b"cookie",), _COOKIES, _cookies),
+)
+
+
 def _named(data: bytes, is_program: IsProgram) -> Iterator[Span]:
     """Yield where the values are that are given to names of secrets."""
     done, inner, secret = 0, 0, 0
     for found in _NAME.finditer(data):
         start, end = found.span()
-        if end - start > MAX_NAME:
+        if end - start > values.MAX_NAME:
             continue
         if start < done:
             # Names within what was a value, too: `url?key=…`. A text that is nothing but names stops here.
@@ -642,7 +603,7 @@ def _named(data: bytes, is_program: IsProgram) -> Iterator[Span]:
         name = _text(found.group())
         if name.lower().endswith("identified by") or not name.isascii():
             name = "password"
-        if kind_of(name) is None or _NOT_SECRET_BEFORE.search(data, max(0, start - 9), start):
+        if values.kind_of(name) is None or _NOT_SECRET_BEFORE.search(data, max(0, start - 9), start):
             continue
         if data[start - 1 : start] == b":" and b"arn:" in data[max(0, start - 120) : start].split()[-1]:
             continue
@@ -657,7 +618,7 @@ def _named(data: bytes, is_program: IsProgram) -> Iterator[Span]:
 def _value(data: bytes, at: Span, name: str, is_program: IsProgram) -> tuple[list[Span], bool]:
     """Return where the value of a name is, piece by piece, and whether it is a secret."""
     start, end = at
-    limit, seen = min(len(data), end + MAX_VALUE), [(end, end)]
+    limit, seen = min(len(data), end + values.MAX_VALUE), [(end, end)]
     if _NOTHING.match(data, end, limit):
         return seen, False
     word = None if data[start - 1 : start] == b"<" else _WORD.match(data, end, limit)
@@ -666,12 +627,11 @@ def _value(data: bytes, at: Span, name: str, is_program: IsProgram) -> tuple[lis
         match = follows.match(data, end, limit)
         if match is None:
             continue
-        group = next(n for n in (1, 2, 3, 4, 5) if _has(match, n))
-        seen = [match.span(group)]
+        seen = [match.span(match.lastindex)]
         while is_quoted and (more := _MORE.match(data, seen[-1][1], limit)):
-            seen.append(more.span(1 if _has(more, 1) else 2))
+            seen.append(more.span(more.lastindex))
         given = "".join(_text(data[slice(*span)]) for span in seen).strip("\\\"'")
-        decides = is_near if _is_aside(data, at, name) else judge
+        decides = _is_noted if _is_aside(data, at, name) else judge
         is_one = decides(name, given) or _is_beside(data, start, name, given)
         if is_quoted or is_one:
             return seen, is_one
@@ -688,9 +648,9 @@ def _value(data: bytes, at: Span, name: str, is_program: IsProgram) -> tuple[lis
         # Of a text from who knows where, `password = x` with spaces is taken for a program's.
         is_code = data[end : end + 2] == b" =" if is_program is None else is_program
         is_type = is_code or not (name.islower() or name.isupper() or name[:1] == "-")
-        is_name = number == 1 and is_type and is_name_of_secret(_text(value))  # `Type name`
+        is_name = number == 1 and is_type and values.is_name_of_secret(_text(value))  # `Type name`
         is_bare = is_code and not _is_inside(data, start, end)
-        is_one = is_secret(name, _text(value), is_bare=is_bare) and not is_name
+        is_one = values.is_secret(name, _text(value), is_bare=is_bare) and not is_name
         if is_one or (not is_bare and _is_beside(data, start, name, _text(value))):
             return seen, True
     near = _near(data, at, name, is_program)
@@ -700,9 +660,9 @@ def _value(data: bytes, at: Span, name: str, is_program: IsProgram) -> tuple[lis
 def _near(data: bytes, at: Span, name: str, is_program: IsProgram) -> Span | None:
     """Return where a secret is that stands in the words or quotes after its name, and looks like one."""
     start, end = at
-    match = _NEAR.match(data, end, min(len(data), end + MAX_VALUE))
+    match = _NEAR.match(data, end, min(len(data), end + values.MAX_VALUE))
     value = match[1].partition(b"\\")[0] if match else b""
-    if match and is_near(name, _text(value)):
+    if match and values.is_near(name, _text(value)):
         return match.start(1), match.start(1) + len(value)
     space = _SPACE.match(data, end)
     if (
@@ -716,21 +676,16 @@ def _near(data: bytes, at: Span, name: str, is_program: IsProgram) -> Span | Non
     for number, word in enumerate(_TOKEN.finditer(data, space.end(), stop if stop >= 0 else end + 160)):
         value = word.group().rstrip(b".,;:!?)|")
         is_one = (
-            is_announced(name, _text(value), is_sure=number > 0) if is_next else is_near(name, _text(value))
+            values.is_announced(name, _text(value), is_sure=number > 0)
+            if is_next
+            else values.is_near(name, _text(value))
         )
         if is_one:
             return word.start(), word.start() + len(value)
         if number == MAX_WORDS or word.group()[-1:] in b";.|)":
             break
-        is_next = word.group().lower() in _COPULAS
+        is_next = word.group().lower() in _COPULAS or word.group().endswith(b":")
     return None
-
-
-def _has(match: Match, group: int) -> bool:
-    try:
-        return bool(match[group])
-    except IndexError:
-        return False
 
 
 def _is_aside(data: bytes, at: Span, name: str) -> bool:
@@ -742,7 +697,7 @@ def _is_aside(data: bytes, at: Span, name: str) -> bool:
 
 def _is_beside(data: bytes, start: int, name: str, value: str) -> bool:
     """Tell a word that is a password from all else that its name is given: it is beside an account."""
-    user = _BESIDE.search(data, max(0, start - 120), start) if is_word(name, value) else None
+    user = _BESIDE.search(data, max(0, start - 120), start) if values.is_word(name, value) else None
     return user is not None and value.encode() not in user.groups()
 
 
@@ -780,14 +735,13 @@ def _in_commands(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
         value, before = _text(account[1]), data[max(0, account.start() - 150) : account.start()]
         user = None if _NO_USER.search(before) else _USER.search(before)
         is_entry = user and (b"@" in user.group() or b"passwd" in before)
-        if user and (is_striking(value) or (is_entry and is_random(value))):
+        if user and (values.is_striking(value) or (is_entry and values.is_random(value))):
             spans.append(account.span(1))
     for loose in _LOOSE.finditer(data):
         before = data[max(0, loose.start() - 80) : loose.start()].rpartition(b"\n")[2]
-        group = 1 if _has(loose, 1) else 2
-        if is_loose(_text(loose[group]), _text(before)):
-            spans.append(loose.span(group))
-    spans += [seed.span(1) for seed in _SEED.finditer(data) if is_seed(_text(seed[1]).split())]
+        if values.is_loose(_text(loose[loose.lastindex]), _text(before)):
+            spans.append(loose.span(loose.lastindex))
+    spans += [seed.span(1) for seed in _SEED.finditer(data) if values.is_seed(_text(seed[1]).split())]
     done = 0
     for start, end in sorted(spans):
         if start >= done:
@@ -798,14 +752,13 @@ def _in_commands(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
 def _in_command(line: bytes, offset: int) -> Iterator[Span]:
     for judge, command in _READ:
         for match in command.finditer(line):
-            group = next((n for n in (1, 2, 3) if _has(match, n)), 0)
-            if group and judge(_text(match[group])):
-                yield match.start(group) + offset, match.end(group) + offset
+            if judge(_text(match[match.lastindex])):
+                yield match.start(match.lastindex) + offset, match.end(match.lastindex) + offset
 
 
 def _in_call(data: bytes, call: Match) -> list[Span]:
     """Return where the secrets are among the literal arguments of a call: the striking ones, if any are."""
-    kind = next(n for n in (1, 2, 3, 4) if _has(call, n))
+    kind = call.lastindex
     start, end = call.end(), min(len(data), call.end() + MAX_CALL)
     if call.group()[-1:] in {b'"', b"'"}:  # without parentheses, as in Ruby and Basic
         start, end = start - 1, min(end, _line_end(data, start))
@@ -826,12 +779,16 @@ def _in_call(data: bytes, call: Match) -> list[Span]:
         literal = sign[1:-1].rstrip(b"\\")
         value = _text(literal)
         is_open = kind == 3 and not has_account
-        has_account = has_account or is_account(value)
+        has_account = has_account or values.is_account(value)
         is_sure = kind == 1 and commas == 2
-        is_one = kind < 4 and (commas or is_open) and is_password_of(value, is_sure=is_sure, is_open=is_open)
-        if is_one or (len(value) >= MADE_CHARS and is_token(value)):
+        is_one = (
+            kind < 4
+            and (commas or is_open)
+            and values.is_password_of(value, is_sure=is_sure, is_open=is_open)
+        )
+        if is_one or (len(value) >= MADE_CHARS and values.is_token(value)):
             found.append((part.start() + 1, part.start() + 1 + len(literal)))
-    return [span for span in found if is_striking(_text(data[slice(*span)]))] or found
+    return [span for span in found if values.is_striking(_text(data[slice(*span)]))] or found
 
 
 def _in_rows(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
@@ -845,7 +802,9 @@ def _in_rows(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
         while cell := _CELL.match(data, at):
             name = columns[number] if number < len(columns) else ""
             value = _text(cell[1] or b"").replace(" ", "")
-            if kind_of(name) is not None and (is_secret(name, value) or is_word(name, value)):
+            if values.kind_of(name) is not None and (
+                values.is_secret(name, value) or values.is_word(name, value)
+            ):
                 yield cell.span(1)
             at, number = cell.end(), number + 1 if cell[2] == b"," else 0
 
@@ -860,7 +819,7 @@ def _in_tables(data: bytes, is_program: IsProgram) -> Iterator[Span]:
         columns = data[data.rfind(b"\n", max(0, head.start() - 2_000), head.start()) + 1 : at].split(mark)
         # In separated values no blank follows a comma; in prose one does.
         heads = ((n, _text(name)) for n, name in enumerate(columns) if mark == b"|" or name[:1] != b" ")
-        names = {n: name for n, name in heads if kind_of(name) and len(name.split()) <= 3}
+        names = {n: name for n, name in heads if values.kind_of(name) and len(name.split()) <= 3}
         done = at
         while names and sum(map(bool, map(bytes.strip, columns))) > 1 and at < len(data):
             line, start = data[at : _line_end(data, at) + 1], at
@@ -869,7 +828,7 @@ def _in_tables(data: bytes, is_program: IsProgram) -> Iterator[Span]:
                 break
             for n, cell in enumerate(cells):
                 value = cell.strip(b" \r\n\"'`*")
-                if n in names and is_secret(names[n], _text(value)):
+                if n in names and values.is_secret(names[n], _text(value)):
                     yield start + cell.find(value), start + cell.find(value) + len(value)
                 start += len(cell) + 1
             at = done = at + len(line)
@@ -889,6 +848,16 @@ def _in_lists(data: bytes, is_program: IsProgram) -> Iterator[Span]:
                 seen = True
                 yield at + codes.start(1), at + codes.end(1)
             at = done = line.end()
+
+
+def _in_manifests(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
+    """Yield what a Kubernetes manifest of a secret has below `data`, whatever it is called."""
+    for block in _SECRET_DATA.finditer(data) if b"kind: Secret" in data else ():
+        document = data[data.rfind(b"\n---", 0, block.start()) + 1 : block.start()]
+        if _SECRET_KIND.search(document) or _SECRET_KIND.match(data, block.end()):
+            for entry in _ENTRY.finditer(block[1]):
+                if values.is_secret("secret", _text(entry[1])):
+                    yield block.start(1) + entry.start(1), block.start(1) + entry.end(1)
 
 
 def _text(value: bytes) -> str:
