@@ -25,7 +25,7 @@ PATHS = {
         packages/core/README.md docs/src/app.ts LICENSE-MIT src/shop/README.rst""",
     "generated": """api/shop.pb.go shop_pb2.py shop_pb2_grpc.py lib/cart.g.dart src/api.gen.ts dist/app.js
         src/generated/models.py Form.Designer.cs package-lock.json go.sum pnpm-lock.yaml app.min.js
-        zz_generated.deepcopy.go src/__generated__/types.ts""",
+        zz_generated.deepcopy.go src/__generated__/types.ts mvnw gradlew.bat""",
     "vendored": """vendor/github.com/x/y.go node_modules/a/index.js third_party/zlib/zlib.c Pods/AF/AF.swift
         src/_vendor/six.py tests/vendor/x.js""",
     "fixture": """testdata/a.go tests/fixtures/a.json src/__snapshots__/a.ts pkg/testdata/vectors.json

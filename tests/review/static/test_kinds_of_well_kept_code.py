@@ -318,6 +318,27 @@ KINDS = {
         "const c = {\n  apiKey: 'ed8b3896f8e3e2b421e4c38834b915a8',\n};\n",
         "const c = {\n  appId: 'BTGPSR4MOE',\n  apiKey: 'ed8b3896f8e3e2b421e4c38834b915a8',\n  indexName: 'docs',\n};\n",
     ),
+    "what is matched, not the pattern": Kind(
+        "regex-injection",
+        "a.php",
+        "<?php\npreg_match('/' . $_GET['p'] . '/', $text);\n",
+        "<?php\npreg_match('{' . $this->pattern . '}', rawurldecode($_GET['p']));\n",
+    ),
+    "values in an array of their own": Kind(
+        "mass-assignment",
+        "a.php",
+        "<?php\nparse_str($_SERVER['QUERY_STRING']);\n",
+        "<?php\nfunction f($request) { parse_str($request->getContent(), $data); }\n",
+    ),
+    "a check of none, by its own name": Kind(
+        "no-certificate-check",
+        "A.java",
+        "class A { void f() { builder.setSSLHostnameVerifier(new NoopHostnameVerifier()); } }\n",
+        "public class NoopHostnameVerifier implements HostnameVerifier {\n  public static final NoopHostnameVerifier INSTANCE = new NoopHostnameVerifier();\n}\n",
+    ),
+    "the least length of a password": Kind(
+        "hardcoded-secret", "a.cnf", "db_password = Holz#Wurm3\n", "challengePassword_min = 4\nchallengePassword_max = 20\n"
+    ),
     "a key that is handed over": Kind(
         "hardcoded-secret",
         "b.js",

@@ -488,8 +488,9 @@ _PLACEHOLDER: Final = re.compile(
 """What documents write where a password would stand, and the keys that all of Azure's emulators have."""
 _NO_VALUE: Final = re.compile(
     r"(?:application|audio|font|image|message|model|multipart|text|video)/[\w.+-]+\Z|/[\w%./=-]+/@?\w+\Z"
+    r"|\d{1,3}\Z"
 )
-"""Media types, and the paths of settings."""
+"""Media types, the paths of settings, and limits."""
 
 _NOT_A_PROVIDER: Final = DOUBTFUL | {"pem", "jwt"}
 """What tests and documents hold by the dozen, made for them."""

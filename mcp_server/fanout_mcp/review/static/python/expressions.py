@@ -390,11 +390,7 @@ def _bounds(reader: Reader, node: ast.Slice) -> list[Value]:
     return [value_of(reader, bound) for bound in (node.lower, node.upper, node.step)]
 
 
-DECODES: Final = names(
-    "urllib.parse.unquote urllib.parse.unquote_plus base64.b64decode base64.urlsafe_b64decode html.unescape "
-    "binascii.unhexlify bytes.fromhex"
-)
-"""What was checked before may hold anything after these."""
+DECODES: Final = listed("decodes")
 _LAST_PART: Final = re.compile(r"(split\([^()]*\)\[-1\]|partition\([^()]*\)\[(-1|2)\]|splitlines\(\)\[0\])$")
 """The part of a path behind its last folder, and the first line of a text."""
 
@@ -686,15 +682,8 @@ def follow(
     return taken if method in {"pop", "setdefault"} else None
 
 
-_CHANGES: Final = names(
-    "append put put_nowait appendleft insert pop popleft get get_nowait extend reverse clear remove sort "
-    "rotate extendleft update popitem setdefault set"
-)
-EMPTY: Final = names(
-    "list collections.deque deque queue.Queue queue.SimpleQueue queue.LifoQueue asyncio.Queue "
-    "asyncio.LifoQueue"
-)
-"""Calls that make a container whose elements are followed in their order."""
+_CHANGES: Final = listed("changes")
+EMPTY: Final = listed("empty")
 
 
 def _follow_list(reader: Reader, name: str, method: str, arguments: Sequence[Value]) -> Value | None:

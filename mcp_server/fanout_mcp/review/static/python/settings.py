@@ -14,6 +14,7 @@ from fanout_mcp.review.static.python.values import (
     add,
     has,
     last_name,
+    listed,
     names,
 )
 from fanout_mcp.review.static.regexes import IS_PATTERN, is_slow
@@ -59,17 +60,7 @@ def check_secret(reader: Reader, node: ast.AST, name: str, value: Value) -> None
         add(reader, "hardcoded-secret", node, 1)
 
 
-_SWITCHES: dict[str, tuple[str, bool]] = {
-    "SESSION_COOKIE_SECURE": ("insecure-cookie", False),
-    "CSRF_COOKIE_SECURE": ("insecure-cookie", False),
-    "SESSION_COOKIE_HTTPONLY": ("script-cookie", False),
-    "WTF_CSRF_ENABLED": ("csrf", False),
-    "WTF_CSRF_CHECK_DEFAULT": ("csrf", False),
-    "DEBUG": ("debug-mode", True),
-    "CORS_ORIGIN_ALLOW_ALL": ("cors", True),
-    "CORS_ALLOW_ALL_ORIGINS": ("cors", True),
-    "SECURE_SSL_REDIRECT": ("cleartext", False),
-}
+_SWITCHES: Final[Mapping[str, tuple[str, bool]]] = read_table("python.toml")["switches"]
 
 
 # --- Cryptography that is weak whatever it is given: hashes, ciphers, keys, random numbers, TLS. ------------
@@ -144,16 +135,8 @@ def _key_derivation(reader: Reader, call: Call) -> None:
 CallRule: TypeAlias = "Callable[[Reader, Call], None]"
 
 
-RANDOM = names(
-    "random randint randrange choice choices sample getrandbits uniform shuffle randbytes "
-    "gauss normalvariate lognormvariate triangular betavariate expovariate gammavariate paretovariate "
-    "weibullvariate vonmisesvariate binomialvariate"
-)
-
-
-_GENERATORS: Final = names(
-    "random.Random() numpy.random.RandomState() numpy.random.default_rng() numpy.random.Generator()"
-)
+RANDOM: Final = listed("random")
+_GENERATORS: Final = listed("generators")
 _NUMERIC: Final = re.compile(
     r"(?:numpy|torch|tensorflow|jax|cupy|scipy)\.(?:\w+\.)*(?:bytes|rand\w*|choice|integers|random\w*|uniform|normal|permutation)"
 )
@@ -251,29 +234,10 @@ def _is_unchecked(reader: Reader, call: Call, last: str) -> bool:
 
 
 _UNCHECKED: Final = {
-    **dict.fromkeys(
-        names(
-            "verify verify_ssl check_hostname verify_certs validate_cert validate_certs ssl_verify "
-            "assert_hostname ssl_check_hostname verify_peer ssl_verify_cert ssl_verify_identity"
-        ),
-        False,
-    ),
-    **dict.fromkeys(
-        names(
-            "tlsAllowInvalidCertificates tlsInsecure tlsAllowInvalidHostnames trust_server_certificate "
-            "disable_ssl_certificate_validation ssl_insecure"
-        ),
-        True,
-    ),
+    **dict.fromkeys(listed("verifies"), False),
+    **dict.fromkeys(listed("trusts"), True),
 }
-"""What switches the check of certificates off, where it is this."""
-_LEVELS: Final[dict[str, frozenset[str]]] = {
-    "cert_reqs": frozenset(),
-    "ssl_cert_reqs": frozenset(),
-    "validate": names("ldap3"),
-    "verify_mode": names("ssl OpenSSL aiohttp httpx requests urllib3 ldap3 paho websockets"),
-}
-"""What says how much is checked -> the packages that the file imports where "none" means certificates."""
+_LEVELS: Final = {name: names(packages) for name, packages in read_table("python.toml")["levels"].items()}
 _ASKS: Final = {"setopt": r"SSL_VERIFY(?:PEER|HOST) (?:0|False)", "set_verify": r"lambda.*: True$"}
 
 

@@ -76,24 +76,8 @@ ENDING_METHODS = frozenset(
     {"execute", "fetchone", "fetchall", "fetchmany", "commit", "scalar", "hexdigest", "digest"}
 )
 
-REMOTE_ONLY = names(
-    "log-injection header-injection regex-injection trust-boundary open-redirect resource-exhaustion "
-    "zero-division xss csv-injection unsafe-reflection nosql-injection unrestricted-upload "
-    "mass-assignment"
-)
-"""Reported only for input from beyond the program: parameters reach these all the time."""
-LOCAL_IS_FINE = frozenset(
-    {
-        "path-traversal",
-        "ssrf",
-        "log-injection",
-        "xxe",
-        "open-redirect",
-        "regex-injection",
-        "argument-injection",
-    }
-)
-"""The user who starts a program may name its files: reported, but low."""
+REMOTE_ONLY: Final = listed("remote_only")
+LOCAL_IS_FINE: Final = listed("local_is_fine")
 
 _SQL = re.compile(
     r"\b(select\b.*\bfrom|insert\s+into|update\b.+\bset|delete\s+from|drop\s+table|where)\b",
@@ -102,15 +86,7 @@ _SQL = re.compile(
 _URL_START = re.compile(r"^\w+://\w[\w-]*(\.\w[\w-]*)*(:\d+)?[/?#]")
 """The host is constant: what follows chooses a page of it."""
 _OWN_PATH = re.compile(r"^/(?![/\\])")
-NETWORK: Final = (
-    "urllib.request.urlopen()",
-    "urllib2.urlopen()",
-    "requests.get()",
-    "requests.post()",
-    "requests.Session().get()",
-    "httpx.get()",
-    "httpx.post()",
-)
+NETWORK: Final = tuple(listed("network"))
 """Values that came over the network begin so."""
 JSON_ANSWERS: Final = listed("json_answers")
 LOGGER_NAMES: Final = ("log", "logger", "logging", "_logger", "_log", "LOG", "LOGGER")
@@ -339,11 +315,7 @@ _SHELLS = frozenset({"sh", "bash", "/bin/sh", "/bin/bash", "zsh", "cmd", "cmd.ex
 
 RUNS: Final = names("run call Popen check_output check_call")
 """Of `subprocess`."""
-_SPREADS: Final = names(
-    "asyncio.create_subprocess_exec os.execl os.execle os.execlp os.execv os.execve os.execvp os.execvpe "
-    "os.spawnl os.spawnv os.spawnlp os.spawnvp os.posix_spawn"
-)
-"""They are given a program, then its arguments; those of os.spawn a mode before it."""
+_SPREADS: Final = listed("spreads")
 
 
 def _check_subprocess(reader: Reader, call: Call) -> None:
