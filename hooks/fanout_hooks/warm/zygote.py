@@ -72,6 +72,13 @@ class Zygote:
         self.write = write
 
     def serve(self) -> None:
+        """Serve until the other side is gone: by its end, or by an error where something was left unread."""
+        try:
+            self._serve()
+        except ConnectionError:
+            self._end()
+
+    def _serve(self) -> None:
         while True:
             ready, _, _ = select.select([self.control.fileno(), self.wakeup], [], [])
             if self.wakeup in ready:
