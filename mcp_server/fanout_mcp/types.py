@@ -92,7 +92,7 @@ class Outcome:
     cause: Cause | None = None
     """Why it was cut, for code to decide by; None where it was not."""
     calls: int = 0
-    """Calls started upstream for this job: first tries and retries."""
+    """Calls started upstream for this job: first tries, retries and hedges."""
     usage: Usage = field(default_factory=Usage)
     """Everything the job consumed, tries that failed or were cut included."""
     passed: tuple[str, ...] = ()

@@ -125,12 +125,12 @@ def test_families_that_think_get_an_output_budget_that_their_thinking_fits_into(
     ("before", "after"),
     [
         ("", 'enabled = ["openai"]\n'),
-        ("gate_reminder = true\n", 'enabled = ["openai"]\ngate_reminder = true\n'),
+        ("hedge = true\n", 'enabled = ["openai"]\nhedge = true\n'),
         (
             '# mine\nenabled = ["x"] # old\n[prices."m"]\nin = 1\nout = 2\n',
             '# mine\nenabled = ["openai"]\n[prices."m"]\nin = 1\nout = 2\n',
         ),
-        ('enabled = [\n  "x",\n]\ngate_reminder = true\n', 'enabled = ["openai"]\ngate_reminder = true\n'),
+        ('enabled = [\n  "x",\n]\nhedge = true\n', 'enabled = ["openai"]\nhedge = true\n'),
     ],
 )
 def test_agreeing_changes_one_line_of_the_users_file(before: str, after: str) -> None:
@@ -139,7 +139,7 @@ def test_agreeing_changes_one_line_of_the_users_file(before: str, after: str) ->
 
 @given(
     st.lists(st.sampled_from(["openai", "google", "ollama"]), unique=True),
-    st.sampled_from(["", "gate_reminder = true\n", "[prices.m]\nin = 1\nout = 1\n"]),
+    st.sampled_from(["", "hedge = true\n", "[prices.m]\nin = 1\nout = 1\n"]),
 )
 def test_every_agreement_is_read_back_and_nothing_else_changes(names: list[str], text: str) -> None:
     changed = tomllib.loads(enabled_line(text, names))

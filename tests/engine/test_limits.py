@@ -8,9 +8,10 @@ import anyio
 import pytest
 import trio
 
-from engine.fakes_engine import Upstream, job, jobs, perform, plan
+from engine.fakes_engine import Step, Upstream, job, jobs, perform, plan
 from fakes.virtual import virtually
 from fanout_mcp.engine.limits import MAX_MODELS, Limits
+from fanout_mcp.engine.retry import Hedge
 from fanout_mcp.engine.run import run
 from fanout_mcp.errors import (
     RateLimited,
@@ -42,9 +43,9 @@ def test_after_a_429_the_limit_falls_and_rises_again() -> None:
         await anyio.sleep(0.5)
         limiter.pushed_back(None)
         seen.append(round(limiter.limit, 1))
-        limiter.succeeded(0.4)
+        limiter.succeeded(0.4, 0.6)
         seen.append(round(limiter.limit, 1))
-        limiter.succeeded(0.5)
+        limiter.succeeded(0.5, 0.6)
         seen.append(round(limiter.limit, 1))
         return seen
 
@@ -104,6 +105,41 @@ def test_a_cool_down_that_outlasts_the_deadline_fails_at_once_and_says_so() -> N
     assert ([outcome.status for outcome in outcomes], elapsed) == (["failed"] * 3, 0.0)
     assert "wants no calls for another 60 s" in outcomes[0].reason
     assert healthy.started == []
+
+
+def test_twins_are_a_fiftieth_of_the_calls_to_a_provider_and_wait_for_a_place() -> None:
+    limits = Limits(1)
+    slow: list[Step] = [(30.0, "late")]
+
+    async def main(known: int) -> list[Outcome]:
+        await run(jobs(known), Upstream(1.0).ask, plan(), limits)
+        upstream = Upstream(a=slow, b=slow, c=slow)
+        return await run([job("a"), job("b"), job("c")], upstream.ask, plan(hedge=Hedge()), limits)
+
+    def calls(known: int, cap: int) -> list[int]:
+        nonlocal limits
+        limits = Limits(cap)
+        return sorted(outcome.calls for outcome in virtually(lambda: main(known)))
+
+    assert calls(21, cap=60) == [1, 1, 1], "of 24 none"
+    assert calls(60, cap=60) == [1, 1, 2], "of 63 one"
+    assert calls(60, cap=3) == [1, 1, 1], "all places are taken"
+
+
+def test_a_late_call_gets_a_twin_once_the_provider_is_known() -> None:
+    upstream = Upstream(1.0, slow=[(30.0, "late"), (1.0, "twin")], x=[(0.5, "soon")])
+    limits = Limits(60)
+
+    async def main() -> tuple[Outcome, float]:
+        await run(jobs(50), upstream.ask, plan(), limits)
+        began = trio.current_time()
+        outcomes = await run([job("slow"), job("x")], upstream.ask, plan(hedge=Hedge()), limits)
+        return outcomes[0], trio.current_time() - began
+
+    outcome, elapsed = virtually(main)
+    assert elapsed == 2.0
+    assert (outcome.answer and outcome.answer.text, outcome.calls) == ("twin", 2)
+    assert [key for _, key in upstream.closed] == ["slow"]
 
 
 # --- by model ---

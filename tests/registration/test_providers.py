@@ -44,11 +44,11 @@ def test_a_found_provider_is_named_and_used_only_once_it_is_enabled(
 def test_enabling_keeps_the_rest_of_the_users_file(capsys: pytest.CaptureFixture[str]) -> None:
     path = settings.read().config_dir / "config.toml"
     path.parent.mkdir(parents=True)
-    path.write_text("# mine\ngate_reminder = true\n")
+    path.write_text("# mine\nhedge = true\n")
     main(["providers", "enable", "ollama"])
     main(["providers", "enable", "google"])
     assert "# mine\n" in path.read_text()
-    assert tomllib.loads(path.read_text()) == {"gate_reminder": True, "enabled": ["ollama", "google"]}
+    assert tomllib.loads(path.read_text()) == {"hedge": True, "enabled": ["ollama", "google"]}
     assert "Still to do: set GEMINI_API_KEY" in capsys.readouterr().out
 
 

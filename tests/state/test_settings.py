@@ -171,10 +171,6 @@ def test_a_slip_in_the_file_is_named_and_never_believed(tmp_path: Path, line: st
     assert sentence in str(caught.value)
 
 
-def test_a_setting_of_an_earlier_version_refuses_no_file(tmp_path: Path) -> None:
-    assert read(tmp_path, 'hedge = true\nmodel = "m"').model == "m"
-
-
 def test_every_key_of_the_file_stands_in_the_docs() -> None:
     page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
     assert [key for key in settings.KEYS if f"`{key}`" not in page and f"`[{key}." not in page] == []

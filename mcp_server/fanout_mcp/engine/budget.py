@@ -108,7 +108,7 @@ def check(expected: Estimate, allowed: Budget) -> None:
 # Rules:
 # 1. The first call of each job is planned: its price was in the plan that was checked, so it is never
 #    refused.
-# 2. Every other call of a job (a retry, a repair) asks first, and is refused where what is
+# 2. Every other call of a job (a retry, a hedge's twin, a repair) asks first, and is refused where what is
 #    left might not do.
 # 3. What a call did not need of what was set aside for it goes back once its bill has come. The bill of a
 #    cancelled call never comes, so nothing goes back.

@@ -45,7 +45,7 @@ STANDSTILL_S = 5.0
 """A cut limit grows by one whenever no place has become free for so long, although a call waits for one: else
 one silent call could keep all others from being asked until their deadline."""
 SAMPLES = 200
-"""Calls remembered of a model: what its rate is derived from."""
+"""Calls remembered per provider: what a hedge's delay and its share are derived from."""
 MAX_MODELS: Final = 1_000
 """Known at once, about: a service's users may name any, and those at rest are forgotten beyond that."""
 
@@ -155,6 +155,9 @@ class Limiter:
         self.limit = float(cap)
         self.in_flight = 0
         self.cool_until = 0.0
+        self.durations: deque[float] = deque(maxlen=SAMPLES)
+        self.twins: deque[bool] = deque(maxlen=SAMPLES)
+        """Of each of the latest calls, whether it was a hedge's twin."""
         self._cut_at: float | None = None
         self._moved_at = 0.0
         """When a place was taken or became free last."""
@@ -286,9 +289,10 @@ class Limiter:
         self._moved_at = anyio.current_time()
         self._serve()
 
-    def succeeded(self, started: float) -> None:
+    def succeeded(self, started: float, ended: float) -> None:
+        self.durations.append(ended - started)
         if self.whole is not None:
-            self.whole.succeeded(started)
+            self.whole.succeeded(started, ended)
         if self._cut_at is not None and started >= self._cut_at:
             self.limit = min(float(self.cap), self.limit + 1)
             self._serve()

@@ -20,7 +20,7 @@ import itertools
 import os
 import random
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import NamedTuple, Protocol
@@ -32,6 +32,7 @@ from fanout_hooks.crash import explain_alike
 from fanout_mcp.engine import retry
 from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.limits import Limiter, Limits, most_tokens
+from fanout_mcp.engine.retry import Hedge
 from fanout_mcp.errors import AllThinking, BackendError, PushedBack, RateLimited
 from fanout_mcp.types import Answer, Ask, Cause, Job, Outcome, Progress, no_progress
 from fanout_mcp.usage import UNREPORTED, Usage
@@ -66,6 +67,7 @@ class Plan:
 
     deadline_s: float
     stop: StopRule | None = None
+    hedge: Hedge | None = None
     budget: Budget = field(default_factory=Budget)
     progress: Progress = no_progress
     describe: Callable[[Outcome], str] = lambda outcome: f"{outcome.key}: {outcome.status}"
@@ -233,6 +235,7 @@ class _Attempts:
         while True:
             try:
                 began = await limiter.acquire(self.run.number, self.run.deadline, self._most_tokens())
+                (limiter.whole or limiter).twins.append(False)
             except RateLimited as error:
                 return error
             try:
@@ -267,15 +270,49 @@ class _Attempts:
 
     async def _try(self, limiter: Limiter, began: float) -> Answer | BackendError:
         most = self._most_tokens()
-        result = await self._call()
+        result = await self._call_or_hedge(limiter)
         if most is not None:
             await limiter.learn(began, most, result)
         if isinstance(result, Answer):
-            limiter.succeeded(began)
+            limiter.succeeded(began, anyio.current_time())
         elif isinstance(result, PushedBack):
             limiter.pushed_back(result.retry_after, for_all_models=result.for_all_models)
             await limiter.share_cool_down()
         return result
+
+    async def _call_or_hedge(self, limiter: Limiter) -> Answer | BackendError:
+        hedge, hedged = self.run.plan.hedge, limiter.whole or limiter  # counted by provider: retry.py
+        delay = hedge.delay(hedged.durations) if hedge is not None else None
+        if hedge is None or delay is None:
+            return await self._call()
+        results: list[Answer | BackendError] = []
+        started = 1
+
+        def settle(tasks: TaskGroup, result: Answer | BackendError) -> None:
+            results.append(result)
+            if isinstance(result, Answer) or len(results) == started:
+                tasks.cancel_scope.cancel()  # the loser's stream closes
+
+        async def first(tasks: TaskGroup) -> None:
+            settle(tasks, await self._call())
+
+        async def twin(tasks: TaskGroup) -> None:
+            nonlocal started
+            with suppress(RateLimited):
+                await limiter.acquire(self.run.number, self.run.deadline, self._most_tokens())
+                try:
+                    started += 1
+                    settle(tasks, await self._call())
+                finally:
+                    limiter.release()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(first, tasks)
+            await anyio.sleep(delay)
+            if not results and hedge.allows(hedged.twins):
+                hedged.twins.append(True)
+                tasks.start_soon(twin, tasks)
+        return next((result for result in results if isinstance(result, Answer)), results[0])
 
     async def _call(self) -> Answer | BackendError:
         self.calls += 1

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from fanout_hooks.gate.governor import KEYS as CAPS
@@ -36,14 +36,12 @@ BACKEND_NAMES: tuple[BackendName, ...] = ("auto", "http", "claude", "plan")
 
 KEYS: Mapping[str, type] = {
     **dict.fromkeys(("backend", "base_url", "api_key", "model", "proxy", "gate", "redis_url"), str),
-    **dict.fromkeys(("claude_agreed", "claude_api_key", "gate_reminder"), bool),
+    **dict.fromkeys(("claude_agreed", "claude_api_key", "hedge", "gate_reminder"), bool),
     **dict.fromkeys(CAPS.values(), int),
     "prices": dict,
     "enabled": list,
 }
 """What config.toml may say. Any other key is refused: a typo that is ignored looks as if it had been set."""
-GONE: Final = frozenset({"hedge"})
-"""Settings of earlier versions, which do nothing any more and break no one's configuration."""
 
 KINDS = {
     str: "text in quotes",
@@ -82,6 +80,8 @@ class Settings:
     """Leave ANTHROPIC_API_KEY in the child's environment (it beats the login)."""
     is_child: bool = False
     """We run below our own `claude` backend: it must not be used again (recursion guard)."""
+    hedge: bool = False
+    """Send a late call twice (engine/retry.py): shorter waits for up to 2 % more calls."""
     proxy: str | None = None
     """The way out to hosts beyond this machine."""
     prices: Mapping[str, ModelPrice] = field(default_factory=dict)
@@ -147,6 +147,7 @@ def read(env: Mapping[str, str] | None = None, root: Path | None = None) -> Sett
         max_parallel=_max_parallel(env.get("FANOUT_MAX_PARALLEL")),
         claude_agreed=bool(table.get("claude_agreed")) or env.get("CLAUDE_PLUGIN_OPTION_CLAUDE") == "true",
         claude_api_key=bool(table.get("claude_api_key")),
+        hedge=bool(table.get("hedge")),
         is_child="FANOUT_CHILD" in env,
         proxy=table.get("proxy") or None,
         redis_url=redis_url,
@@ -222,8 +223,6 @@ def _read_table(path: Path) -> Mapping[str, Any]:
 def _checked(table: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
     """Return the table when it holds nothing but what it may. Raises SettingsError."""
     for name, value in table.items():
-        if name in GONE:
-            continue
         if name not in KEYS:
             raise SettingsError(f"{path}: there is no setting {name}; {hint(name, KEYS)}")
         if not isinstance(value, KEYS[name]) or (KEYS[name] is int and isinstance(value, bool)):

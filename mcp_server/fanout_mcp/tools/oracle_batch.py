@@ -11,6 +11,7 @@ from dataclasses import replace
 import anyio
 import anyio.to_thread
 
+from fanout_mcp.engine.retry import Hedge
 from fanout_mcp.engine.run import run
 from fanout_mcp.panel import consult, record
 from fanout_mcp.panel.asking import Asking, Decided, first_prompt
@@ -36,7 +37,8 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
 
     ledger = consult.Ledger(backend.ask, terms.prices)
     asking = Asking(price.purse.leg(ledger.of(consult.Leg(1, "panel"))), services.workers)
-    run_plan = consult.plan(terms, progress, asking, stop=Decided(asking, asked.ballot))
+    hedge = Hedge() if services.settings.hedge else None
+    run_plan = consult.plan(terms, progress, asking, stop=Decided(asking, asked.ballot), hedge=hedge)
     began = anyio.current_time()
     outcomes = await run(_jobs(asked, terms), asking, run_plan, services.limits)
     spent = consult.receipt(ledger.calls, ledger.usage, anyio.current_time() - began)
