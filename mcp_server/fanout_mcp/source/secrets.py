@@ -212,6 +212,7 @@ _COPULAS: Final = frozenset(
 _NOT_SECRET_BEFORE: Final = re.compile(rb"</\Z|(?i:\.svg\?|\bpublic )\Z|\?\s[\"']\Z")
 """Before a name: the end of an element, a picture's address (a badge's), half of a key, a choice."""
 
+_URN: Final = re.compile(rb"\b[au]rn:[^\s]{0,100}\Z")
 _SPACE: Final = re.compile(rb"[ \t:=>|*`(]{1,6}")
 _TOKEN: Final = re.compile(rb"[^\s\"'`<>]{1,128}")
 MAX_WORDS: Final = 7
@@ -605,7 +606,7 @@ def _named(data: bytes, is_program: IsProgram) -> Iterator[Span]:
             name = "password"
         if values.kind_of(name) is None or _NOT_SECRET_BEFORE.search(data, max(0, start - 9), start):
             continue
-        if data[start - 1 : start] == b":" and b"arn:" in data[max(0, start - 120) : start].split()[-1]:
+        if data[start - 1 : start] == b":" and _URN.search(data, max(0, start - 120), start):
             continue
         spans, is_one = _value(data, (start, end), name, is_program)
         if is_one and spans[0][0] >= secret:
