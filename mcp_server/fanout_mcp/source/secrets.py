@@ -382,6 +382,7 @@ _CODES: Final = Linear(
     r"[ \t>#*\d.)\[\]-]{0,12}?\b"
     r"([a-zA-Z0-9]{4,10}(?:[ -][a-zA-Z0-9]{4,10}){1,7}|[a-zA-Z0-9]{8,16})[ \t\r*]*\z"
 )
+MAX_MANIFEST: Final = 2_000
 _SECRET_KIND: Final = Linear(r"(?m)^kind: Secret\b")
 _SECRET_DATA: Final = Linear(r"(?m)^(?:data|stringData):[ \t]*\n((?:[ \t]+[^\n]*\n?){1,200})")
 _ENTRY: Final = Linear(r"(?m)^[ \t]+[\w.-]+:[ \t]+[\"']?([^\s\"'|>]{4,600})[\"']?[ \t\r]*$")
@@ -854,7 +855,7 @@ def _in_lists(data: bytes, is_program: IsProgram) -> Iterator[Span]:
 def _in_manifests(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
     """Yield what a Kubernetes manifest of a secret has below `data`, whatever it is called."""
     for block in _SECRET_DATA.finditer(data) if b"kind: Secret" in data else ():
-        document = data[data.rfind(b"\n---", 0, block.start()) + 1 : block.start()]
+        document = data[max(0, block.start() - MAX_MANIFEST) : block.start()].rpartition(b"\n---")[2]
         if _SECRET_KIND.search(document) or _SECRET_KIND.match(data, block.end()):
             for entry in _ENTRY.finditer(block[1]):
                 if values.is_secret("secret", _text(entry[1])):
