@@ -264,7 +264,7 @@ def _is_app_password(value: str) -> bool:
 
 def is_given(name: str, value: str) -> bool:
     """Tell a secret where nothing but the secret itself can stand: blanks count there."""
-    if " -" in value:  # of a command
+    if _OPTION.search(value):
         return False
     if kind_of(name) not in {"password", "secret"} or " " not in value or is_secret(name, value):
         return is_secret(name, value)
@@ -287,6 +287,9 @@ def is_passed(name: str, value: str) -> bool:
         return is_near(name, value)
     return is_secret(name, value) and not is_name_of_secret(value)
 
+
+_OPTION: Final = re.compile(r"\w --?[a-z]")
+"""Of a command."""
 
 _GETTER: Final = re.compile(
     r"(?:[Gg]et|[Rr]ead|[Ff]etch|[Ff]ind|[Ll]oad|[Ll]ookup|[Hh]as|[Rr]esolve|[Rr]equire)(?![a-z])"
