@@ -719,6 +719,13 @@ def test_of_five_hundred_ordinary_lines_at_most_one_is_changed(start: int) -> No
         ("a.py", 'ldap.bind("cn=admin,dc=shop,dc=org", password)'),
         ("a.py", 'client.login("bob", "mail.example2.org")'),
         ("a.csproj", "<UserSecretsId>77c8453c-0245-4600-b74a-a9ff0b45621a</UserSecretsId>"),
+        ("a.md", '<a title="#opt-redis-password">`providers.redis.password`</a>'),
+        (
+            "go.mod.txt",
+            "github.com/a/go-http-auth => github.com/c/go-http-auth v0.4.1-0.20200324110947-a37a7636d23e",
+        ),
+        ("a.yml", 'signingSecret: "urn:k8s:secret:jwt2:signingSecret2"'),
+        ("a.go", 'tokenHash = "piwt8oCH-K2D9pXlaS1Y-w"'),
         ("a.md", "func apply(_ credential: OAuthCredential, to request: URLRequest)"),
         ("mvnw", 'case "${MVNW_PASSWORD:+has-password}" in'),
         ("a.graphql", "  password: UsersDocAccessFields_password"),

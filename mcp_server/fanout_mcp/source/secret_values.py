@@ -64,6 +64,8 @@ def kind_of(name: str) -> Kind | None:
     is_id = words[-1:] == ["id"] and words[-2:-1] in (["key"], ["credential"], ["credentials"])
     if is_id and words[-3:-1] != ["access", "key"]:
         return "id"
+    if words[-1:] == ["hash"] and _kind(words[:-1]) != "password":
+        return None
     while words and (words[-1].isdigit() or (words[-1] in _AFTER and _kind(words) is None)):
         words.pop()
     return _kind(words)
@@ -100,7 +102,7 @@ _PLACEHOLDER: Final = re.compile(
     r"|QWxhZGRpbjpvcGVu"
 )
 _REFERENCE: Final = re.compile(
-    r"(?i)[$@&!%*]?(?:[\w.]|::|->){0,80}\(|-?[<{\[(^|&*@$]|[\w.-]{1,60}:/|\[?[a-z]{1,40}!?\]?!?\)[:,]?\Z|~?/|\.{1,2}/|%\w+%|\\|\w+://|data:"
+    r"(?i)[$@&!%*]?(?:[\w.]|::|->){0,80}\(|-?[<{\[(^|&*@$`]|[\w.-]{1,60}:/|\[?[a-z]{1,40}!?\]?!?\)[:,]?\Z|~?/|\.{1,2}/|%\w+%|\\|\w+://|data:"
     r"|(?:arn|env|file|ref|vault|aws|gcp|sops|sha\d+|secret|op|ssm|urn|h1|zh):|sha256//|#/|:[a-z_{]|(?:true|false|null|none|nil)(?![a-z0-9])|[a-z]{1,20}:\\?\"|\d{8}T\d{4}|![A-Za-z:/.]+\Z|enc[\[(]|required\b|\d{4}-\d\d-\d\d"
     r"|(?-i:(?:Get|New|Read|Import|Convert(?:To|From)?|Invoke|Select)-[A-Z])|--[a-z]|\+[a-z-]+\Z|HEAD[~^@]|(?:[0-9a-f]{0,4}:){2,7}[0-9a-f%]"
 )
@@ -147,10 +149,12 @@ _PLAIN: Final = re.compile(
     r"[A-Za-z]?[a-z]*(?:[ ._:,-]{1,2}[A-Za-z]?[a-z]*)*[.!?:]?|[A-Z_-]+(?:_\d{1,2})?|[A-Z]{1,6}-?\d{1,4}"
     r"|[\d.,:_%-]+\w?|0x[0-9A-Fa-f]{1,8}|\#[0-9A-Fa-f]{3,8}|[*?.xX•_-]+|[A-Za-z_]{1,40}=(?:[A-Za-z_.]{0,40}|[\"'].{0,80})"
     r"|(?:application|audio|font|image|model|multipart|text|video)/[\w.+-]{1,80}|[A-Za-z_./-]{1,80}/"
-    r"|v?\d{1,4}\.\d{1,4}\.\d{1,6}[+-][\w.+-]{1,60}|[a-z0-9._+-]{1,60}@[a-z0-9-]{1,40}(?:\.[a-z]{2,20}){1,3}"
+    r"|[a-z0-9._+-]{1,60}@[a-z0-9-]{1,40}(?:\.[a-z]{2,20}){1,3}"
 )
-"""Words, constants' names, numbers, sizes, colours, masks, named arguments, media types, folders, versions,
-mail addresses."""
+"""Words, constants' names, numbers, sizes, colours, masks, named arguments, media types, folders, mail
+addresses."""
+
+_VERSION: Final = re.compile(r"v?\d{1,4}\.\d{1,4}\.\d{1,6}(?:[+-][\w.+-]{1,60})?")
 
 _BARE_WORD: Final = re.compile(r"[A-Za-z]{1,40}(?:[_-][A-Za-z]{1,40})?")
 _PHRASE: Final = re.compile(r"[a-z]{3,20}(?:-[a-z]{2,20}){1,7}-[a-z]{3,20}")
@@ -219,7 +223,6 @@ _UNICODE: Final = re.compile(r"\\u[0-9A-Fa-f]{4}")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/]{6,600}={1,2}")
 _HEXES: Final = re.compile(r"[0-9a-fA-F-]{1,64}")
 _HEX: Final = re.compile(r"[0-9a-f]{32}|(?:0x)?[0-9a-fA-F]{64}")
-_HASH: Final = re.compile(r"\$(?:2[abxy]|5|6|1|y|argon2\w{0,2})\$[./A-Za-z0-9$=,+]{20,}")
 
 
 def is_secret(name: str, value: str, *, is_bare: bool = False) -> bool:
@@ -237,7 +240,7 @@ def is_secret(name: str, value: str, *, is_bare: bool = False) -> bool:
     if is_bare:  # a program's name has no digits or is of several, and `Key = lib.Key` has nothing else
         is_named = not _DIGIT.search(value) or _is_member(value) or name in value
         return is_random(value) and len(value) >= 20 and not is_named
-    if _HASH.match(value) or (kind == "password" and _is_app_password(value)):
+    if kind == "password" and _is_app_password(value):
         return True
     if kind == "id":
         return _HEX.fullmatch(value) is not None
@@ -261,7 +264,7 @@ def _is_app_password(value: str) -> bool:
 
 def is_given(name: str, value: str) -> bool:
     """Tell a secret where nothing but the secret itself can stand: blanks count there."""
-    if " -" in value:  # of a command
+    if _OPTION.search(value):
         return False
     if kind_of(name) not in {"password", "secret"} or " " not in value or is_secret(name, value):
         return is_secret(name, value)
@@ -284,6 +287,9 @@ def is_passed(name: str, value: str) -> bool:
         return is_near(name, value)
     return is_secret(name, value) and not is_name_of_secret(value)
 
+
+_OPTION: Final = re.compile(r"\w --?[a-z]")
+"""Of a command."""
 
 _GETTER: Final = re.compile(
     r"(?:[Gg]et|[Rr]ead|[Ff]etch|[Ff]ind|[Ll]oad|[Ll]ookup|[Hh]as|[Rr]esolve|[Rr]equire)(?![a-z])"
@@ -491,7 +497,7 @@ def is_word(name: str, value: str) -> bool:
     )
 
 
-_KNOWN: Final = (_PLAIN, _FILE, _RULES, _ALGORITHM, _STORED, _SELECTOR)
+_KNOWN: Final = (_PLAIN, _FILE, _RULES, _ALGORITHM, _STORED, _SELECTOR, _VERSION)
 
 
 def is_chosen(value: str, name: str = "password") -> bool:
@@ -544,7 +550,7 @@ def is_random(value: str) -> bool:
     turns = len(_TURN.findall(text))
     if len(text) < 16:
         return turns >= (4 if value.endswith("=") or len(text) >= 12 else 5)
-    is_known = any(what.fullmatch(value) for what in (_PATH, _FILE, _ALGORITHM))
+    is_known = any(what.fullmatch(value) for what in (_PATH, _FILE, _ALGORITHM, _VERSION))
     return (turns >= 3 or _is_mixed(text)) and not is_known
 
 

@@ -212,6 +212,7 @@ _COPULAS: Final = frozenset(
 _NOT_SECRET_BEFORE: Final = re.compile(rb"</\Z|(?i:\.svg\?|\bpublic )\Z|\?\s[\"']\Z")
 """Before a name: the end of an element, a picture's address (a badge's), half of a key, a choice."""
 
+_URN: Final = re.compile(rb"\b[au]rn:[^\s]{0,100}\Z")
 _SPACE: Final = re.compile(rb"[ \t:=>|*`(]{1,6}")
 _TOKEN: Final = re.compile(rb"[^\s\"'`<>]{1,128}")
 MAX_WORDS: Final = 7
@@ -381,6 +382,7 @@ _CODES: Final = Linear(
     r"[ \t>#*\d.)\[\]-]{0,12}?\b"
     r"([a-zA-Z0-9]{4,10}(?:[ -][a-zA-Z0-9]{4,10}){1,7}|[a-zA-Z0-9]{8,16})[ \t\r*]*\z"
 )
+MAX_MANIFEST: Final = 2_000
 _SECRET_KIND: Final = Linear(r"(?m)^kind: Secret\b")
 _SECRET_DATA: Final = Linear(r"(?m)^(?:data|stringData):[ \t]*\n((?:[ \t]+[^\n]*\n?){1,200})")
 _ENTRY: Final = Linear(r"(?m)^[ \t]+[\w.-]+:[ \t]+[\"']?([^\s\"'|>]{4,600})[\"']?[ \t\r]*$")
@@ -605,7 +607,7 @@ def _named(data: bytes, is_program: IsProgram) -> Iterator[Span]:
             name = "password"
         if values.kind_of(name) is None or _NOT_SECRET_BEFORE.search(data, max(0, start - 9), start):
             continue
-        if data[start - 1 : start] == b":" and b"arn:" in data[max(0, start - 120) : start].split()[-1]:
+        if data[start - 1 : start] == b":" and _URN.search(data, max(0, start - 120), start):
             continue
         spans, is_one = _value(data, (start, end), name, is_program)
         if is_one and spans[0][0] >= secret:
@@ -853,7 +855,7 @@ def _in_lists(data: bytes, is_program: IsProgram) -> Iterator[Span]:
 def _in_manifests(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
     """Yield what a Kubernetes manifest of a secret has below `data`, whatever it is called."""
     for block in _SECRET_DATA.finditer(data) if b"kind: Secret" in data else ():
-        document = data[data.rfind(b"\n---", 0, block.start()) + 1 : block.start()]
+        document = data[max(0, block.start() - MAX_MANIFEST) : block.start()].rpartition(b"\n---")[2]
         if _SECRET_KIND.search(document) or _SECRET_KIND.match(data, block.end()):
             for entry in _ENTRY.finditer(block[1]):
                 if values.is_secret("secret", _text(entry[1])):
