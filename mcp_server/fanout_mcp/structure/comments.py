@@ -247,6 +247,7 @@ def first_comment(text: str, form: Commented, name: str = "") -> str:
         is_own = (
             not code
             or group[0].lstrip().startswith(("//!", "/*!"))
+            or name == "package-info.java"  # annotations may come before its package
             or _is_first(code, form)
             or any(_OWN_TAG.match(unmarked(line)) for line in group)
         )
@@ -286,13 +287,15 @@ def groups(text: str, form: Commented) -> Iterator[tuple[list[str], str]]:
             if group:
                 yield group, line
             # Without a grammar what comes after the first code may be anything.
-            is_known = isinstance(form, Language) and form.name != "Bash"
+            is_known = isinstance(form, Language) and (form.name != "Bash" or _OPTIONS.match(line))
             if not is_known or not _is_first(line, form) or _BODY.match(line):
                 return
             group = []
     if group:
         yield group, ""
 
+
+_OPTIONS: Final = re.compile(r"\s*set\s+-")
 
 _BODY: Final = re.compile(r"\s*+(?:defmodule|module|namespace)\s++[^;\s({]++(?:\s*+(?:do|\{))?\s*+$")
 """What holds the rest of its file: a comment below it belongs to something inside."""
