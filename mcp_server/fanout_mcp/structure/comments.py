@@ -43,7 +43,7 @@ _LEGAL: Final = re.compile(
     r"|part of the .{1,60}project"
     r"|this (?:file|program) is (?:part of|free|distributed)|unencumbered|names? of (?:its"
     r"|the) (?:contributors|authors)"
-    r"|^(?:\W*)(?:created|written|authored|maintained) by\b|^\W*authors?\b|^(?:\W*\w+:?){0,2}\W*https?://\S+$"
+    r"|^(?:\W*)(?:created|written|authored|maintained) by\b|^\W*authors?\b|^(?:\W*+\w++:?){0,2}\W*+https?://\S+$"
     r"|^\W*(?:see|for) .{0,60}licen[sc]e"
     r"|^\W*(?:(?:many |special )?thanks? (?:you )?to|based on|inspired by"
     r"|(?:reimplemented|adapted|ported|taken|copied|borrowed|derived) from)\b"
@@ -87,7 +87,7 @@ _XML_NAME: Final = re.compile(r"<\w+ \w+=\"(?:\w:)?([^\"]*)\"\s*/>")
 _XML_MARK: Final = re.compile(r"</?(?:summary|para|c|code|b|i|see|seealso|description)\b[^<>]*>")
 """Of .NET's documents: a reference stands for its name, other marks for nothing."""
 
-_JAVADOC: Final = re.compile(r"\{@(?:link|linkplain|code|literal)\s+([^{}\s]+)[^{}]*\}")
+_JAVADOC: Final = re.compile(r"\{@(?:link|linkplain|code|literal)\s++([^{}\s]++)[^{}]*+\}")
 
 _ATTRIBUTE: Final = re.compile(r"\s*(?:#!?\[|@|export\s*$|template\s*<|\[)")
 _FIRST_CODE: Final = re.compile(
