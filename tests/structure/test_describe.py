@@ -69,6 +69,13 @@ FILES = [
         "no description; TypeScript without definitions, 3 lines (derived)",
     ),
     (
+        "a.go",
+        "package a\n\n// Logs.\nfunc With() {}\n\nfunc (b) C() {}\n\nfunc (b) D() {}\n\nfunc (b) E() {}\n",
+        "With: Logs.",
+    ),
+    ("run.sh", "#!/bin/sh\n\nset -eu\n\n# Opens the shop.\n\na=1\n", "Opens the shop."),
+    ("package-info.java", "/** Sells things. */\n@NullMarked\npackage a;\n", "Sells things."),
+    (
         "a_test.go",
         "package a\n\nfunc (s b) Set() {}\n\nfunc TestA() {}\n",
         "no description; defines TestA (derived)",

@@ -43,7 +43,7 @@ _LEGAL: Final = re.compile(
     r"|part of the .{1,60}project"
     r"|this (?:file|program) is (?:part of|free|distributed)|unencumbered|names? of (?:its"
     r"|the) (?:contributors|authors)"
-    r"|^(?:\W*)(?:created|written|authored|maintained) by\b|^\W*authors?\b|^(?:\W*\w+:?){0,2}\W*https?://\S+$"
+    r"|^(?:\W*)(?:created|written|authored|maintained) by\b|^\W*authors?\b|^(?:\W*+\w++:?){0,2}\W*+https?://\S+$"
     r"|^\W*(?:see|for) .{0,60}licen[sc]e"
     r"|^\W*(?:(?:many |special )?thanks? (?:you )?to|based on|inspired by"
     r"|(?:reimplemented|adapted|ported|taken|copied|borrowed|derived) from)\b"
@@ -87,7 +87,7 @@ _XML_NAME: Final = re.compile(r"<\w+ \w+=\"(?:\w:)?([^\"]*)\"\s*/>")
 _XML_MARK: Final = re.compile(r"</?(?:summary|para|c|code|b|i|see|seealso|description)\b[^<>]*>")
 """Of .NET's documents: a reference stands for its name, other marks for nothing."""
 
-_JAVADOC: Final = re.compile(r"\{@(?:link|linkplain|code|literal)\s+([^{}\s]+)[^{}]*\}")
+_JAVADOC: Final = re.compile(r"\{@(?:link|linkplain|code|literal)\s++([^{}\s]++)[^{}]*+\}")
 
 _ATTRIBUTE: Final = re.compile(r"\s*(?:#!?\[|@|export\s*$|template\s*<|\[)")
 _FIRST_CODE: Final = re.compile(
@@ -247,6 +247,7 @@ def first_comment(text: str, form: Commented, name: str = "") -> str:
         is_own = (
             not code
             or group[0].lstrip().startswith(("//!", "/*!"))
+            or name == "package-info.java"  # annotations may come before its package
             or _is_first(code, form)
             or any(_OWN_TAG.match(unmarked(line)) for line in group)
         )
@@ -286,13 +287,15 @@ def groups(text: str, form: Commented) -> Iterator[tuple[list[str], str]]:
             if group:
                 yield group, line
             # Without a grammar what comes after the first code may be anything.
-            is_known = isinstance(form, Language) and form.name != "Bash"
+            is_known = isinstance(form, Language) and (form.name != "Bash" or _OPTIONS.match(line))
             if not is_known or not _is_first(line, form) or _BODY.match(line):
                 return
             group = []
     if group:
         yield group, ""
 
+
+_OPTIONS: Final = re.compile(r"\s*set\s+-")
 
 _BODY: Final = re.compile(r"\s*+(?:defmodule|module|namespace)\s++[^;\s({]++(?:\s*+(?:do|\{))?\s*+$")
 """What holds the rest of its file: a comment below it belongs to something inside."""

@@ -117,7 +117,7 @@ def _main_doc(outline: Outline) -> tuple[str, int]:
 
 
 def _is_one_of_many(main: Symbol, top: Sequence[Symbol], outline: Outline) -> bool:
-    is_many = sum(one.kind not in _PLAIN for one in top) > SEVERAL
+    is_many = sum(one.kind not in _PLAIN | {"method"} for one in top) > SEVERAL
     return outline.kind == "test" or (is_many and not _is_named(main, outline))
 
 
