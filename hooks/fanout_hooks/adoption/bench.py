@@ -96,7 +96,7 @@ def _measure(
 
 
 def by_turns(
-    event: str, ways: dict[str, Callable[[], object]], rounds: int, between: Callable[[], None] = lambda: None
+    event: str, ways: dict[str, Callable[[], object]], rounds: int, before: Callable[[], None] = lambda: None
 ) -> dict[str, float]:
     """Run an event in each way, by turns; return the median milliseconds of the rounds that count.
 
@@ -105,6 +105,7 @@ def by_turns(
     times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(WARM_UP + rounds):
         for name, way in ways.items():
+            before()
             began = time.perf_counter()
             try:
                 way()
@@ -114,7 +115,6 @@ def by_turns(
                     "kept. `--event` measures another event alone"
                 ) from None
             times[name].append((time.perf_counter() - began) * 1000)
-        between()
     return {name: round(statistics.median(some[WARM_UP:]), 1) for name, some in times.items()}
 
 

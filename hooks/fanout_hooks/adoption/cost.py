@@ -43,7 +43,9 @@ ENTRIES = 2
 DAYS = 30
 DAY_S = 86_400.0
 ROUNDS = 5
-BETWEEN_S = 0.05
+BETWEEN_S = 0.25
+"""Before each run: between two events of a kind there is a call and an answer. Hooks that follow others after
+0.05 s find the processor's caches full of themselves: a shell takes a quarter less, a Python a tenth."""
 READY_S = 10.0
 MAX_ROWS = 40
 MAX_TRANSCRIPTS = 200
