@@ -24,7 +24,7 @@ from benchmarks import _hooks_lost as hooks_lost
 from benchmarks import _hooks_rest as hooks_rest
 from benchmarks.table import Row
 from e2e.client import Client, find_client
-from e2e.hooked import PYTHON, Hooked
+from e2e.hooked import PRICED, PYTHON, Hooked, prices
 from fakes.hostile_hooks import HOSTILE
 from fakes.model import Call, Text, serving, turns
 from fakes.sandbox import Running, Sandbox, pre_tool_use
@@ -33,6 +33,7 @@ from fakes.telemetry import receiving
 CORPUS = Path(__file__).parent / "corpus"
 ROUNDS = 3
 CALLS = 16
+PRICED_CALLS = 40
 EVENTS = 40
 LEARNING = 5
 """A session's first events: hooks are being learned, modules loaded."""
@@ -100,6 +101,11 @@ def _in_client(top: Path) -> Iterator[Row]:
     found = _by_turns(top, ways)
     middle = {name: statistics.median(some) for name, some in found.items() if some}
     yield from _compared(middle)
+    for kind in PRICED:
+        page, told = prices(Client.make(program, top / f"priced {kind}"), kind, PRICED_CALLS)
+        figure, ratio = f"{page:.1f} ms, {page / told:.2f} of telemetry", page / told
+        what = f"cost page of 3 {kind} hooks"
+        yield Row(what, figure, f"telemetry {told:.1f} ms", "0.9 to 1.1", 0.9 <= ratio <= 1.1)
 
 
 def _by_turns(

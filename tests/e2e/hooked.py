@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import statistics
 import subprocess
 import sys
 import time
@@ -20,7 +21,8 @@ from typing import Any
 import pytest
 
 from e2e.client import POLL_S, Client, find_client, write_json
-from fakes.model import Call
+from fakes.model import Call, Text, serving, turns
+from fakes.telemetry import receiving
 
 FANOUT_HOOKS = Path(sys.executable).with_name("fanout-hooks")
 SERVER = {"command": sys.executable, "args": ["-I", "-m", "fanout_mcp", "serve"]}
@@ -37,6 +39,8 @@ os.write(fd, json.dumps(record).encode() + b"\\n")
 os.close(fd)
 """
 
+SETTLING = 2
+"""A session's first events, in which the client itself loads what it needs."""
 HOSTILE_NAME = "pro ject 'of' \"ümlauts\" $HOME"
 """A project's folder that needs every kind of quoting."""
 
@@ -158,6 +162,38 @@ def wait_until(is_true: Callable[[], bool], timeout: float = 30) -> None:
     while not is_true():
         assert time.monotonic() < until, "it did not come to pass"
         time.sleep(POLL_S)
+
+
+PRICED = {
+    "shell": ("sh", "IFS= read -r line\ncase $line in *'rm -rf'*) exit 2;; esac\n"),
+    "python3": (PYTHON, "import json, sys\njson.load(sys.stdin)\n"),
+    "node": ("node", "JSON.parse(require('fs').readFileSync(0, 'utf8'));\n"),
+}
+
+
+def prices(client: Client, kind: str, calls: int) -> tuple[float, float]:
+    """Return the median milliseconds of three hooks of a kind by the cost page and by the client's telemetry.
+
+    The page is measured within calls of the same session, so that a busy machine slows both. The client
+    counts whole milliseconds: one shell alone takes too few of them.
+    """
+    program, source = PRICED[kind]
+    entries = []
+    for number in range(3):
+        path = client.home / f"hook_{number}"
+        path.write_text(source)
+        entries.append({"type": "command", "command": f"{program} {path}"})
+    Hooked.make(client, {"PreToolUse": [group(*entries, matcher="Bash")]}, "native")
+    page = client.home / "page.jsonl"
+    commands = [f"true {number}" for number in range(calls)]
+    for at in (calls // 3, 2 * calls // 3):
+        commands[at] = f"{FANOUT_HOOKS} cost --measure --yes --json --days {at} >>{page}"
+    with serving(turns([*[[bash(one)] for one in commands], [Text("done")]])) as model, receiving() as told:
+        assert client.say(model, "please", env=told.env).result == "done"
+        times = told.durations("PreToolUse")[SETTLING:]
+    rows = [row for line in page.read_text().splitlines() for row in json.loads(line)]
+    found = [row["native_ms"] for row in rows if row["event"] == "PreToolUse"]
+    return statistics.median(found), statistics.median(times)
 
 
 _VARYING = [

@@ -99,11 +99,12 @@ def by_turns(
     env: dict[str, str],
     rounds: int,
     cold_scope: str = "",
+    between_s: float = BETWEEN_S,
 ) -> dict[str, float]:
     """Run an event's hooks natively, in a process that stays and, of a scope, cold, by turns.
 
     Return the median milliseconds of the rounds that count, by way. Nothing is learned or logged of it.
-    Raises settings.Refused when the hooks don't end.
+    `between_s`: how long nothing runs before each of them. Raises settings.Refused when the hooks don't end.
     """
     raw, project = inputs.to_stdin(sample), env["CLAUDE_PROJECT_DIR"]
     with tempfile.TemporaryDirectory(prefix="fanout-bench-") as state:
@@ -116,17 +117,23 @@ def by_turns(
         if warm:
             ways["warm"] = lambda: runtime.loop.run(handle(runtime, request)).afterwards()
         try:
-            return _medians(str(sample["hook_event_name"]), ways, rounds, runtime)
+            return _medians(
+                str(sample["hook_event_name"]),
+                ways,
+                rounds,
+                lambda: runtime.loop.run(_settled(runtime, between_s)),
+            )
         finally:
             runtime.close()
 
 
 def _medians(
-    event: str, ways: dict[str, Callable[[], object]], rounds: int, runtime: RuntimeState
+    event: str, ways: dict[str, Callable[[], object]], rounds: int, before: Callable[[], None]
 ) -> dict[str, float]:
     times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(WARM_UP + rounds):
         for name, way in ways.items():
+            before()
             began = time.perf_counter()
             try:
                 way()
@@ -136,17 +143,16 @@ def _medians(
                     "kept. `--event` measures another event alone"
                 ) from None
             times[name].append((time.perf_counter() - began) * 1000)
-        runtime.loop.run(_settled(runtime))
     return {name: round(statistics.median(some[WARM_UP:]), 1) for name, some in times.items()}
 
 
-async def _settled(runtime: RuntimeState) -> None:
+async def _settled(runtime: RuntimeState, pause_s: float) -> None:
     """Wait as long as things are made ready: between events Claude works, for seconds as a rule."""
     runtime.settle()
     until = time.monotonic() + READY_S
-    await runtime.loop.sleep(BETWEEN_S)
+    await runtime.loop.sleep(pause_s)
     while runtime.is_settling and time.monotonic() < until:
-        await runtime.loop.sleep(BETWEEN_S)
+        await runtime.loop.sleep(pause_s)
 
 
 def run_natively(hooks: Sequence[config.Hook], raw: bytes, env: dict[str, str], cwd: str) -> None:

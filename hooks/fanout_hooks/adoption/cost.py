@@ -38,6 +38,9 @@ ENTRIES = 2
 DAYS = 30
 DAY_S = 86_400.0
 ROUNDS = 5
+BETWEEN_S = 0.25
+"""Before each run: between two events of a kind there is a call and an answer. Hooks that follow others after
+0.05 s find the processor's caches full of themselves: a shell takes a quarter less, a Python a tenth."""
 MAX_ROWS = 40
 MAX_TRANSCRIPTS = 200
 """The newest ones."""
@@ -183,7 +186,7 @@ def measured(own: Held, row: Row, sample: dict[str, Any], env: dict[str, str]) -
     """Run a row's hooks in rounds, natively and through fanout by turns. Raises Refused when one hangs."""
     started = started_by(own, sample)
     through = () if row.stays or row.event not in events.WARM else started
-    medians = bench.by_turns(started, through, sample, env, ROUNDS)
+    medians = bench.by_turns(started, through, sample, env, ROUNDS, between_s=BETWEEN_S)
     return row._replace(native_ms=medians["native"], fanout_ms=medians.get("warm"))
 
 

@@ -238,6 +238,7 @@ HARMLESS: dict[str, tuple[str, ...]] = {
     "uuid": ("_node", "_last_timestamp"),
     "platform": ("_uname_cache", "_sys_version_cache", "_platform_cache"),
     "threading": ("_counter",),
+    "typing": ("Pattern", "Match", "ContextManager", "AsyncContextManager"),
 }
 """What a module keeps of what it computed; put back, so that no hook's value stays."""
 
