@@ -143,12 +143,17 @@ class _Run:
             async with anyio.create_task_group() as workers:
                 for _ in range(min(busy, len(self.jobs))):
                     workers.start_soon(self._work, waiting, take)
-            watch.cancel_scope.cancel()
+            if self.decided.is_set():
+                watch.cancel_scope.cancel()
+            else:  # what a cancelled task leaves to the garbage collector would hold all prompts
+                self.decided.set()
 
     async def _watch(self) -> None:
         """End the run early: at the deadline, or a grace after the result is decided."""
         with anyio.move_on_at(self.deadline):
             await self.decided.wait()
+            if self.done == len(self.jobs):
+                return
             await anyio.sleep(grace(anyio.current_time() - self.started))
         if not self.decided.is_set():
             self.ended = _Ending("deadline", f"the deadline of {self.plan.deadline_s:.3g} s passed")
