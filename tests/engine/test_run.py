@@ -252,6 +252,8 @@ def test_a_run_leaves_no_question_to_the_garbage_collector() -> None:
 
     async def main() -> int:
         await run([job("unlike-any-other")], upstream.ask, plan(), Limits(4))
+        async with background() as start:
+            await start([job("unlike-any-other")], upstream.ask, plan(), Limits(4)).result()
         return sum(type(one) is Job and one.key == "unlike-any-other" for one in gc.get_objects())
 
     gc.collect()

@@ -376,8 +376,8 @@ class Started:
         self._scope = anyio.CancelScope()
         self._finished = anyio.Event()
         self._told = plan.on_outcome
-        self._run = _Run(self.jobs, ask, replace(plan, on_outcome=self._arrived), limits)
-        tasks.start_soon(self._perform)
+        # Not kept: each would hold the other, and all prompts, until the garbage collector comes.
+        tasks.start_soon(self._perform, _Run(self.jobs, ask, replace(plan, on_outcome=self._arrived), limits))
 
     async def result(self) -> list[Outcome]:
         """Wait for the end; outcomes in the order of the jobs, of a cancelled run as far as they go."""
@@ -388,10 +388,10 @@ class Started:
         """Close every stream of this run at once."""
         self._scope.cancel()
 
-    async def _perform(self) -> None:
+    async def _perform(self, run: _Run) -> None:
         try:
             with self._scope:
-                for outcome in await self._run.collect():
+                for outcome in await run.collect():
                     self.outcomes.setdefault(outcome.key, outcome)
         finally:
             self._finished.set()
