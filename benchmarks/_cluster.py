@@ -102,7 +102,7 @@ def started(files: int, others: Sequence[str] = ("", "")) -> Iterator[Cluster]:
         redis = stack.enter_context(redis_server.redis_server(folder, appends=True))
 
         def at_home(who: str, other: str) -> dict[str, str]:
-            row = f'[other]\nbase_url = "{other}"' if other else ""
+            row = f'[other]\nbase_url = "{other}"\nmodels.strong = ["m"]' if other else ""
             own = environment(folder / who, upstream.url, redis.url, row)
             config = Path(own["HOME"]) / ".config" / "fanout" / "config.toml"
             config.write_text('enabled = ["other"]\n' if other else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import anyio
 import pytest
@@ -244,3 +245,20 @@ def test_every_job_has_exactly_one_outcome_in_order_within_cap_and_deadline(
     assert sum(outcome.calls for outcome in outcomes) == len(upstream.started)
     assert all(outcome.is_answered == (outcome.status == "answered") for outcome in outcomes)
     assert all(outcome.reason for outcome in outcomes if not outcome.is_answered)
+
+
+def test_a_run_leaves_no_question_to_the_garbage_collector() -> None:
+    upstream = Upstream(0.0)
+
+    async def main() -> int:
+        await run([job("unlike-any-other")], upstream.ask, plan(), Limits(4))
+        async with background() as start:
+            await start([job("unlike-any-other")], upstream.ask, plan(), Limits(4)).result()
+        return sum(type(one) is Job and one.key == "unlike-any-other" for one in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert asyncio.run(main()) == 0
+    finally:
+        gc.enable()

@@ -143,12 +143,17 @@ class _Run:
             async with anyio.create_task_group() as workers:
                 for _ in range(min(busy, len(self.jobs))):
                     workers.start_soon(self._work, waiting, take)
-            watch.cancel_scope.cancel()
+            if self.decided.is_set():
+                watch.cancel_scope.cancel()
+            else:  # what a cancelled task leaves to the garbage collector would hold all prompts
+                self.decided.set()
 
     async def _watch(self) -> None:
         """End the run early: at the deadline, or a grace after the result is decided."""
         with anyio.move_on_at(self.deadline):
             await self.decided.wait()
+            if self.done == len(self.jobs):
+                return
             await anyio.sleep(grace(anyio.current_time() - self.started))
         if not self.decided.is_set():
             self.ended = _Ending("deadline", f"the deadline of {self.plan.deadline_s:.3g} s passed")
@@ -371,8 +376,8 @@ class Started:
         self._scope = anyio.CancelScope()
         self._finished = anyio.Event()
         self._told = plan.on_outcome
-        self._run = _Run(self.jobs, ask, replace(plan, on_outcome=self._arrived), limits)
-        tasks.start_soon(self._perform)
+        # Not kept: each would hold the other, and all prompts, until the garbage collector comes.
+        tasks.start_soon(self._perform, _Run(self.jobs, ask, replace(plan, on_outcome=self._arrived), limits))
 
     async def result(self) -> list[Outcome]:
         """Wait for the end; outcomes in the order of the jobs, of a cancelled run as far as they go."""
@@ -383,10 +388,10 @@ class Started:
         """Close every stream of this run at once."""
         self._scope.cancel()
 
-    async def _perform(self) -> None:
+    async def _perform(self, run: _Run) -> None:
         try:
             with self._scope:
-                for outcome in await self._run.collect():
+                for outcome in await run.collect():
                     self.outcomes.setdefault(outcome.key, outcome)
         finally:
             self._finished.set()
