@@ -96,6 +96,7 @@ PYTHON = {
     "logs: a file that is none": (0, view(ASKED, "with open('/srv/notes.txt', 'a') as out:", "    out.write(asked)", "return 'ok'")),
     "logs: in quotes": (0, view(ASKED, "logging.getLogger('a').info('asked %s', repr(asked))", "return 'ok'")),
     "logs: cleaned by a function": (0, view(ASKED, "logging.getLogger('a').info('asked ' + clean(asked))", "return 'ok'", head=FLASK + "def clean(text):\n    return text.replace('\\n', ' ')\n\n")),
+    "positions: an element that is doubled": (193, "def f(row):\n    i = 0\n    while i <= len(row):\n        row[i] *= 2\n        i += 1\n"),
     "positions: the next of the last": (193, "def f(row):\n    for i in range(len(row)):\n        if row[i] > row[i + 1]:\n            return i\n"),
     "positions: of an attribute": (193, "class A:\n    def f(self):\n        for i in range(1, len(self.rows) + 1):\n            print(self.rows[i])\n"),
     "positions: backwards": (193, "def f(row):\n    for i in range(len(row), 0, -1):\n        print(row[i])\n"),

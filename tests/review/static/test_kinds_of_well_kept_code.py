@@ -337,7 +337,22 @@ KINDS = {
         "public class NoopHostnameVerifier implements HostnameVerifier {\n  public static final NoopHostnameVerifier INSTANCE = new NoopHostnameVerifier();\n}\n",
     ),
     "the least length of a password": Kind(
-        "hardcoded-secret", "a.cnf", "db_password = Holz#Wurm3\n", "challengePassword_min = 4\nchallengePassword_max = 20\n"
+        "hardcoded-secret", "a.cnf", "db_password = Holz#Wurm3\n", "challengePassword = A challenge password\nchallengePassword_min = 4\nchallengePassword_max = 20\n"
+    ),
+    "names of fields": Kind(
+        "hardcoded-secret", "a.py", "log_in('db_password', 'Holz#Wurm3')\nPASSWORD = 'Holz#Wurm3'\n", "FIELDS = ('username', 'usable_password', 'password1', 'password2')\n"
+    ),
+    "a program that its user names": Kind(
+        "command-injection",
+        "a.py",
+        "import subprocess, sys\nsubprocess.run('ls ' + sys.argv[1], shell=True)\n",
+        "import subprocess, sys\nargs = sys.argv[1:]\nsubprocess.run(args)\n",
+    ),
+    "the address that was asked for": Kind(
+        "open-redirect",
+        "a.py",
+        "from flask import Flask, request, redirect\napp = Flask('a')\n@app.get('/a')\ndef f():\n    return redirect(request.args['n'])\n",
+        "from flask import Flask, request, redirect\napp = Flask('a')\n@app.get('/a/<n>')\ndef f(n):\n    return redirect(request.path + '/')\n",
     ),
     "a key that is handed over": Kind(
         "hardcoded-secret",

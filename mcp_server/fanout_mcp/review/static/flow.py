@@ -140,7 +140,7 @@ _SENT: Final = frozenset({"query", "body", "params", "searchParams", "headers", 
 """What a handler takes out of the object that it is given, and holds what was sent."""
 _MADE_BY: Final = re.compile(r"(?:await\s+)?(?P<by>[A-Za-z_$][\w$.]{0,80})\(")
 _PASSES: Final = re.compile(
-    r"(?i)(?:^|\.)(?:string|str|raw|html|concat|format\w*|s?printf|sprint\w*|join|trim|replace\w*|to\w+|from\w*|of|decode\w*"
+    r"(?i)(?:^|\.)(?:string|str|raw|html|concat|format|s?printf|sprint\w*|join|trim|replace\w*|to\w+|from\w*|of|decode\w*"
     r"|unescape|atob|urldecode|rawurldecode|base64_decode|html_entity_decode|stripslashes|strval|implode|parse\w*|get\w*|fetch"
     r"|first|next|append|slice|substr\w*|split|map|filter|assign|merge|readall|unmarshal|url|request|querystring|markup|safe)$"
 )

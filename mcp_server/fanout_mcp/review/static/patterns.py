@@ -147,7 +147,7 @@ def _tree_findings(where: Where, nodes: list[Node], rules: list[Rule], flow: Flo
             flow.test(node)
 
 
-_ASSIGNED: Final = re.compile(r"(\w+)\s{0,9}:?=\s{0,9}&?$")
+_ASSIGNED: Final = re.compile(r"(?<!\w)(\w++)\s{0,9}:?=\s{0,9}&?$")
 _ALONE: Final = re.compile(r"\(\s{0,99}&?(\w+)\s{0,99}\)$|(\w+)[.\[]")
 
 
@@ -574,6 +574,9 @@ _GIVEN: Final = re.compile(
 )
 """A name and the string that it is given, at the end of a text."""
 
+_NAME_OF_ONE: Final = re.compile(
+    r"(?:[a-z]{1,20}_){0,4}(?:password|passwd|pwd|secret|token|key)[0-9]?(?:[\"']|\Z)"
+)
 _PUBLIC: Final = re.compile(r"\bindexName\b|\bauthDomain\b")
 """What is set beside keys that pages show to everyone: of a search, of an application's own database."""
 _IS_BUILT: Final = re.compile(r"[$#{]\{")
@@ -633,8 +636,12 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
             continue
         if path.endswith(".json") and is_value and before.strip() in {"", '"'}:
             continue  # an element of a list: the line above is another
+        if is_value and re.match(r"\s{0,9}[=:]\s", line[len(before) + len(taken) :]):
+            continue  # it is a name itself, below one that has no value
         if is_value and (_NO_VALUE.match(taken) or (is_program and re.match(r"\s{0,9}[,)]", taken))):
             continue  # the string before it ends here, or is no secret
+        if is_program and is_value and before.rstrip("\"' ").endswith(",") and _NAME_OF_ONE.match(taken):
+            continue  # one of several names
         if is_program and is_value:
             within = _lines_of_text(path, text) if within is None else within
             if number in within or _IS_BUILT.search(taken):

@@ -392,14 +392,18 @@ def _reached(node: ast.AST, head: str, body: Sequence[ast.AST]) -> Iterator[Hit]
 
 def _takes(body: Sequence[ast.AST], taken: str, *, or_sets: bool) -> bool:
     """Tell whether statements read this very element; what they only set may be a dictionary's."""
+    inside = [inner for part in body for inner in ast.walk(part)]
+    sums = ast.Add | ast.Sub  # of a Counter
+    read = {
+        id(one.target) for one in inside if isinstance(one, ast.AugAssign) and not isinstance(one.op, sums)
+    }
     return any(
         isinstance(inner, ast.Subscript)
-        and (or_sets or isinstance(inner.ctx, ast.Load))
+        and (or_sets or isinstance(inner.ctx, ast.Load) or id(inner) in read)
         and inner.lineno == inner.end_lineno
         and (inner.end_col_offset or 0) - inner.col_offset < 2 * len(taken)
         and _unparsed(inner) == taken
-        for part in body
-        for inner in ast.walk(part)
+        for inner in inside
     )
 
 

@@ -88,6 +88,8 @@ _URL_START = re.compile(r"^\w+://\w[\w-]*(\.\w[\w-]*)*(:\d+)?[/?#]")
 _OWN_PATH = re.compile(r"^/(?![/\\])")
 NETWORK: Final = tuple(listed("network"))
 """Values that came over the network begin so."""
+OWN_ADDRESSES: Final = listed("own_addresses")
+"""What the client asked for, or came from: a redirect to it stays on the site."""
 JSON_ANSWERS: Final = listed("json_answers")
 LOGGER_NAMES: Final = ("log", "logger", "logging", "_logger", "_log", "LOG", "LOGGER")
 RECEIVER_PATHS: Final = listed("receiver_paths")
@@ -243,7 +245,9 @@ def _arrive(reader: Reader, call: Call, sink: Sink) -> None:
     if value.taint.is_error and sink.weakness == "xss" and reader.scope.is_route:
         report(reader, "error-leak", node, value)
         return
-    is_bounded = sink.weakness == "ssrf" and _URL_START.match(value.text)
+    is_bounded = (sink.weakness == "ssrf" and _URL_START.match(value.text)) or (
+        sink.weakness == "open-redirect" and value.taint.origin in OWN_ADDRESSES
+    )
     report(reader, _refined(sink.weakness, name), node, _bounded(value) if is_bounded else value)
 
 
@@ -338,7 +342,8 @@ def _check_subprocess(reader: Reader, call: Call) -> None:
         return
     if name.startswith("trio.") and not has_shell:
         return
-    report(reader, "command-injection", node, value)
+    is_own = is_run and not has_shell and value.level == LOCAL  # what the user names is a program, no script
+    report(reader, "command-injection", node, _bounded(value) if is_own else value)
     if value.taint is None and has_shell and value.built:
         add(reader, "command-injection", node, PARAM, "A shell runs text that varies.")
 
