@@ -73,6 +73,18 @@ FILES = [
         "package a\n\n// Logs.\nfunc With() {}\n\nfunc (b) C() {}\n\nfunc (b) D() {}\n\nfunc (b) E() {}\n",
         "With: Logs.",
     ),
+    (
+        "test/spec_a.rb",
+        "class Cart\n  def b; end\nend\n\n# Adds one.\ndef body.close\nend\n",
+        "no description; defines Cart (derived)",
+    ),
+    ("a.bin", "--AaB03x\nb: c\n", "begins: --AaB03x b: c"),
+    (
+        "a.h",
+        "// Copyright X\n\n#ifndef A\n/* For POSIX. */\n#include <b.h>\nint c();\n",
+        "no description; defines c (derived)",
+    ),
+    ("README.md", "# ![Shop](a.webp)\n\nSells things.\n", "Shop: Sells things."),
     ("run.sh", "#!/bin/sh\n\nset -eu\n\n# Opens the shop.\n\na=1\n", "Opens the shop."),
     ("package-info.java", "/** Sells things. */\n@NullMarked\npackage a;\n", "Sells things."),
     (

@@ -88,6 +88,15 @@ EDGES = [
     ),
     (
         {
+            "Cart.cs": "namespace Shop { public partial class Cart { } }\n",
+            "Cart.Total.cs": "namespace Shop { public partial class Cart { } }\n",
+            "Page.cs": "using Shop;\nnamespace Web { class Page { Cart cart; } }\n",
+        },
+        "Page.cs",
+        ["Cart.cs"],
+    ),
+    (
+        {
             "composer.json": '{ "autoload": { "psr-4": { "Shop\\\\": "lib/" } } }\n',
             "lib/Core/Cart.php": "<?php\nnamespace Shop\\Core;\nclass Cart {}\n",
             "web/page.php": "<?php\nuse Shop\\Core\\Cart;\n",

@@ -120,8 +120,8 @@ def first_sentence(text: str) -> str:
 
 
 def plain_text(text: str) -> str:
-    """Take the marks of Markdown and RST out of a line: links, roles, tags, emphasis."""
-    text = _INLINE.sub(lambda match: match[1] or (match[2] or "").rstrip(), text)
+    """Take the marks of Markdown and RST out of a line: links, images, roles, tags, emphasis."""
+    text = _INLINE.sub(lambda match: match[1] or (match[2] or "").rstrip(), text.replace("![", "["))
     text = re.sub(
         r"\[(`[^`]+`)\]|\{[\w:-]+\}(?=`)", r"\1", text
     )  # a link of Rust's documents, a role of MyST's
@@ -242,7 +242,7 @@ def opening(text: str, root: Node, language: Language, name: str = "") -> str:
 def first_comment(text: str, form: Commented, name: str = "") -> str:
     """Return what the comments above a file's code say of the file; `name`: its own."""
     for number, (group, code) in enumerate(groups(text, form)):
-        if form.name == "Python" and code and number:
+        if code and number and (form.name == "Python" or code.lstrip().startswith("#include")):
             break  # from the second on a comment above an import is about that import
         is_own = (
             not code

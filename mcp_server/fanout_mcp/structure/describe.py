@@ -102,10 +102,15 @@ def _main_doc(outline: Outline) -> tuple[str, int]:
     is_clear = False
     if holder and (main is None or not _is_named(main, outline)):
         main, is_clear = holder, len({one.name for one in outline.symbols if not one.parent}) == 1
-    elif main and main.kind in _FUNCTIONS and _is_one_of_many(main, top, outline):
-        main = None  # what one test case checks, what one of many functions does, is not what the file is for
-    elif main and not main.doc:
-        documented = [one for one in top if one.doc and not one.parent and one.kind not in _PLAIN]
+    elif main and (not main.doc or _is_one_of_many(main, top, outline)):
+        documented = [
+            one
+            for one in top
+            if one.doc
+            and not one.parent
+            and one.kind not in _PLAIN
+            and not _is_one_of_many(one, top, outline)
+        ]
         main = max(documented, key=lambda symbol: symbol.end_line - symbol.line, default=None)
     else:
         others = sum(symbol.kind not in _PLAIN for symbol in top)
@@ -116,9 +121,12 @@ def _main_doc(outline: Outline) -> tuple[str, int]:
     return (main.doc if is_clear else f"{main.name}: {main.doc}"), main.line
 
 
-def _is_one_of_many(main: Symbol, top: Sequence[Symbol], outline: Outline) -> bool:
-    is_many = sum(one.kind not in _PLAIN | {"method"} for one in top) > SEVERAL
-    return outline.kind == "test" or (is_many and not _is_named(main, outline))
+def _is_one_of_many(one: Symbol, top: Sequence[Symbol], outline: Outline) -> bool:
+    """Tell a test case, or a function among many: what it does is not what its file is for."""
+    if one.kind not in _FUNCTIONS:
+        return False
+    is_many = sum(other.kind not in _PLAIN | {"method"} for other in top) > SEVERAL
+    return outline.kind == "test" or (is_many and not _is_named(one, outline))
 
 
 def _own_words(outline: Outline) -> str:

@@ -180,7 +180,7 @@ def _head(text: str) -> str:
     """Return a text's own words: of code in an unknown language its first comment, never a licence."""
     comments = ((*group, "") for group, _ in groups(text, _UNKNOWN))
     sentence = spoken(unmarked(line).rstrip("*- ") for group in comments for line in group)
-    if sentence:
+    if " " in sentence:  # one word is a mark of the data as often
         return sentence
     words = " ".join(line for line in text[:6000].split("\n")[:40] if not RULER.match(line))
     words = " ".join(words.split())

@@ -253,10 +253,11 @@ def outline_path(root: Path, path: str) -> Outline:
 
 
 def _line_of(doc: str, text: str) -> int:
-    """Find the line where a doc begins: its first words, with whatever marks between them."""
-    words = re.findall(r"[^\W_]+", doc[:60])
-    for most in (5, 3, 2):
-        found = re.search(r"[\W_]+".join(map(re.escape, words[:most])), text[:20_000]) if words else None
+    """Find the line where a doc begins: its first words, of a title alone, whatever marks are between."""
+    words = re.findall(r"[^\W_]+", doc.partition(": ")[0][:60])
+    for most in (5, 3, 2, 1):
+        begins = r"[\W_]+".join(map(re.escape, words[:most]))
+        found = re.search(rf"(?<![^\W_]){begins}(?![^\W_])", text[:20_000]) if words else None
         if found:
             return text.count("\n", 0, found.start()) + 1
     return 1

@@ -258,7 +258,13 @@ _SWIFT_ROOTS: Final = frozenset({"Sources", "Source", "Tests", "Plugins", "Tools
 
 def _used(outline: Outline, place: str, known: Index) -> list[str]:
     names = known.defines.get(place, {})
-    return list(dict.fromkeys(path for use in outline.uses for path in names.get(use, ())[:4]))
+    found: dict[str, None] = {}
+    for use in outline.uses:
+        files = names.get(use, [])
+        if outline.language == "C#" and len(files) > 1:  # a partial type is where a file is named after it
+            files = [path for path in files if posixpath.basename(path) == f"{use}.cs"]
+        found.update(dict.fromkeys(files[:4]))
+    return list(found)
 
 
 def _targets(outline: Outline, name: str, known: Index) -> list[str]:
