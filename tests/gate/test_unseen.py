@@ -7,6 +7,7 @@ import pytest
 from gate.test_scenarios import MIN_CAUGHT
 from gate.unseen import (
     Unseen,
+    after_fit,
     blind,
     fresh,
     held_out,
@@ -47,7 +48,11 @@ def test_most_of_what_could_have_gone_together_is_sent_back() -> None:
 
 @pytest.mark.parametrize(
     "pair",
-    [own for own in (*fresh(), *of_three(), *of_three_more(), *held_out(), *blind()) if not own.needless],
+    [
+        own
+        for own in (*fresh(), *of_three(), *of_three_more(), *held_out(), *blind(), *after_fit())
+        if not own.needless
+    ],
     ids=_id,
 )
 def test_what_had_to_wait_passes_in_every_author_s_pairs(pair: Unseen) -> None:
@@ -62,6 +67,7 @@ def test_what_had_to_wait_passes_in_every_author_s_pairs(pair: Unseen) -> None:
         pytest.param(of_three_more(), 44, id="three more"),
         pytest.param(held_out(), 44, id="held out"),
         pytest.param(blind(), 40, id="blind"),
+        pytest.param(after_fit(), 36, id="after the fit"),
         pytest.param(of_doubts(), 33, id="doubts"),
     ],
 )
