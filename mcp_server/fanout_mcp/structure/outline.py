@@ -162,7 +162,7 @@ def notes(text: str, symbols: Sequence[Symbol], *, is_whole: bool) -> Iterator[s
 
 # --- outline ------------------------------------------------------------------------------------------
 
-VERSION: Final = 21
+VERSION: Final = 22
 """Part of every cache key: raise it when an outline changes."""
 
 MAX_SIGNATURE: Final = 200
