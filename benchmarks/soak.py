@@ -113,7 +113,8 @@ FAULTS: Final[Mapping[str, Sequence[Rule]]] = {
         *_json(*(_completion("stop", {"prompt_tokens": n}, content=SUMMARY) for n in (-5, "5", 10**18))),
     ],
 }
-OTHERS: Final = ("its certificate is not trusted", "its name can't be resolved")
+OTHERS: Final = ("TLS: its cert", ".invalid: no connection")
+"""In the reasons, which are cut, of questions that the other provider was asked."""
 SHARE: Final = 0.01
 ANSWERS: Final = [Rule(ASKED), Rule(text=SUMMARY, delay=DELAY_S)]
 FAULTY: Final = [replace(one, share=SHARE / len(row)) for row in FAULTS.values() for one in row] + ANSWERS

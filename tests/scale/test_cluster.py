@@ -42,8 +42,14 @@ def test_everything_is_stopped_when_it_is_interrupted(number: int) -> None:
 def test_a_provider_that_does_everything_wrong_loses_no_call_and_leaves_nothing_behind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # In so short a time pools still fill.
-    for name, value in {"MINUTES": 0.4, "REST_S": 0.0, "FILES": 40, "MORE_DESCRIPTORS": 50}.items():
+    # In so short a time pools and memory still fill.
+    for name, value in {
+        "MINUTES": 0.4,
+        "REST_S": 0.0,
+        "FILES": 40,
+        "MORE_DESCRIPTORS": 50,
+        "MORE_KB": 32_000,
+    }.items():
         monkeypatch.setattr(soak, name, value)
     rows = list(soak.run())
     assert len(rows) == 10
