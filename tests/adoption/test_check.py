@@ -14,6 +14,7 @@ import pytest
 from fakes.user import User, command, group
 from fanout_hooks.adoption import bench, check
 from fanout_hooks.client import files, hook_input, places
+from fanout_hooks.learn import memory
 from fanout_hooks.log import append as log_append
 from fanout_hooks.log import report
 
@@ -292,6 +293,7 @@ def test_bench_measures_each_event_three_ways_and_keeps_a_dated_baseline(adopted
     assert len(baseline["date"]) == len("2026-01-01")
     assert int((adopted.project / "count.txt").read_text()) == 3 * 4  # each way ran the hooks
     assert not Path(log_append.path_of(str(adopted.project))).exists()
+    assert not Path(memory.path_of(adopted.place("local").state, str(adopted.project))).exists()
 
 
 def test_bench_runs_nothing_without_consent(adopted: User) -> None:

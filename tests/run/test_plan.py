@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,9 @@ def test_every_plan_runs_to_its_end_and_keeps_every_order_that_was_asked_for(
     ran = _run(made)
     assert sorted(ran) == list(range(len(hooks)))
     assert [wait for wait in made.waits if ran.index(wait.earlier) > ran.index(wait.later)] == []
+    ordered = {frozenset((wait.earlier, wait.later)) for wait in made.waits}
+    for one, other in combinations(range(len(hooks)), 2):
+        assert {one, other} in ordered or not plan.clash(made.footprints[one], made.footprints[other])
 
 
 @pytest.mark.parametrize(
