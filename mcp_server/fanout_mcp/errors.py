@@ -16,7 +16,7 @@ FanoutError                 every sentence says what is wrong and what to do
    |  |- AuthRejected       401, 403: the key; never retried, never echoed
    |  |- NotAllowed         region, licence, a model that this key may not use: another model is asked
    |  |- QuotaSpent         402, no credit left, a key's own limit: another provider is asked
-   |  |- ModelGone          retired, unknown, not loaded: another model is asked
+   |  |- ModelGone          retired, unknown, not loaded, too large for its machine: another model is asked
    |  |- ContextTooSmall    the prompt does not fit: another model is asked
    |  `- Filtered           moderation, content filters: never asked again, also not elsewhere
    |- BadAnswer             200 with something that is not an answer (HTML, empty, cut JSON): retried once
