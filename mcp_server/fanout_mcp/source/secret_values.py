@@ -167,7 +167,7 @@ _APP_PASSWORD: Final = re.compile(
 _FINGERPRINT: Final = re.compile(r"(?:[0-9A-Fa-f]{2}:){5,31}[0-9A-Fa-f]{2}")
 """Of a key or a certificate, or a network card's address."""
 
-_SENTENCE: Final = re.compile(r"[^\W\dA-Z_]{2,20}(?: [^\W\dA-Z_]{2,20}){2,8}")
+_SENTENCE: Final = re.compile(r"[^\W\dA-Z_]{2,20}(?: [^\W\dA-Z_]{2,20}){2,8}(?: [0-9]{1,8}!?)?")
 _NUMBERED: Final = re.compile(r"(?:[a-z]{3,20} ){2,7}(?:[a-z]{3,20} )?[0-9]{1,8}!?")
 """A made-up phrase with a number: `purple monkey dishwasher 88`."""
 _PHRASE_SAYS: Final = frozenset(

@@ -89,7 +89,7 @@ _SHAPE_WORDS: Final = Linear("|".join(re.escape(word) for shape in values.SHAPES
 _PGPASS: Final = Linear(r"(?m)^([\w.*-]{1,100}:(?:\d{4,5}|\*):[^\s:]{1,60}:[^\s:]{1,60}:)([^\s:]{8,128})$")
 """PostgreSQL's own file of passwords: host, port, database, user, password."""
 _HEADERS: Final = Linear(
-    r"(?i)(\b(?:proxy-)?authorization\b(?:[\"'\])]{0,3}\s{0,4}[:=,]\s{0,4}[\"'`]?(?:value[\"']?\s?[:=]\s?[\"'])?"
+    r"(?i)(\b(?:proxy-)?authorization\b(?:[\"'\])]{0,3}\s{0,4}(?:=>|[:=,])\s{0,4}[\"'`]?(?:value[\"']?\s?[:=]\s?[\"'])?"
     r"|[ \t]{1,4}[\"'])"
     r"(?:(?:bearer|basic|token|apikey|digest|negotiate) (?:token=)?)?)"
     r"((?:[A-Za-z0-9+/_.~-]|%[0-9A-F]{2}){16,}={0,2}|[A-Za-z0-9+/]{8,15}={1,2})"
@@ -274,7 +274,7 @@ _COMMANDS: Final = (
         \b(?:mysql|mariadb)\w{0,12}\b~\s-p ?ARG
         \b(?:sshpass|plink|unzip|zip|7z|oc|docker|podman|helm|oras|az)\b~\s(?:-p|-P|-pw) ?ARG
         \b(?:mongo\w{0,8}|sqlcmd|osql|bcp|svn|useradd|usermod)\b~\s(?:-p|-P) ?ARG
-        \b(?:curl|wget|https?|lftp)\s~(?:-u|--user|--proxy-user|-a|--auth|-U) ?=?[\"']?[\w.@+-]{1,80}[:,]AFTER
+        \b(?:curl|wget|https?|lftp|open)\s~-(?:[uaU]|-(?:proxy-)?user|-auth) ?=?[\"']?[\w.@+-]{1,80}[:,]AFTER
         \bvault\s+login(?:\s+-[^\s]{1,40}){0,6}\s+[\"']?([\w.][\w.-]{3,199})(?:[\s\"'`;|&)]|$)
         \b(?:redis-cli|iredis)\b~\s-a ARG
         \b(?:nmcli|iwctl|netsh)\b~\s(?:password|passphrase|psk)\s+ARG
