@@ -76,6 +76,28 @@ def places_exist(root: Path, module: Json) -> bool:
     )
 
 
+async def test_only_what_helps_is_said_of_a_module_and_a_count_says_what_it_leaves_out(
+    root: Path, workers: Workers
+) -> None:
+    files = {
+        "tools/base.py": '"""What all tools share."""\n\ndef run(a):\n    assert a\n    return a\n',
+        "tools/one.py": '"""One."""\nfrom tools.base import run\n',
+        "tools/CODE_OF_CONDUCT.md": "# Code of Conduct\n",
+        "tools/test_base.py": "from tools.base import run\n\ndef test_run():\n    assert run(1)\n",
+    }
+    for path, text in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    [module] = (await explore(root, workers, modules=["tools"], focus="testing"))["modules"]
+    assert (
+        "base.py: What all tools share; imported by 1 file, tests aside [tools/base.py:1]."
+        in module["report"]
+    )
+    assert "Conduct" not in module["report"]
+    assert "asserts (assert) [tools/test_base.py:4]" in module["report"]
+    assert "asserts (assert) [tools/base.py" not in module["report"]
+
+
 async def test_the_structure_says_what_a_module_is_and_how_it_hangs_together(
     root: Path, workers: Workers
 ) -> None:
@@ -88,7 +110,7 @@ async def test_the_structure_says_what_a_module_is_and_how_it_hangs_together(
     assert module["cycles"] == ["shop/cart.py <-> shop/stock.py"]
     assert module["tests"] == ["tests/test_cart.py"]
     assert "class Cart (shop/cart.py:5)" in module["symbols"]
-    assert "Interaction: cart.py uses money.py, stock.py [shop/cart.py:1]." in module["report"]
+    assert "Interaction: in this module cart.py uses money.py, stock.py [shop/cart.py:1]." in module["report"]
     assert places_exist(root, module)
     assert data["receipt"]["read"] == 4
 

@@ -470,17 +470,31 @@ def _components(facts: Facts, known: Graph) -> list[str]:
             break
         # Of a file known by its name alone there may be nothing to say but its length.
         sentence, line = written(outline)
-        if not (sentence or _says_more_than_its_name(outline)):
+        if _repeats(sentence, path) if sentence else not _says_more_than_its_name(outline):
             continue
         line = line or next((one.line for one in _defined(outline)), 1)
-        users = [user for user in known.imported_by.get(path, ()) if not is_test(user)]
+        users, aside = _users(path, known)
         how = "used" if outline.language in _IMPORT_NO_FILE else "imported"
-        used = f"; {how} by {counted(len(users), 'file')}" if users else ""
+        used = f"; {how} by {counted(users, 'file')}{aside}" if users else ""
         found.append(f"{_name(path)}: {purpose(outline).rstrip('.')}{used} [{path}:{line}].")
     return found
 
 
 _IMPORT_NO_FILE: Final = frozenset({"C#", "Swift"})
+
+
+def _repeats(sentence: str, path: str) -> bool:
+    """Tell whether a sentence only says a file's name again: "Code of Conduct"."""
+    stem = path.rpartition("/")[2].partition(".")[0]
+    said, name = ("".join(re.findall(r"\w+", text.casefold())).replace("_", "") for text in (sentence, stem))
+    return said == name
+
+
+def _users(path: str, known: Graph) -> tuple[int, str]:
+    """Count the files that import one, and say where that leaves tests out."""
+    users = known.imported_by.get(path, ())
+    count = sum(not is_test(user) for user in users)
+    return count, ", tests aside" if count < len(users) else ""
 
 
 def _says_more_than_its_name(outline: Outline) -> bool:
@@ -502,7 +516,7 @@ def _interactions(module: Module, facts: Facts, known: Graph) -> list[str]:
     }
     busiest = sorted((path for path in uses if uses[path]), key=lambda path: (-len(uses[path]), path))
     return [
-        f"Interaction: {_name(path)} uses {_some([_name(one) for one in uses[path]], 5)} "
+        f"Interaction: in this module {_name(path)} uses {_some([_name(one) for one in uses[path]], 5)} "
         f"[{path}:{known.lines[path, uses[path][0]]}]."
         for path in busiest[:MAX_INTERACTIONS]
     ]
@@ -511,6 +525,10 @@ def _interactions(module: Module, facts: Facts, known: Graph) -> list[str]:
 def _name(path: str) -> str:
     folder, _, name = path.rpartition("/")
     return f"{folder.rpartition('/')[2]}/{name}" if name in _COMMON_NAMES else name
+
+
+_PRODUCT_TOO: Final = frozenset({"asserts", "waits"})
+"""Of what tests do. A product asserts what it relies on, and waits for its turn."""
 
 
 def _observations(module: Module, facts: Facts, focus: str, signals: Signals) -> list[str]:
@@ -523,6 +541,8 @@ def _observations(module: Module, facts: Facts, focus: str, signals: Signals) ->
         if focus != "testing" and is_test(path) and not all(map(is_test, module.paths)):
             continue
         for what, count, lines, name in signals.get(path, ()):
+            if what in _PRODUCT_TOO and not is_test(path):
+                continue
             gathered.setdefault(what, []).append((count, path, lines[0], name))
     found = []
     for what, places in gathered.items():
@@ -556,14 +576,12 @@ def _risks(module: Module, known: Graph, facts: Facts) -> list[str]:
             found.append(
                 f"Improve: {symbol.name} is {length} lines long; name its steps [{path}:{symbol.line}]."
             )
-    users = {
-        outline.path: len([user for user in known.imported_by.get(outline.path, ()) if not is_test(user)])
-        for outline in outlines
-    }
-    hubs = sorted((path for path in users if users[path] >= HUB_USERS), key=lambda path: -users[path])
+    users = {outline.path: _users(outline.path, known) for outline in outlines}
+    hubs = sorted((path for path in users if users[path][0] >= HUB_USERS), key=lambda path: -users[path][0])
     found += [
-        f"Hub: {counted(users[path], 'file')} use {path}; changes there reach far [{_use(path, known)}]."
+        f"Hub: {counted(count, 'file')} use {path}{aside}; changes there reach far [{_use(path, known)}]."
         for path in hubs[:2]
+        for count, aside in (users[path],)
     ]
     return found[:8]
 
