@@ -36,7 +36,7 @@ def run() -> Iterator[Row]:
     yield Row(what, f"{parsed:.0f} files/CPU-s", bar=">= 900", met=parsed >= 900)
     yield against_ast(django, paths)
     yield from against_reading()
-    yield judged()
+    yield from judged()
     yield from whole_call(whole, parsed)
     yield memory(whole)
     yield from saving()
