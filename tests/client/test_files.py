@@ -19,7 +19,7 @@ def test_a_file_is_replaced_for_its_user_alone(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("place", ["state.json", ".fanout-{pid}-state.json"])
+@pytest.mark.parametrize("place", ["state.json", ".fanout-{pid}-state.json.tmp"])
 def test_a_planted_link_is_replaced_and_not_followed(tmp_path: Path, place: str) -> None:
     target, path = tmp_path / "target", tmp_path / "state.json"
     target.write_bytes(b"precious")

@@ -81,7 +81,8 @@ def replace(path: str, data: bytes, mode: int = 0o600, *, is_synced: bool = Fals
 
     One that is not synced may be empty after a power cut, which its readers must treat as missing.
     """
-    beside = os.path.join(os.path.dirname(path), f"{TEMPORARY}{os.getpid()}-{os.path.basename(path)}")
+    folder, name = os.path.split(path)
+    beside = os.path.join(folder, f"{TEMPORARY}{os.getpid()}-{name}.tmp")  # by its end no one reads it
     remove(beside)  # a process of the same number died over it, or it was planted
     try:
         with os.fdopen(os.open(beside, NEW, 0o600), "wb") as file:
