@@ -333,6 +333,28 @@ def test_a_secret_in_an_everyday_notation_never_leaves(path: str, line: str) -> 
         ("a.har", '{"name":"Authorization","value":"Basic Ym9iOm5lYmVsaG9ybg=="}', "Ym9i"),
         ("a.ldif", "userPassword:: bmViZWxob3Ju", "bmVi"),
         ("a.log", "params: {user=[bob], passwd=[Hunter22!x]}", "Hunter22"),
+        *(
+            (path, text.replace("{}", "3A1F9C04BD7E5582A6C0D1EF9B347720AA61C3E5"), "3A1F9C04")
+            for path, text in [
+                ("settings.env.txt", "API_KEY={}"),
+                ("a.json", '{"apiKey": "{}"}'),
+                ("a.py", 'SECRET_KEY = "{}"'),
+                ("a.yml", "auth_token: {}"),
+                ("a.md", "the api key is {}"),
+                ("a.js", "const c = new Client('{}')"),
+            ]
+        ),
+        ("settings.env.txt", "DB_PASSWORD=MY_SECRET_123", "MY_SECRET"),
+        ("a.yml", "db_password: ROOT_PASS1", "ROOT_PASS"),
+        ("a.properties", "db.password=ADMIN_PASSWORD1", "ADMIN_PASS"),
+        ("a.py", 'DB_PASSWORD = "MY_SECRET_123"', "MY_SECRET"),
+        ("a.js", "jwt.sign({ scopes: s.map(x => x.name), sub: u.id }, 'Kd82ks9xK!mm', { a: 1 })", "Kd82ks"),
+        ("a.js", "jwt.sign({ roles: user.roles.map(r => r.name) }, 'mySecret123')", "mySecret123"),
+        ("a.js", "jwt.sign({ roles: r.map(function (x) { return x.name }) }, 'mySecret123')", "mySecret123"),
+        ("a.js", "jwt.sign({ roles: r.map((x) => { return x.name }) }, 'mySecret123')", "mySecret123"),
+        ("a.rb", "JWT.encode({ :sub => 1 }, 'mySecret123', 'HS256')", "mySecret123"),
+        ("a.cs", 'Login(x => x.Id, "Kd82ks9xK!");', "Kd82ks"),
+        ("a.md", "The default password is `purple-monkey-dishwasher`.", "monkey"),
     ],
 )
 def test_a_secret_in_the_notation_of_a_kind_never_leaves(path: str, text: str, secret: str) -> None:
@@ -740,6 +762,7 @@ def test_of_five_hundred_ordinary_lines_at_most_one_is_changed(start: int) -> No
         ("a.yml", 'kind: Secret\ndata:\n  admin: "{{ .Values.admin }}"\n  user: $USER'),
         ("a.bat", "set /p PASSWORD=Enter password: "),
         ("a.log", "gpg:   using RSA key BAB2507A25EB643D6C44B8525F076FFF3A212954"),
+        ("a.log", "gpg: key BAB2507A25EB643D6C44B8525F076FFF3A212954: public key imported"),
         ("PKGBUILD", "validpgpkeys=('5D8E9ED4E5447F4CB5D28C9989E2500BA2A29E42')"),
         ("Podfile.lock", "  FirebaseAuth: 1c1829f0dc9326362e02533f89d1cab58f62cf75"),
         ("tokens.json", '{"secret":{"value":"#6b7280","type":"color"}}'),
@@ -775,6 +798,10 @@ def test_of_five_hundred_ordinary_lines_at_most_one_is_changed(start: int) -> No
         ("a.ts", 'const errorKey = isPasscode ? "passcode" : "recoveryCode2";'),
         ("a.ts", '["AppAddonSharedSecret", "GameCenterMetadata"]'),
         ("a.js", "client = net.createConnection({ port }, () => { client.write('GET / HTTP/1.1') })"),
+        ("a.js", "client.connect(opts, err => go('a', 'mySecret124'))"),
+        ("a.js", "client.connect(async err => { go('a', 'mySecret124') })"),
+        ("a.ts", "db.connect(opts, (err): Promise<void> => { go('a', 'mySecret124') })"),
+        ("a.js", "client.connect(opts, function (err) { go('a', 'mySecret124') })"),
         ("a.ts", "count = _count.bind(this, 'script[type=module2]')"),
         ("a.java", 'new TestingAuthenticationToken("user", "password", "ROLE_1", "ROLE_2")'),
         ("a.java", 'config.addBindCredentials("uid=admin2,ou=system", "secret")'),

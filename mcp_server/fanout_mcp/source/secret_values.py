@@ -118,8 +118,8 @@ _ADDRESS: Final = re.compile(r"0x[0-9A-Fa-f]{40}")
 """Of a contract or an account on a chain: known to all."""
 
 _SIGNER: Final = re.compile(r"(?i)(?:[\w.-]{0,40}[._-])?(?:gpg|pgp|signing|default|recv)[\w.-]{0,20}keys?")
-_KEY_ID: Final = re.compile(r"(?:0x)?(?:[0-9A-F]{8}|[0-9A-F]{16}|([0-9A-F]{40}))!?")
-"""Names of OpenPGP keys, and how such a key is distinguished from others; no cipher has keys of 40 digits."""
+_KEY_ID: Final = re.compile(r"(?:0x)?(?:[0-9A-F]{8}|[0-9A-F]{16}|[0-9A-F]{40})!?")
+"""Names of OpenPGP keys, and how such a key is told from others, which look alike."""
 
 _PUBLIC_HALF: Final = re.compile(
     r"(?:ssh-\w+ )?AAAA(?:[BC]3NzaC1|E2VjZHNh|GnNrLXNz|InNrLWVj)|MII[A-P].[DTjz]CC"
@@ -231,10 +231,10 @@ def is_secret(name: str, value: str, *, is_bare: bool = False) -> bool:
     if kind is None or _TEMPLATE.fullmatch(value) or _ADDRESS.fullmatch(value) or _PUBLIC_HALF.match(value):
         return False
     value = _CODED.sub("", value)
-    if (key := _KEY_ID.fullmatch(value)) and (key[1] or _SIGNER.fullmatch(name)) and kind == "key":
+    if kind == "key" and is_key_id(name, value):
         return False
-    if _CONSTANT.fullmatch(value) and kind_of(value):
-        return False
+    if _CONSTANT.fullmatch(value) and kind_of(value) and not value[-1].isdigit():
+        return False  # `MY_SECRET_123` is a password as likely as a name
     if kind != "password" and _CLASS.fullmatch(value) and _words(name)[-1] in _words(value):
         return False  # `credential: Saml2X509Credential`
     if is_bare:  # a program's name has no digits or is of several, and `Key = lib.Key` has nothing else
@@ -256,6 +256,11 @@ def is_secret(name: str, value: str, *, is_bare: bool = False) -> bool:
     if _NUMBERED.fullmatch(value):
         return _PHRASE_SAYS.isdisjoint(value.split())
     return is_chosen(value, name) or is_random(value) or _is_salt(value)
+
+
+def is_key_id(name: str, value: str) -> bool:
+    """Tell the name of an OpenPGP key, which all may know, by the name that it is given to."""
+    return _KEY_ID.fullmatch(value) is not None and _SIGNER.fullmatch(name) is not None
 
 
 def _is_app_password(value: str) -> bool:
@@ -299,8 +304,9 @@ _IDENTIFIER: Final = re.compile(r"[a-z]{1,40}(?:[_-][a-z]{1,40}){0,8}|[a-z]{1,40
 
 
 def is_quoted(name: str, value: str) -> bool:
-    """Tell a secret in prose from `dryRun`, which is code there."""
-    return is_secret(name, value) and _IDENTIFIER.fullmatch(value) is None
+    """Tell a secret in prose, a phrase with hyphens among them, from `dryRun`, which is code there."""
+    is_name = _IDENTIFIER.fullmatch(value) and not _PHRASE.fullmatch(value)
+    return is_secret(name, value) and not is_name
 
 
 def is_name_of_secret(value: str) -> bool:
@@ -389,7 +395,7 @@ def is_announced(name: str, value: str, *, is_sure: bool = False) -> bool:
 
 def is_token(value: str) -> bool:
     """Tell what a machine drew, long enough to be nothing else."""
-    is_public = _PUBLIC_HALF.match(value) or _ADDRESS.fullmatch(value) or _KEY_ID.fullmatch(value)
+    is_public = _PUBLIC_HALF.match(value) or _ADDRESS.fullmatch(value)
     return len(value) >= 20 and is_random(value) and not is_public
 
 

@@ -212,6 +212,9 @@ _COPULAS: Final = frozenset(
 _NOT_SECRET_BEFORE: Final = re.compile(rb"</\Z|(?i:\.svg\?|\bpublic )\Z|\?\s[\"']\Z")
 """Before a name: the end of an element, a picture's address (a badge's), half of a key, a choice."""
 
+_SIGNING: Final = re.compile(rb"(?i)\b(?:gpg:?|(?:open)?pgp|using (?:rsa|dsa|eddsa|ecdsa)) \Z")
+"""Before `key`: of those that sign, as GnuPG's messages name them."""
+
 _URN: Final = re.compile(rb"\b[au]rn:[^\s]{0,100}\Z")
 _SPACE: Final = re.compile(rb"[ \t:=>|*`(]{1,6}")
 _TOKEN: Final = re.compile(rb"[^\s\"'`<>]{1,128}")
@@ -350,6 +353,12 @@ _LITERAL: Final = re.compile(
 )
 _PASSED: Final = re.compile(rb"[(,\[][\s@$bru\\]{0,20}\Z")
 """What stands before a literal that is an argument itself, rather than a part of one."""
+
+_PARAMETERS: Final = re.compile(
+    rb"(?:\)(?:\s{0,4}:[^()=,]{1,40})?|[(,]\s{0,40}(?:async\s{1,4})?[\w$]{1,40})\s{0,4}\Z"
+)
+_BLOCK: Final = re.compile(rb"\s{0,20}\{")
+"""The end of a function's parameters, before its arrow, and the block that may follow."""
 
 MAX_CALL: Final = 400
 MAX_DEPTH: Final = 4
@@ -605,6 +614,8 @@ def _named(data: bytes, is_program: IsProgram) -> Iterator[Span]:
         name = _text(found.group())
         if name.lower().endswith("identified by") or not name.isascii():
             name = "password"
+        if name == "key" and _SIGNING.search(data, max(0, start - 20), start):
+            name = "gpg-key"
         if values.kind_of(name) is None or _NOT_SECRET_BEFORE.search(data, max(0, start - 9), start):
             continue
         if data[start - 1 : start] == b":" and _URN.search(data, max(0, start - 120), start):
@@ -674,7 +685,7 @@ def _near(data: bytes, at: Span, name: str, is_program: IsProgram) -> Span | Non
     ):
         return None
     stop = data.find(b"\n", end, end + 160)
-    is_next = True
+    is_next, before = True, name
     for number, word in enumerate(_TOKEN.finditer(data, space.end(), stop if stop >= 0 else end + 160)):
         value = word.group().rstrip(b".,;:!?)|")
         is_one = (
@@ -682,10 +693,11 @@ def _near(data: bytes, at: Span, name: str, is_program: IsProgram) -> Span | Non
             if is_next
             else values.is_near(name, _text(value))
         )
-        if is_one:
+        if is_one and not values.is_key_id(before, _text(value)):  # apt-key adv --recv-keys 4EF576EF…
             return word.start(), word.start() + len(value)
         if number == MAX_WORDS or word.group()[-1:] in b";.|)":
             break
+        before = _text(word.group())
         is_next = word.group().lower() in _COPULAS or word.group().endswith(b":")
     return None
 
@@ -765,16 +777,20 @@ def _in_call(data: bytes, call: Match) -> list[Span]:
     if call.group()[-1:] in {b'"', b"'"}:  # without parentheses, as in Ruby and Basic
         start, end = start - 1, min(end, _line_end(data, start))
     depth, commas, has_account = 1, int(call.group()[-1:] == b","), False
-    found: list[Span] = []
+    found, skipped = list[Span](), MAX_DEPTH + 1
     for part in islice(_LITERAL.finditer(data, start, end), MAX_PARTS):
         sign = part.group()
         commas += sign == b"," and depth == 1
         depth += (sign == b"(") - (sign == b")")
-        if not 0 < depth <= MAX_DEPTH or sign in {
-            b"=>",
-            b"function",
-        }:  # what a callback does, it is not given
-            break
+        is_function = sign in {b"=>", b"function"}
+        if not 0 < depth <= MAX_DEPTH or (is_function and depth == 1 and _is_callback(data, part)):
+            break  # what a callback does, it is not given
+        if depth < skipped or (sign == b"," and depth == skipped):
+            skipped = MAX_DEPTH + 1
+        if is_function:
+            skipped = min(skipped, depth)
+        if depth >= skipped:
+            continue
         is_passed_on = part.start() == start or _PASSED.search(data, part.start() - 20, part.start())
         if sign in b"()," or not is_passed_on:
             continue
@@ -791,6 +807,14 @@ def _in_call(data: bytes, call: Match) -> list[Span]:
         if is_one or (len(value) >= MADE_CHARS and values.is_token(value)):
             found.append((part.start() + 1, part.start() + 1 + len(literal)))
     return [span for span in found if values.is_striking(_text(data[slice(*span)]))] or found
+
+
+def _is_callback(data: bytes, part: re.Match[bytes]) -> bool:
+    """Tell a function with a block from `x => x.id` and `:sub => 1`, behind which a secret can stand."""
+    if part.group() == b"function":
+        return True
+    before = _PARAMETERS.search(data, max(0, part.start() - 100), part.start())
+    return before is not None and _BLOCK.match(data, part.end()) is not None
 
 
 def _in_rows(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
