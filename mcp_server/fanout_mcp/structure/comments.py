@@ -45,9 +45,20 @@ _LEGAL: Final = re.compile(
     r"|the) (?:contributors|authors)"
     r"|^(?:\W*)(?:created|written|authored|maintained) by\b|^\W*authors?\b|^(?:\W*+\w++:?){0,2}\W*+https?://\S+$"
     r"|^\W*(?:see|for) .{0,60}licen[sc]e"
-    r"|^\W*(?:(?:many |special )?thanks? (?:you )?to|based on|inspired by"
-    r"|(?:reimplemented|adapted|ported|taken|copied|borrowed|derived) from)\b"
 )
+_NAMES: Final = (
+    r"[\"'`*_(<@]{0,3}[A-ZÀ-Þ][^\s,:]{0,60}(?:,?(?: and| &)? [A-ZÀ-Þ][^\s,:]{0,60}){0,8}"
+    r"(?: (?:for|from|in|on|at|of|and|with|via|who|which|that|version)\b[^,:.!?]{0,80}| [^\s,:]{1,30})?"
+    r"[.!?)\s]{0,3}(?:\Z|(?<=[.!?)] ))"
+)
+_CREDIT: Final = re.compile(
+    r"\W{0,40}(?i:(?:many |special )?thanks? (?:you )?to|based on|inspired by"
+    r"|(?:reimplemented|adapted|ported|taken|copied|borrowed|derived) from):? {1,4}"
+    rf"(?:(?:[^\s,:]{{1,30}} ){{0,6}}(?:<?https?://\S{{1,300}}(?<!,)(?: |\Z)|by {_NAMES})"
+    rf"|(?:[a-z][^\s,:]{{0,30}} ){{0,3}}{_NAMES})"
+)
+"""Whom or what a text owes itself to, by name: "Based on the settings, chooses a theme" is prose."""
+
 _STATUS: Final = re.compile(
     r"(?i)\b(?:is|are) (?:still |currently |now )?(?:an? )?(?:experimental|deprecated|unstable)\b"
 )
@@ -171,7 +182,7 @@ def _paragraph(lines: Sequence[str], name: str) -> tuple[str, bool]:
     prose = [_JAVADOC.sub(r"\1", line) for line in prose]
     whole = " ".join(prose)
     whole = whole.rstrip()
-    if not re.search(r"[^\W\d_]{2}", whole) or _LEGAL.search(whole) or whole.endswith((";", "{", ":")):
+    if not re.search(r"[^\W\d_]{2}", whole) or _is_no_prose(whole) or whole.endswith((";", "{", ":")):
         return "", False  # without a word, a licence's, code that was commented out, or before an example
     is_title = False
     if len(prose) > 1 and re.match(r"\s*@title\b", prose[0]):
@@ -186,6 +197,11 @@ def _paragraph(lines: Sequence[str], name: str) -> tuple[str, bool]:
         if "." in sentence.rstrip(".") or "/" in sentence:
             return "", False
     return sentence, is_title
+
+
+def _is_no_prose(text: str) -> bool:
+    """Tell whether a paragraph is legal text or a credit."""
+    return _LEGAL.search(text) is not None or _CREDIT.match(" ".join(text.split())) is not None
 
 
 def doc_above(lines: Sequence[str], row: int, form: Commented) -> str:
@@ -233,7 +249,7 @@ def opening(text: str, root: Node, language: Language, name: str = "") -> str:
             child = first_child(node) if node.type == "expression_statement" else node
             if child is not None and child.type == "string":
                 sentence = first_sentence(text_of(child))
-                return "" if _LEGAL.search(sentence) else sentence
+                return "" if _is_no_prose(sentence) else sentence
             if node.type != "comment":
                 break
     return first_comment(text, language, name)

@@ -156,7 +156,7 @@ def _line_of(key: str, text: str) -> int:
 
 
 def _described(kind: str, text: str) -> str:
-    """Return the description that package files carry, else the comment at the top."""
+    """Return the description that package files carry, else the comment at the top, else YAML's `name`."""
     try:
         value = json.loads(text) if kind == "JSON" else tomllib.loads(text) if kind == "TOML" else {}
     except (ValueError, RecursionError):
@@ -164,12 +164,20 @@ def _described(kind: str, text: str) -> str:
     for table in (value, value.get("project"), value.get("package")) if isinstance(value, dict) else ():
         if isinstance(table, dict) and isinstance(table.get("description"), str):
             return first_sentence(table["description"])
-    for key in ("description", "title", "name") if kind == "YAML" else ():
+    if own := _yaml_value(text, "description", "title") if kind == "YAML" else "":
+        return own
+    comment = re.match(_FILE_COMMENT, text)
+    said = spoken(map(unmarked, comment[0].split("\n"))) if comment else ""
+    return said or (_yaml_value(text, "name") if kind == "YAML" else "")
+
+
+def _yaml_value(text: str, *keys: str) -> str:
+    """Return the first sentence of the first of some keys that has its value on its line."""
+    for key in keys:
         named = re.search(rf"(?m)^{key}:[ \t]+([^\s|>{{&*#][^\n]*)$", text)
         if named:
             return first_sentence(named[1])
-    comment = re.match(_FILE_COMMENT, text)
-    return spoken(map(unmarked, comment[0].split("\n"))) if comment else ""
+    return ""
 
 
 _FILE_COMMENT: Final = r"(?:[#;][^\n]*\n)+(?=\s*(?:\n|\Z)|---|\[|(?:name|version|on)\b)"

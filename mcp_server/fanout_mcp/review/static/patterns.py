@@ -127,19 +127,18 @@ def _tree_findings(where: Where, nodes: list[Node], rules: list[Rule], flow: Flo
             name, arguments = _call(node, grammar)
             flow.receive(name, arguments)
             for rule in calls:
-                if rule.pattern.search(name) and not (
-                    rule.spared and _is_spared(node, rule, arguments, grammar)
-                ):
+                if rule.pattern.search(name):
                     text = text_of(node) if rule.receiver else arguments
-                    yield from _judged(where, node, rule, text, flow)
+                    findings = _judged(where, node, rule, text, flow)
+                    yield from _unspared(findings, node, rule, arguments, grammar)
             if grammar.compiles and grammar.compiles.search(name):
                 yield from _slow(where, node, arguments)
         elif node.type in grammar.assigns:
             left, right = _sides(node, grammar)
             right = _written_below(right, where[1], node) if "<<" in right else right
             for rule in assigns:
-                if rule.pattern.search(left) and not (rule.spared and _is_spared(node, rule, left, grammar)):
-                    yield from _judged(where, node, rule, right, flow)
+                if rule.pattern.search(left):
+                    yield from _unspared(_judged(where, node, rule, right, flow), node, rule, left, grammar)
             flow.assign(left, right, node.start_byte)
         elif node.type in grammar.regexes:
             yield from _slow(where, node, text_of(node))
@@ -151,16 +150,29 @@ _ASSIGNED: Final = re.compile(r"(?<!\w)(\w++)\s{0,9}:?=\s{0,9}&?$")
 _ALONE: Final = re.compile(r"\(\s{0,99}&?(\w+)\s{0,99}\)$|(\w+)[.\[]")
 
 
+MAX_AROUND: Final = 4_000
+"""Bytes on either side of a call or an assignment in which what makes it harmless is looked for."""
+
+
+def _unspared(
+    findings: Iterable[Finding], node: Node, rule: Rule, given: str, grammar: Grammar
+) -> Iterator[Finding]:
+    """Yield what nothing around it makes harmless: that is only looked for where there is a finding."""
+    return (one for one in findings if not (rule.spared and _is_spared(node, rule, given, grammar)))
+
+
 def _is_spared(node: Node, rule: Rule, given: str, grammar: Grammar) -> bool:
     """Tell whether something in the function around a call or an assignment makes it harmless."""
     holder = node
     while holder.parent is not None and holder.type not in grammar.functions:
         holder = holder.parent
-    data = holder.text or b""
-    before = data[: node.start_byte - holder.start_byte].decode("utf-8", "replace")
+    data, start = holder.text or b"", node.start_byte - holder.start_byte
+    begin = max(0, start - MAX_AROUND)
+    before = data[begin:start].decode("utf-8", "replace")
     named = _ASSIGNED.search(before[-200:]) or _ALONE.match(given)
     name = named[named.lastindex or 1] if named else text_of(node)
-    within = text_of(holder) if named else before.rpartition("\n")[2] + name
+    around = data[begin : node.end_byte - holder.start_byte + MAX_AROUND].decode("utf-8", "replace")
+    within = around if named else before.rpartition("\n")[2] + name
     return re.search(rule.spared.replace("{name}", re.escape(name)), within) is not None
 
 
@@ -579,6 +591,8 @@ _NAME_OF_ONE: Final = re.compile(
 )
 _PUBLIC: Final = re.compile(r"\bindexName\b|\bauthDomain\b")
 """What is set beside keys that pages show to everyone: of a search, of an application's own database."""
+_SHOWN_KEY: Final = re.compile(r"(?<![\w-])api_?key[\"']?\s{0,9}[:=]\s{0,9}\{?[\"'`]?$", re.IGNORECASE)
+"""The name of such a key, up to its value: any other secret beside it is one."""
 _IS_BUILT: Final = re.compile(r"[$#{]\{")
 _SETS: Final = re.compile(r"[\w\"'\]]\s{0,9}[:=>]\s{0,9}[\"']?$")
 
@@ -598,6 +612,11 @@ def _is_given(mark: str, before: str, lines: Sequence[str]) -> bool:
         return True
     given = _GIVEN.search(before)
     return _COMMENTED.match(before) is None and given is not None and kind_of(given[1]) is not None
+
+
+def _is_shown(before: str, around: Sequence[str]) -> bool:
+    """Tell whether a value is a key that pages show to everyone."""
+    return _SHOWN_KEY.search(before) is not None and _PUBLIC.search("\n".join(around)) is not None
 
 
 def _lines_of_text(path: str, text: str) -> frozenset[int]:
@@ -652,7 +671,7 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
             (is_program and mark in _NOT_A_PROVIDER and _COMMENTED.match(line) is not None)
             or _PLACEHOLDER.fullmatch(taken) is not None
             or (is_throwaway and is_doubtful)
-            or (is_value and _PUBLIC.search("\n".join(where[1][max(0, number - 5) : number + 4])) is not None)
+            or (is_value and _is_shown(before, where[1][max(0, number - 5) : number + 4]))
         )
         is_shown = is_value and not is_program
         severity: Severity = "low" if is_placeholder else "medium" if is_shown else "high"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
@@ -89,7 +89,7 @@ _OWN_PATH = re.compile(r"^/(?![/\\])")
 NETWORK: Final = tuple(listed("network"))
 """Values that came over the network begin so."""
 OWN_ADDRESSES: Final = listed("own_addresses")
-"""What the client asked for, or came from: a redirect to it stays on the site."""
+"""What the client asked for: a redirect to it stays on the site."""
 JSON_ANSWERS: Final = listed("json_answers")
 LOGGER_NAMES: Final = ("log", "logger", "logging", "_logger", "_log", "LOG", "LOGGER")
 RECEIVER_PATHS: Final = listed("receiver_paths")
@@ -246,9 +246,25 @@ def _arrive(reader: Reader, call: Call, sink: Sink) -> None:
         report(reader, "error-leak", node, value)
         return
     is_bounded = (sink.weakness == "ssrf" and _URL_START.match(value.text)) or (
-        sink.weakness == "open-redirect" and value.taint.origin in OWN_ADDRESSES
+        sink.weakness == "open-redirect" and _is_own_address(node, value.taint.origin, sink.keywords)
     )
     report(reader, _refined(sink.weakness, name), node, _bounded(value) if is_bounded else value)
+
+
+def _is_own_address(node: ast.Call, origin: str, keywords: Container[str]) -> bool:
+    """Tell whether a call is given the address that was asked for, with constant text behind it at most.
+
+    A part of it is what its sender chose: `request.url.split("next=")[1]`.
+    """
+    given = [*node.args[:1], *(one.value for one in node.keywords if one.arg in keywords)]
+    if origin not in OWN_ADDRESSES or len(given) != 1:
+        return False
+    address = given[0]
+    while isinstance(address, ast.BinOp) and isinstance(address.right, ast.Constant):
+        address = address.left
+    if isinstance(address, ast.Call) and not address.args and not address.keywords:
+        address = address.func
+    return isinstance(address, ast.Attribute) and "request." + address.attr == origin
 
 
 _SHOWN = re.compile(r"(?:[^%]|%%|%[-+# 0-9.]*[rdaxfgei])+")
