@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 class Environment:
     """What a start in one virtual environment makes of an interpreter: its places, and its own modules."""
 
-    __slots__ = ("finders", "importers", "installed", "modules", "path", "values")
+    __slots__ = ("finders", "importers", "installed", "modules", "own", "path", "values")
 
     def __init__(self) -> None:
         self.values = {name: value for name, value in vars(sys).items() if name in SET_BY_SITE}
@@ -59,6 +59,9 @@ class Environment:
         self.finders = list(sys.meta_path)
         self.importers = dict(sys.path_importer_cache)
         self.installed = tuple({path + os.sep for path in sys.path if path.endswith("-packages")})
+        below = os.path.join(str(self.values["prefix"]), "")
+        self.own = frozenset(path for path in self.installed if path.startswith(below))
+        """Without PYTHONPATH's, which every environment has."""
         self.modules: Pictured = {}
 
     def has(self, name: str, module: Any) -> bool:
@@ -127,7 +130,10 @@ class Picture:
         if any(os.fsencode(prefix) in one for one in some if type(one) is bytes):
             return True
         name = value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None)
-        return name in self.here.modules
+        # What this very hook has loaded is not accepted yet.
+        return isinstance(name, str) and (
+            name in self.here.modules or (name in sys.modules and self.here.has(name, sys.modules[name]))
+        )
 
     def changed_anywhere(self, aside: Iterable[Environment]) -> str:
         """Name the first change in any module (of other environments, too), class or container, or ""."""
@@ -395,13 +401,13 @@ class Pristine:
     def _started(self, exe: str, prefix: str) -> Environment:
         first = next(iter(self.environments.values()))
         sys.executable, sys.prefix, sys.exec_prefix = exe, prefix, prefix
-        sys.path[:] = [path for path in first.path if path + os.sep not in first.installed]
+        sys.path[:] = [path for path in first.path if path + os.sep not in first.own]
         sys.meta_path[:] = [
             one for one in first.finders if getattr(one, "__module__", "") not in first.modules
         ]
         sys.path_importer_cache.clear()
         sys.path_importer_cache.update(
-            (path, one) for path, one in first.importers.items() if path + os.sep not in first.installed
+            (path, one) for path, one in first.importers.items() if path + os.sep not in first.own
         )
         kept = dict(vars(builtins))
         import site  # noqa: F401 - it is what a start runs
