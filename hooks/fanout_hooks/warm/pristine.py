@@ -109,6 +109,11 @@ class Picture:
         known, here = self.modules, self.here.modules
         return [name for name in sys.modules if not (name in known or name in here or name in OWN_NAMES)]
 
+    def has_new_standard(self) -> bool:
+        """Say whether there are any of the standard library's among them."""
+        found = ((name, sys.modules[name]) for name in self.new())
+        return any(is_standard(name, module) and not self.here.has(name, module) for name, module in found)
+
     def bound(self) -> str:
         """Name a new module of the standard library that holds something of this environment, or ""."""
         return next((name for name in self.new() if self._is_bound(name, sys.modules[name])), "")
