@@ -261,6 +261,26 @@ def test_a_projects_script_runs_in_the_projects_environment(sandbox: Sandbox, co
     assert [own.stdout for own in seen] == [native.stdout] == [f"good day {sandbox.project}/.venv\n"]
 
 
+@pytest.mark.parametrize("also", ["greeting", "compiled"], ids=["shared", "own"])
+def test_a_package_that_was_exchanged_in_place_is_the_new_one_for_a_hook_that_is_kept_warm(
+    sandbox: Sandbox, also: str
+) -> None:
+    project = '[project]\nname = "p"\nversion = "1"\nrequires-python = ">=3.11"\ndependencies = [{0}]\n'
+    file = sandbox.project / "pyproject.toml"
+    _written(sandbox.project / ".claude/hook.py", "import greeting\nprint(greeting.TEXT)\n")
+    sandbox.hooks("PreToolUse", "uv run .claude/hook.py")
+    said = []
+    with sandbox.running() as run:
+        for version in ("0.9", "1.0"):
+            file.write_text(project.format(f'"greeting=={version}", "{also}"'))
+            sandbox.native("uv sync", pre_tool_use())
+            until_warm(run)
+            with run.seeing() as seen:
+                assert settled(run, 1) == ["warm"]
+            said += [own.stdout for own in seen]
+    assert said == ["hello\n", "good day\n"]
+
+
 CHANGES: dict[str, Callable[[Sandbox, Path], object]] = {
     "the script": lambda sandbox, path: path.write_text(path.read_text() + "print('edited')\n"),
     "its lock": lambda _, path: Path(f"{path}.lock").write_text("version = 1\n"),

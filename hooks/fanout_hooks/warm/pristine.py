@@ -267,8 +267,9 @@ class Pristine:
 
     def __init__(self, kept_fds: frozenset[int]) -> None:
         self.kept_fds = kept_fds
-        self.here = Environment()
-        self.environments = {sys.prefix: self.here}
+        self.here = self.first = Environment()
+        self.environments = {(sys.prefix, ""): self.here}
+        """By prefix and version: what is installed there may change meanwhile."""
         self.is_shared = False
         """This interpreter serves more than one of them."""
         self.path_hooks = list(sys.path_hooks)
@@ -382,19 +383,22 @@ class Pristine:
     # uv.py says which environments may; a module of the standard library that has taken over something of one
     # (sysconfig, say) would be wrong in the next, and is taint.
 
-    def enter(self, exe: str) -> None:
-        """Be as if started as `exe`, the Python of one of these environments."""
+    def enter(self, exe: str, version: str) -> None:
+        """Be as if started as `exe`, the Python of one of these environments, which has this version now."""
         self.is_shared = True
         prefix = os.path.dirname(os.path.dirname(exe))
-        if prefix == self.here.values["prefix"]:
+        key = (prefix, version)
+        if (prefix, "") in self.environments:  # as it was started: no hook has loaded anything there yet
+            self.environments[key] = self.environments.pop((prefix, ""))
+        if self.environments.get(key) is self.here:
             return
         if self.picture.new():
             self.picture.accept()
         for name in self.here.modules:
             sys.modules.pop(name, None)
-        if prefix not in self.environments:
-            self.environments[prefix] = self._started(exe, prefix)
-        self.here = self.picture.here = self.environments[prefix]
+        if key not in self.environments:
+            self.environments[key] = self._started(exe, prefix)
+        self.here = self.picture.here = self.environments[key]
         self._put_back_places()
         for namespace in (vars(sys), self.picture.modules["sys"][1]):
             namespace.update(self.here.values)
@@ -404,7 +408,7 @@ class Pristine:
             self.picture.accept()
 
     def _started(self, exe: str, prefix: str) -> Environment:
-        first = next(iter(self.environments.values()))
+        first = self.first
         sys.executable, sys.prefix, sys.exec_prefix = exe, prefix, prefix
         sys.path[:] = [path for path in first.path if path + os.sep not in first.own]
         sys.meta_path[:] = [

@@ -268,7 +268,7 @@ class Worker:
         _chdir(job["cwd"])
         self.pristine.set_environ(job["env"], hook["env"])
         if hook["shares"]:
-            self.pristine.enter(hook["exe"])
+            self.pristine.enter(hook["exe"], hook["version"])
         if payload is None:
             stdin = os.open(f"/proc/self/fd/{fds[0]}", os.O_RDONLY)
         else:
