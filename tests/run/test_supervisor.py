@@ -141,3 +141,26 @@ def test_the_last_event_is_logged_although_the_server_closes_as_soon_as_it_has_t
     finally:
         runtime.close()
     assert len(sandbox.log()) == 1
+
+
+def test_an_event_whose_end_fails_costs_no_other_event_its_own(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    sandbox, pids = Sandbox(tmp_path), (os.getpid(), os.getpid())
+    runtime = RuntimeState(Loop(), str(sandbox.state))
+    ours, theirs = socket.socketpair()
+    done: list[str] = []
+
+    def fail() -> None:
+        raise RuntimeError("no log today")
+
+    one = supervisor.Supervisor(runtime, Channel(runtime.loop, theirs), sandbox.env, pids)
+    one._left += [lambda: done.append("before"), fail, lambda: done.append("after")]
+    try:
+        one._follow_up()
+    finally:
+        runtime.close()
+        one.server.close()
+        ours.close()
+    assert (done, one._left) == (["before", "after"], [])
+    assert "finishing an event failed, which is a defect of fanout" in capfd.readouterr().err

@@ -44,6 +44,7 @@ def sandbox(tmp_path: Path) -> Sandbox:
     wheel(
         wheels, "starting", "1.0", "ENV = None\n", **{"starting.pth": "import starting, os; starting.ENV = 1"}
     )
+    wheel(wheels, "patching", "1.0", "import colorsys\ndef _run(*_): return 1\ncolorsys.rgb_to_hsv = _run\n")
     wheel(wheels, "compiled", "1.0", "", **{"compiled_part.so": ""})
     made = Sandbox(tmp_path / "sandbox")
     made.env |= {
@@ -149,6 +150,25 @@ def test_environments_that_differ_in_plain_packages_share_a_worker_and_each_sees
     assert len({own.stdout for own in native}) == 3
 
 
+def test_a_folder_of_pythonpath_that_is_named_like_an_installations_is_seen_in_every_environment(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "SLOW_MS", 60_000.0)  # however busy the machine is
+    _written(sandbox.folder / "ros/dist-packages/robot.py", "NAME = 'r2'\n")
+    sandbox.env["PYTHONPATH"] = str(sandbox.folder / "ros/dist-packages")
+    source = "import robot; print(robot.NAME, sys.path)"
+    lines = [
+        f"uv run --script {script(sandbox, f'hook_{number}', source, needs)}"
+        for number, needs in enumerate(ALIKE)
+    ]
+    native = _natives(sandbox, lines)
+    sandbox.hooks("PreToolUse", *lines)
+    with sandbox.running() as run, run.seeing() as seen:
+        assert settled(run, 6)[-3:] == ["warm"] * 3
+        assert len(run.runtime._interpreters) == 1
+    assert seen[-3:] == native
+
+
 def _natives(sandbox: Sandbox, lines: list[str]) -> list[Native]:
     for line in lines:
         sandbox.native(line, pre_tool_use())  # uv writes on stderr when it makes an environment
@@ -183,6 +203,21 @@ def test_what_could_tell_that_a_worker_is_shared_is_run_apart(
         count = len(run.runtime._interpreters)
     assert seen[-3:] == native
     assert (ways[1:], count) == ((["warm"] * 2, 3) if needs else (["alone"] * 2, 1))
+
+
+def test_what_a_package_changes_in_a_standard_module_reaches_no_other_environment(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "SLOW_MS", 60_000.0)  # however busy the machine is
+    late = "if event['tool_input']['command'] == 'late': "
+    first = script(sandbox, "first", f"{late}import patching", '"patching"')
+    source = f"{late}import colorsys; print(colorsys.rgb_to_hsv(0, 0, 0))"
+    lines = [f"uv run --script {path}" for path in (first, script(sandbox, "other", source))]
+    sandbox.hooks("PreToolUse", *lines)
+    with sandbox.running() as run, run.seeing() as seen:
+        assert settled(run, 6)[-2:] == ["warm"] * 2
+        run.event(pre_tool_use("late"))
+    assert [own.stdout for own in seen[-2:]] == ["", "(0.0, 0.0, 0)\n"]
 
 
 def test_a_later_session_need_not_ask_and_no_variable_is_kept(sandbox: Sandbox) -> None:
@@ -224,6 +259,26 @@ def test_a_projects_script_runs_in_the_projects_environment(sandbox: Sandbox, co
         with run.seeing() as seen:
             run.event(pre_tool_use())
     assert [own.stdout for own in seen] == [native.stdout] == [f"good day {sandbox.project}/.venv\n"]
+
+
+@pytest.mark.parametrize("also", ["greeting", "compiled"], ids=["shared", "own"])
+def test_a_package_that_was_exchanged_in_place_is_the_new_one_for_a_hook_that_is_kept_warm(
+    sandbox: Sandbox, also: str
+) -> None:
+    project = '[project]\nname = "p"\nversion = "1"\nrequires-python = ">=3.11"\ndependencies = [{0}]\n'
+    file = sandbox.project / "pyproject.toml"
+    _written(sandbox.project / ".claude/hook.py", "import greeting\nprint(greeting.TEXT)\n")
+    sandbox.hooks("PreToolUse", "uv run .claude/hook.py")
+    said = []
+    with sandbox.running() as run:
+        for version in ("0.9", "1.0"):
+            file.write_text(project.format(f'"greeting=={version}", "{also}"'))
+            sandbox.native("uv sync", pre_tool_use())
+            until_warm(run)
+            with run.seeing() as seen:
+                assert settled(run, 1) == ["warm"]
+            said += [own.stdout for own in seen]
+    assert said == ["hello\n", "good day\n"]
 
 
 CHANGES: dict[str, Callable[[Sandbox, Path], object]] = {

@@ -121,3 +121,20 @@ def test_the_worker_of_an_event_serves_its_later_hooks_and_the_next_event(tmp_pa
             run.event(pre_tool_use())
     assert [row["lane"] for row in sandbox.log()[-1]["hooks"]] == ["warm", "lane", "warm"]
     assert len({own.stdout for own in seen[-6:]} - {""}) == 1
+
+
+def test_what_a_helper_changes_in_a_standard_module_reaches_no_other_hook(tmp_path: Path) -> None:
+    sandbox = Sandbox(tmp_path)
+    sandbox.script("helper", "import colorsys\ncolorsys.rgb_to_hsv = lambda *_: 'changed'\n")
+    sandbox.script("tame", "import tamer\n")
+    sandbox.script("tamer", "import os\n")
+    sources = (
+        "import os, tame; print(os.getpid())",
+        "import os, helper; print(os.getpid())",
+        "import colorsys, os; print(os.getpid(), colorsys.rgb_to_hsv(0, 0, 0))",
+    )
+    programs = [(_program(sandbox, f"hook_{at}", source), 30.0) for at, source in enumerate(sources)]
+    ran = run_in_one_interpreter(sandbox, programs)
+    tame, changing, after = (native_of(ran[at]).stdout.split(maxsplit=1) for at in range(3))
+    assert after[1] == "(0.0, 0.0, 0)\n"
+    assert tame == changing != after[:1]  # helpers that load nothing new cost no worker

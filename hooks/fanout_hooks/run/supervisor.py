@@ -68,9 +68,7 @@ class Supervisor:
                 request = Request(event, tuple(scopes.split()), env, gate=gate, is_logged=is_logged)
                 handled = await handle(self.runtime, request)
         except Exception as error:  # noqa: BLE001 - the edge: our own mistake must not hold up the client
-            from fanout_hooks.crash import explain
-
-            self.runtime.complain(explain("answering an event", error, self.env))
+            self._complain("answering an event", error)
         self.server.send({"id": message.get("id"), "answer": handled.answer.stdout})
         self._left.append(handled.afterwards)
         await self.loop.sleep(AFTER_S)
@@ -82,7 +80,15 @@ class Supervisor:
 
     def _follow_up(self) -> None:
         while self._left:
-            self._left.pop(0)()
+            try:
+                self._left.pop(0)()
+            except Exception as error:  # noqa: BLE001 - one event's mistake must not cost the others theirs
+                self._complain("finishing an event", error)
+
+    def _complain(self, what: str, error: Exception) -> None:
+        from fanout_hooks.crash import explain
+
+        self.runtime.complain(explain(what, error, self.env))
 
     def _env(self, event: dict[str, Any]) -> dict[str, str]:
         """Return the event's environment: one object for the same content, so that it is compared fast."""

@@ -85,6 +85,18 @@ def which(name: str, env: dict[str, str], cwd: str) -> str | None:
     return None
 
 
+def of_python(python: str) -> tuple[str, ...]:
+    """Return the files that change when an environment does; its pyvenv.cfg comes first."""
+    prefix = os.path.dirname(os.path.dirname(python))
+    library = os.path.join(prefix, "lib")
+    try:
+        folders = sorted(name for name in os.listdir(library) if name.startswith("python"))
+    except OSError:
+        folders = []
+    sites = (os.path.join(library, name, "site-packages") for name in folders)
+    return (os.path.join(prefix, "pyvenv.cfg"), python, *sites)
+
+
 def is_shim(path: str) -> bool:
     """Say whether an interpreter is a version manager's script."""
     try:

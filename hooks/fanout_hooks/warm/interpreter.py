@@ -24,7 +24,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from fanout_hooks.client.hook_input import HEAD, LOOK_S, asked_for
 from fanout_hooks.learn.memory import version_of
-from fanout_hooks.warm.command import Program, is_shim
+from fanout_hooks.warm.command import Program, is_shim, of_python
 from fanout_hooks.warm.loop import Channel, Future, Loop, content, is_stopped, kill_group, memory_file
 
 # --- The interpreter: its zygote, and the workers that run batches. -----------------------------------------
@@ -310,6 +310,7 @@ class Interpreter:
                     "argv": task.program.argv,
                     "exe": task.program.exe,
                     "shares": bool(task.program.base),
+                    "version": environment_version(task.program.exe) if task.program.base else "",
                     "env": task.given,
                     "deep": alone or task.program.script in self._suspects,
                 }
@@ -654,11 +655,22 @@ MANAGERS = (b"pyenv", b"asdf", b"mise")
 
 
 def key_of(program: Program, env: dict[str, str], cwd: str) -> tuple[str, ...]:
-    """Return what distinguishes interpreters: the command, its flags, and what a shim would choose by."""
+    """Return what distinguishes interpreters: the command, its environment, a shim's choice."""
     about = os.stat(program.exe)
     choice = _chosen_by(program.exe, env, cwd) if is_shim(program.exe) else ()
     python = tuple(f"{name}={value}" for name, value in sorted(env.items()) if name.startswith("PYTHON"))
-    return (program.interpreter, program.flags, str(about.st_ino), str(about.st_mtime_ns), *choice, *python)
+    # A shared one is put into each version of an environment: pristine.py.
+    version = "" if program.base else environment_version(program.exe)
+    own = (program.interpreter, program.flags, str(about.st_ino), str(about.st_mtime_ns), version)
+    return (*own, *choice, *python)
+
+
+def environment_version(exe: str) -> str:
+    """Return what differs once something was installed in an interpreter's environment; "" without one."""
+    if not os.path.exists(os.path.join(os.path.dirname(os.path.dirname(exe)), "pyvenv.cfg")):
+        return ""
+    config, _, *sites = of_python(exe)
+    return " ".join(map(version_of, (config, *sites)))
 
 
 def _chosen_by(exe: str, env: dict[str, str], cwd: str) -> Iterator[str]:

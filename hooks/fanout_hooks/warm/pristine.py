@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 class Environment:
     """What a start in one virtual environment makes of an interpreter: its places, and its own modules."""
 
-    __slots__ = ("finders", "importers", "installed", "modules", "path", "values")
+    __slots__ = ("finders", "importers", "installed", "modules", "own", "path", "values")
 
     def __init__(self) -> None:
         self.values = {name: value for name, value in vars(sys).items() if name in SET_BY_SITE}
@@ -59,6 +59,9 @@ class Environment:
         self.finders = list(sys.meta_path)
         self.importers = dict(sys.path_importer_cache)
         self.installed = tuple({path + os.sep for path in sys.path if path.endswith("-packages")})
+        below = os.path.join(str(self.values["prefix"]), "")
+        self.own = frozenset(path for path in self.installed if path.startswith(below))
+        """Without PYTHONPATH's, which every environment has."""
         self.modules: Pictured = {}
 
     def has(self, name: str, module: Any) -> bool:
@@ -106,6 +109,11 @@ class Picture:
         known, here = self.modules, self.here.modules
         return [name for name in sys.modules if not (name in known or name in here or name in OWN_NAMES)]
 
+    def has_new_standard(self) -> bool:
+        """Say whether there are any of the standard library's among them."""
+        found = ((name, sys.modules[name]) for name in self.new())
+        return any(is_standard(name, module) and not self.here.has(name, module) for name, module in found)
+
     def bound(self) -> str:
         """Name a new module of the standard library that holds something of this environment, or ""."""
         return next((name for name in self.new() if self._is_bound(name, sys.modules[name])), "")
@@ -127,7 +135,10 @@ class Picture:
         if any(os.fsencode(prefix) in one for one in some if type(one) is bytes):
             return True
         name = value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None)
-        return name in self.here.modules
+        # What this very hook has loaded is not accepted yet.
+        return isinstance(name, str) and (
+            name in self.here.modules or (name in sys.modules and self.here.has(name, sys.modules[name]))
+        )
 
     def changed_anywhere(self, aside: Iterable[Environment]) -> str:
         """Name the first change in any module (of other environments, too), class or container, or ""."""
@@ -256,8 +267,9 @@ class Pristine:
 
     def __init__(self, kept_fds: frozenset[int]) -> None:
         self.kept_fds = kept_fds
-        self.here = Environment()
-        self.environments = {sys.prefix: self.here}
+        self.here = self.first = Environment()
+        self.environments = {(sys.prefix, ""): self.here}
+        """By prefix and version: what is installed there may change meanwhile."""
         self.is_shared = False
         """This interpreter serves more than one of them."""
         self.path_hooks = list(sys.path_hooks)
@@ -371,19 +383,22 @@ class Pristine:
     # uv.py says which environments may; a module of the standard library that has taken over something of one
     # (sysconfig, say) would be wrong in the next, and is taint.
 
-    def enter(self, exe: str) -> None:
-        """Be as if started as `exe`, the Python of one of these environments."""
+    def enter(self, exe: str, version: str) -> None:
+        """Be as if started as `exe`, the Python of one of these environments, which has this version now."""
         self.is_shared = True
         prefix = os.path.dirname(os.path.dirname(exe))
-        if prefix == self.here.values["prefix"]:
+        key = (prefix, version)
+        if (prefix, "") in self.environments:  # as it was started: no hook has loaded anything there yet
+            self.environments[key] = self.environments.pop((prefix, ""))
+        if self.environments.get(key) is self.here:
             return
         if self.picture.new():
             self.picture.accept()
         for name in self.here.modules:
             sys.modules.pop(name, None)
-        if prefix not in self.environments:
-            self.environments[prefix] = self._started(exe, prefix)
-        self.here = self.picture.here = self.environments[prefix]
+        if key not in self.environments:
+            self.environments[key] = self._started(exe, prefix)
+        self.here = self.picture.here = self.environments[key]
         self._put_back_places()
         for namespace in (vars(sys), self.picture.modules["sys"][1]):
             namespace.update(self.here.values)
@@ -393,15 +408,15 @@ class Pristine:
             self.picture.accept()
 
     def _started(self, exe: str, prefix: str) -> Environment:
-        first = next(iter(self.environments.values()))
+        first = self.first
         sys.executable, sys.prefix, sys.exec_prefix = exe, prefix, prefix
-        sys.path[:] = [path for path in first.path if path + os.sep not in first.installed]
+        sys.path[:] = [path for path in first.path if path + os.sep not in first.own]
         sys.meta_path[:] = [
             one for one in first.finders if getattr(one, "__module__", "") not in first.modules
         ]
         sys.path_importer_cache.clear()
         sys.path_importer_cache.update(
-            (path, one) for path, one in first.importers.items() if path + os.sep not in first.installed
+            (path, one) for path, one in first.importers.items() if path + os.sep not in first.own
         )
         kept = dict(vars(builtins))
         import site  # noqa: F401 - it is what a start runs

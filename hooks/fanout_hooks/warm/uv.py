@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 from fanout_hooks.client import files
 from fanout_hooks.learn.memory import path_of, version_of
-from fanout_hooks.warm.command import Program, which
+from fanout_hooks.warm.command import Program, of_python, which
 from fanout_hooks.warm.loop import Ended
 
 OPTIONS = {
@@ -176,7 +176,7 @@ class Answers:
             "PATH": ":".join(filter(None, (os.path.dirname(python), env.get("PATH", "")))),
         }
         program = Program(python, "", uv.script, uv.argv, base)
-        return Found(program, given, (*uv.watched, *_of_python(python)))
+        return Found(program, given, (*uv.watched, *of_python(python)))
 
     @property
     def has_questions(self) -> bool:
@@ -224,7 +224,7 @@ class Answers:
 
 def _is_believed(python: str, uv: UvProgram, cwd: str) -> bool:
     """Say whether an interpreter lies in an environment that uv keeps for this script or project."""
-    if not python.endswith(("/bin/python", "/bin/python3")) or not os.path.isfile(_of_python(python)[0]):
+    if not python.endswith(("/bin/python", "/bin/python3")) or not os.path.isfile(of_python(python)[0]):
         return False
     if uv.is_inline:
         return "environments-" in python
@@ -279,19 +279,7 @@ _READ = ("HOME", "PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOM
 
 
 def _versions(uv: UvProgram, python: str) -> tuple[str, ...]:
-    return tuple(map(version_of, (*uv.watched, *(_of_python(python) if python else ()))))
-
-
-def _of_python(python: str) -> tuple[str, ...]:
-    """Return the files that change when an environment does; its pyvenv.cfg comes first."""
-    prefix = os.path.dirname(os.path.dirname(python))
-    library = os.path.join(prefix, "lib")
-    try:
-        folders = sorted(name for name in os.listdir(library) if name.startswith("python"))
-    except OSError:
-        folders = []
-    sites = (os.path.join(library, name, "site-packages") for name in folders)
-    return (os.path.join(prefix, "pyvenv.cfg"), python, *sites)
+    return tuple(map(version_of, (*uv.watched, *(of_python(python) if python else ()))))
 
 
 # --- Which environments share an interpreter. ---------------------------------------------------------------
@@ -309,7 +297,7 @@ MAX_FILES = 5000
 
 def base_of(python: str) -> str:
     """Return what an environment shares its interpreter by, "" where it needs its own."""
-    config, _, *sites = _of_python(python)
+    config, _, *sites = of_python(python)
     said = dict(map(_setting, files.text(config, MAX_BYTES).splitlines()))
     is_apart = said.get("include-system-site-packages", "").lower() == "false"
     if not (is_apart and said.get("home") and len(sites) == 1 and _is_plain(sites[0])):

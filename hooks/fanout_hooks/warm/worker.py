@@ -184,8 +184,13 @@ class Worker:
 
     def _spoilt(self, file: str) -> str:
         """Return why this process can't go on although the hook did nothing wrong that we could see."""
-        if self.programs.may_patch(file) and self.pristine.picture.new():
+        picture = self.pristine.picture
+        if self.programs.may_patch(file) and picture.new():
             return "loaded modules that it may have changed"
+        # A helper's code was not looked at. Standard modules only: they are there from the start of the next
+        # worker, while what is installed would cost each event one.
+        if self.pristine.had_foreign and picture.has_new_standard():
+            return "loaded modules that its own may have changed"
         return ""
 
     def _new_modules(self) -> list[str]:
@@ -263,7 +268,7 @@ class Worker:
         _chdir(job["cwd"])
         self.pristine.set_environ(job["env"], hook["env"])
         if hook["shares"]:
-            self.pristine.enter(hook["exe"])
+            self.pristine.enter(hook["exe"], hook["version"])
         if payload is None:
             stdin = os.open(f"/proc/self/fd/{fds[0]}", os.O_RDONLY)
         else:
