@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from fanout_hooks.gate import dependence
@@ -338,3 +340,27 @@ def test_a_pattern_of_folders_names_nothing() -> None:
 def test_names_are_matched_as_whole_words() -> None:
     earlier = Earlier("Line 40\nExplain line 40 of billing.", "There are 1423 lines.")
     assert not dependence.why("Line 62\nExplain line 62 of billing.", earlier, PROMPT)
+
+
+@pytest.mark.parametrize("link", ["a-", "a--", "a@", "a_", "toolongword.", "toolongword.-", "-"])
+def test_a_long_chain_of_words_is_read_in_linear_time(link: str) -> None:
+    def took_s(size: int) -> float:
+        began = time.thread_time()
+        dependence.why(f"Check\n{link * (size // len(link))}", Earlier(EARLIER, ANSWER), PROMPT)
+        return time.thread_time() - began
+
+    once, four_times = (min(took_s(size) for _ in range(3)) for size in (5_000, 20_000))
+    assert four_times < 8 * once  # 16 would be quadratic
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("see --my-file.json and -x.py", ["my-file.json", "x.py"]),
+        ("a..b-c.py, .eslintrc.json", ["b-c.py", "eslintrc.json"]),
+        ("foo-bar.run() of a-b.c-d.toml", ["a-b.c-d.toml"]),
+        ("@scope/some-package, x@host/y", ["@scope/some-package", "x@host/y"]),
+    ],
+)
+def test_names_begin_where_their_first_word_does(text: str, found: list[str]) -> None:
+    assert list(dependence.names(text)) == found

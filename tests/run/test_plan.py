@@ -88,12 +88,32 @@ def test_every_plan_runs_to_its_end_and_keeps_every_order_that_was_asked_for(
             [(0,), (1, 3), (2,)],
         ),
         ([("alone", "", ""), ("warm", "", ""), ("warm", "", "")], [(0,), (1, 2)]),
+        ([("warm", "c", ""), ("warm", "", ""), ("warm", "", "")], [(2, 0, 1)]),
+        ([("warm", "", ""), ("warm", "c", ""), ("warm", "", "")], [(0, 2, 1)]),
     ],
 )
 def test_warm_hooks_are_joined_as_far_as_nobody_else_comes_between(
     folder: Path, hooks: list[tuple[str, str, str]], units: list[tuple[int, ...]]
 ) -> None:
     assert [unit.places for unit in _planned(folder, *hooks).units] == units
+
+
+@pytest.mark.parametrize(
+    ("hooks", "waits"),
+    [
+        ([("lane", "c", "x"), ("lane", "", "x"), ("lane", "", "")], {"ca", "ab"}),
+        ([("lane", "", "x"), ("lane", "c", "x"), ("lane", "", "")], {"cb", "ab"}),
+        ([("lane", "", ""), ("lane", "", "x"), ("lane", "a", "x")], {"ac", "bc"}),
+        ([("lane", "c", "x"), ("lane", "", "x"), ("lane", "", "x")], {"ca", "ab", "cb"}),
+        ([("lane", "b", "x"), ("lane", "c", "x"), ("lane", "b", "")], {"ba", "cb"}),
+    ],
+    ids=["first", "mirrored", "last", "round a declared one", "declared in a circle"],
+)
+def test_after_turns_around_only_what_would_go_in_a_circle(
+    folder: Path, hooks: list[tuple[str, str, str]], waits: set[str]
+) -> None:
+    made = _planned(folder, *hooks)
+    assert {NAMES[wait.earlier] + NAMES[wait.later] for wait in made.waits} == waits
 
 
 @pytest.mark.parametrize("middle", ["lane", "python"])

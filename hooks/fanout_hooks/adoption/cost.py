@@ -102,7 +102,7 @@ def held(project: str, env: dict[str, str]) -> Held:
             # What it starts costs the same without what only the client can do.
             plain = {key: value for key, value in entry.items() if key not in config.NATIVE_KEYS}
             alone = config.parse({"hooks": {event: [{**group, "hooks": [plain]}]}}, scope)
-            for hook in map(_unguarded, alone.hooks):
+            for hook in map(_unguarded, () if alone.problems else alone.hooks):
                 hooks.append(hook)
                 why = native.why_native(event, group, entry) or slow.get(id(entry), "")
                 if why:

@@ -11,7 +11,8 @@ A hook may carry keys of ours beside the client's (`OUR_KEYS`; docs/hooks.md say
 Rules:
 1. A file counts only for the scope whose settings file registered it; which scopes did, the entry itself says
    (`scopes` below). A repository's hooks.json alone starts nothing.
-2. A bad hook costs itself alone; what is wrong is said with its place and name.
+2. A bad hook costs itself alone; what is wrong is said with its place and name. One that blocks when it fails
+   counts as failed.
 3. Order is configuration order: scopes as given, then events' groups, then hooks, as written.
 """
 
@@ -29,6 +30,8 @@ SCOPES = ("user", "local", "shared")
 VERSION = 1
 MAX_TIMEOUT_S = 1e9
 """Thirty years: above any slip of the pen (milliseconds, say), below what a clock or a `poll` can't count."""
+MAX_REASON = 1000
+"""Characters that a hook which stands in for a bad one says of it."""
 PROJECT = "${CLAUDE_PROJECT_DIR}"
 MAX_BYTES = 8 << 20
 NATIVE_TYPES = ("prompt", "agent", "mcp_tool")
@@ -132,9 +135,36 @@ def parse(data: Any, scope: str) -> Config:
         problem = events.why_native(event) or why_bad(entry) or why_unmatched(event, matcher)
         if problem:
             problems.append(f"{where}: {problem}")
+            hooks.extend(_failing(entry, event, group, scope, problems[-1]))
             continue
         hooks.append(_hook(entry, event, group, scope))
     return Config(tuple(hooks), tuple(problems))
+
+
+def _failing(
+    entry: dict[str, Any], event: str, group: dict[str, Any], scope: str, problem: str
+) -> Iterator[Hook]:
+    """Yield what stands in for a bad hook that is to block when it fails: a command that says why, and fails.
+
+    Its name stays taken, too: a guard's entry asks by name, and must not reach the next hook of that name.
+    """
+    if events.why_native(event):
+        return
+    known = {key: entry.get(key) for key in ("name", "command", "url", "guard", "onFailure")}
+    args = entry.get("args")
+    hook = _hook({**known, "args": args if isinstance(args, list) else None}, event, group, scope)
+    is_unmatched = bool(why_unmatched(event, hook.matcher))
+    # Only a guard has an entry of its own, for which the client itself reads the matcher: any other hook
+    # with a matcher that is not read here would block every call of the event.
+    if hook.on_failure != "block" or (is_unmatched and not hook.guard):
+        return
+    yield hook._replace(
+        matcher="" if is_unmatched else hook.matcher,
+        command="/bin/sh",
+        args=("-c", 'printf "%s\\n" "$1" >&2; exit 1', "sh", problem[:MAX_REASON]),
+        # One that only says `"guard": 1` was never registered as a guard: it fails with the others.
+        guard=entry.get("guard") is True,
+    )
 
 
 def _entries(
@@ -168,7 +198,11 @@ def why_bad(entry: dict[str, Any]) -> str:
         return "'command' is missing"
     if not is_timeout(entry.get("timeout"), MAX_TIMEOUT_S):
         return f"timeout must be a number of seconds above 0, and at most {MAX_TIMEOUT_S:.0e}"
-    return misformed(entry, {"args": TEXTS, **OUR_KEYS})
+    forms = {"args": TEXTS, **OUR_KEYS}
+    # In a hooks.json null is the same as a list that is left out.
+    return misformed(
+        entry, {key: form for key, form in forms.items() if form != TEXTS or entry.get(key) is not None}
+    )
 
 
 def misformed(entry: dict[str, Any], forms: Mapping[str, str]) -> str:

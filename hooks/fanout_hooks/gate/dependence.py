@@ -304,10 +304,12 @@ WORD = re.compile(r"\d+(?:[.,:]\d+)+|[^\W_]+(?:['\u2019][a-z]+)?")
 """A number with its parts is one word: 3.20 says nothing of 3."""
 ARTICLE = re.compile(r"\b(?:[Tt]he|[Aa]n|a)\s+(?=\w)")
 NAME = re.compile(
-    r"(?:(?<![\w/.*-])|(?<=\w://))(?:[\w.@*-]+/)+[\w.@*-]*|\b[\w-]+(?:\.[\w-]+)*\.[A-Za-z]\w{0,5}\b(?!\()"
+    r"(?:(?<![\w/.*-])(?<![\w.*@-]@)|(?<=\w://))(?:[\w.@*-]+/)+[\w.@*-]*"
+    r"|(?<![\w-])(?<![\w-]\.)-*\w[\w-]*(?:\.[\w-]+)*\.[A-Za-z]\w{0,5}\b(?!\()"
     r"|\b\w*[a-z][A-Z_]\w*|\b\w+_\w+"
 )
-"""Paths, files, identifiers."""
+"""Paths, files, identifiers. Words joined by hyphens, dots or @ are tried once, from the first: where that
+fails, so would each of the others, and a long chain of them would take quadratic time."""
 INNER = re.compile(r"\w[./_]\w|[a-z][A-Z]")
 """In a name that says more than "src/"."""
 PLACE = Rule(r"\b(?:to|in|of|for)\s+(?:(?:the|our)\s+)?\w+\W*\Z")
@@ -367,7 +369,7 @@ COMMON_STEMS, FUNCTION_STEMS = frozenset(map(stem, COMMON)), frozenset(map(stem,
 
 def names(task: str) -> Iterator[str]:
     """Yield paths, files and identifiers; `./...` names nothing."""
-    found = (match.group().rstrip("./") for match in NAME.finditer(task))
+    found = (match.group().lstrip("-").rstrip("./") for match in NAME.finditer(task))
     return (name for name in found if name)
 
 

@@ -72,21 +72,36 @@ class Wait(NamedTuple):
 
 
 def waits_for(hooks: Sequence[Footprint]) -> list[Wait]:
-    """Return who waits for whom in an event, each pair once, with the reason; never in a circle."""
-    declared = _after(hooks)
-    order = in_order([{one for one, later in declared if later == place} for place in range(len(hooks))])
-    # Circles in `after` itself are a mistake that config.py reports by name; nothing may hang on one.
-    found = {pair: why for pair, why in declared.items() if order.index(pair[0]) < order.index(pair[1])}
-    last: dict[str, int] = {}
-    for at, later in enumerate(order):
-        for earlier in order[:at]:
-            if why := clash(hooks[earlier], hooks[later]):
-                found.setdefault((earlier, later), why)
-        chain = hooks[later].in_turn
-        if chain in last:
-            found.setdefault((last[chain], later), IN_TURN)
-        if chain:
-            last[chain] = later
+    """Return who waits for whom in an event, each pair once, with the reason; never in a circle.
+
+    The declared order is kept first. What conflicts, then what shares a worker, is added in configuration
+    order: one pair is turned around where it would close a circle with what is kept, and none is lost.
+    """
+    found: dict[tuple[int, int], str] = {}
+    before: list[set[int]] = [set() for _ in hooks]
+    """Per hook everybody who ends before it starts."""
+
+    def keep(earlier: int, later: int, why: str) -> None:
+        found[earlier, later] = why
+        for place, known in enumerate(before):
+            if place == later or later in known:
+                known |= {earlier, *before[earlier]}
+
+    for (earlier, later), why in _after(hooks).items():
+        # Circles in `after` itself are a mistake that config.py reports by name; nothing may hang on one.
+        if later not in before[earlier]:
+            keep(earlier, later, why)
+    for later in range(len(hooks)):
+        for earlier in range(later):
+            pair = (later, earlier) if later in before[earlier] else (earlier, later)
+            if pair not in found and (why := clash(hooks[pair[0]], hooks[pair[1]])):
+                keep(*pair, why)
+    for later, hook in enumerate(hooks):
+        # The nearest first: those before it are then mostly ordered with `later`, too.
+        for earlier in reversed(range(later) if hook.in_turn else ()):
+            is_ordered = later in before[earlier] or earlier in before[later]
+            if hooks[earlier].in_turn == hook.in_turn and not is_ordered:
+                keep(earlier, later, IN_TURN)
     return [Wait(earlier, later, why) for (earlier, later), why in found.items()]
 
 
@@ -102,11 +117,11 @@ def _after(hooks: Sequence[Footprint]) -> dict[tuple[int, int], str]:
 
 
 def in_order(before: Sequence[set[int]]) -> list[int]:
-    """Return all places, each after those before it, else as they come; a circle is broken at its first."""
+    """Return all places, each after those it waits for, else in configuration order."""
     ordered: list[int] = []
     left, done = list(range(len(before))), set[int]()
     while left:
-        place = next((one for one in left if before[one] <= done), left[0])
+        place = next(one for one in left if before[one] <= done)
         left.remove(place)
         ordered.append(place)
         done.add(place)
