@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 import pytest
 
 from fakes.upstream import Rule, serving
@@ -21,7 +22,7 @@ from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import Rejected
-from fanout_mcp.journal import Journal, Portion, Question, Remaining, open_journal
+from fanout_mcp.journal import Journal, Portion, Question, Remaining, one_at_a_time, open_journal
 from fanout_mcp.state.cache import Cache, open_cache
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.types import Answer, Job, Outcome, Progress, Prompt, no_progress
@@ -148,6 +149,46 @@ async def test_a_cancelled_call_is_taken_over_at_once(settings: Settings) -> Non
         [outcome] = await asked(settings, backend, questions(1))
     assert outcome.answer
     assert outcome.answer.text == "taken over"
+
+
+@pytest.mark.parametrize(
+    ("error", "learned"),
+    [
+        (RuntimeError("can't start new thread"), "can't start new thread"),
+        (KeyboardInterrupt(), "interrupted"),
+    ],
+    ids=["no thread", "interrupted"],
+)
+async def test_work_whose_thread_never_ran_has_failed_for_each_of_its_callers(
+    error: BaseException, learned: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_turn, first_runs, failed = one_at_a_time(), anyio.Event(), list[str]()
+    turns: list[int] = []
+
+    async def run_sync(work: Callable[[], list[None]]) -> list[None]:
+        turns.append(len(turns))
+        if len(turns) == 2:
+            raise error
+        first_runs.set()
+        await anyio.wait_all_tasks_blocked()  # the others queue up behind this turn
+        return work()
+
+    async def ask() -> None:
+        try:
+            assert await in_turn(lambda: "done") == "done"
+        except BaseException as caught:  # noqa: BLE001 - which one is the question
+            failed.append(str(caught) or type(caught).__name__)
+
+    monkeypatch.setattr(anyio.to_thread, "run_sync", run_sync)
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as calls:
+            calls.start_soon(ask)
+            await first_runs.wait()
+            for _ in range(3):
+                calls.start_soon(ask)
+    assert sorted(failed) == sorted([str(error) or type(error).__name__, learned, learned])
+    assert len(turns) == 2
+    assert await in_turn(lambda: "later") == "later"
 
 
 async def test_without_a_cache_everything_is_asked(settings: Settings) -> None:

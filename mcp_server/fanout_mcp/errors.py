@@ -65,6 +65,8 @@ class BackendError(FanoutError):
     usage: Usage = Usage()
     words: str = ""
     """The provider's whole message without any key; the sentence itself shows its first part."""
+    is_by_status: bool = False
+    """Neither a code nor words of the refusal said more than its status."""
 
     def billed(self, used: Usage) -> Self:
         """The same error, with what was used up to it."""

@@ -269,7 +269,12 @@ def one_at_a_time() -> InTurn:
                 if own in waiting:
                     turn = waiting.copy()
                     waiting.clear()
-                    await anyio.to_thread.run_sync(lambda: list(map(_Work.do, turn)))
+                    try:
+                        await anyio.to_thread.run_sync(lambda: list(map(_Work.do, turn)))
+                    except BaseException as error:  # no thread, or asyncio's own cancellation
+                        for one in turn:
+                            one.interrupt(error)
+                        raise
         if own.error is not None:
             raise own.error
         return own.result
@@ -282,12 +287,19 @@ class _Work:
     work: Callable[[], Any]
     result: Any = None
     error: Exception | None = None
+    is_done: bool = False
 
     def do(self) -> None:
         try:
             self.result = self.work()
         except Exception as error:  # noqa: BLE001 - its caller's, and no neighbour's
             self.error = error
+        self.is_done = True
+
+    def interrupt(self, error: BaseException) -> None:
+        """Without an error its caller would take None for the result."""
+        if not self.is_done:
+            self.error = error if isinstance(error, Exception) else RuntimeError("interrupted")
 
 
 def looks(first_s: float = FIRST_LOOK_S, last_s: float = LAST_LOOK_S) -> Iterator[float]:

@@ -427,6 +427,36 @@ REFUSED_TOO: Final = {
         error(429, said("Budget has been exceeded! Max budget: 10.0", type="budget_exceeded", code="429")),
         "Budget has been exceeded",
     ),
+    "a gateway's budget without a code (LiteLLM)": lost(
+        QuotaSpent,
+        error(400, said("Budget has been exceeded! Current cost: 10.2, Max budget: 10.0", type="None")),
+        "Current cost: 10.2",
+    ),
+    "a user over budget (LiteLLM)": lost(
+        QuotaSpent,
+        error(400, said("ExceededBudget: User=u1 over budget. Spend=10.2, Budget=10.0")),
+        "over budget",
+    ),
+    "a team that exceeded its budget": lost(
+        QuotaSpent, error(429, said("Team t1 has exceeded its budget")), "exceeded its budget"
+    ),
+    "a budget in dollars": lost(
+        QuotaSpent, error(429, said("Monthly budget exceeded ($10.02 of $10.00)")), "$10.02"
+    ),
+    "a budget of thinking tokens": lost(
+        Rejected, error(400, said("thinking budget exceeded max_tokens")), "thinking budget"
+    ),
+    "a model that a fault names by its code": lost(
+        ModelGone, error(500, said("Not available", code="model_not_found")), "Not available"
+    ),
+    "an unknown model as a fault": lost(
+        ModelGone, error(500, said("model 'qwen9' not found, try pulling it first")), "'qwen9' not found"
+    ),
+    "an unknown model, with the words of a path": lost(
+        ModelGone,
+        error(404, said("Resource not found: model gpt-x", code="model_not_found")),
+        "Resource not found: model gpt-x",
+    ),
     "not a chat model (OpenAI)": lost(
         ModelGone,
         error(404, said("This is not a chat model and thus not supported in the chat endpoint.")),
@@ -776,7 +806,37 @@ ODD_STREAMS: Final = {
     ),
 }
 
+NO_SUCH_PATH: Final = {
+    f"no such path: {name}": lost(
+        Rejected, error(404, body), "it has no /chat/completions. Check the base URL"
+    )
+    for name, body in {
+        "plain": "404 Not Found",
+        "an endpoint": said("Endpoint not found"),
+        "a status alone (Google)": {"error": {"code": 404, "status": "NOT_FOUND"}},
+        "a message": said("NOT_FOUND"),
+        "Fastify": {"message": "Route POST:/chat/completions not found", "statusCode": 404},
+        "Spring": {"status": 404, "detail": "No static resource v1/chat/completions."},
+        "Flask": {"message": "The requested URL was not found on the server. If you entered the URL"},
+    }.items()
+}
+
 TRIED_AGAIN: Final = {
+    **{
+        f"a fault, not a retired model: {status} {words}": shape(error(status, said(words)), FINE, requests=2)
+        for status, words in (
+            (500, "model is not available right now, please retry"),
+            (500, "The model is no longer responding, please try again"),
+            (500, "Failed to load model: CUDA out of memory"),
+            (520, "Model is not available"),
+            (524, "Model is not available"),
+            (408, "Model is not available"),
+        )
+    },
+    "a minute's budget, not money (429)": shape(
+        error(429, said("Rate limit exceeded: per-minute budget exceeded")), FINE, requests=2
+    ),
+    "a budget of time (503)": shape(error(503, said("Latency budget exceeded")), FINE, requests=2),
     "no room for its tier (Groq 498)": shape(
         error(498, said("Flex tier capacity exceeded", code="capacity_exceeded")), FINE, requests=2
     ),
@@ -851,7 +911,15 @@ async def outcome_of(one: Shape, pointing_at: Pointing) -> tuple[Outcome, Upstre
     return outcome, upstream
 
 
-SHAPES: Final = {**THINKS, **REFUSED, **REFUSED_TOO, **ASKED_OTHERWISE, **ODD_STREAMS, **TRIED_AGAIN}
+SHAPES: Final = {
+    **THINKS,
+    **REFUSED,
+    **REFUSED_TOO,
+    **ASKED_OTHERWISE,
+    **ODD_STREAMS,
+    **NO_SUCH_PATH,
+    **TRIED_AGAIN,
+}
 
 
 @pytest.mark.parametrize("one", SHAPES.values(), ids=SHAPES.keys())

@@ -59,6 +59,17 @@ async def test_an_answer_comes_over_tls_and_the_connection_is_reused(
 
 
 @pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize("kind", ["stray", "stray_record"])
+async def test_what_comes_after_an_answer_over_tls_is_no_answer_to_the_next_question(
+    kind: str, ends: Ends, pointing_at: Pointing, job: Job
+) -> None:
+    with serving(Rule(kind=kind, times=1), tls=ends.server) as upstream, anyio.fail_after(30):
+        async with open_backend(over_tls(pointing_at(upstream))) as backend:
+            assert [(await backend.ask(job)).text for _ in range(2)] == [ANSWER] * 2
+    assert upstream.connections == 2
+
+
+@pytest.mark.usefixtures("trusted")
 async def test_cancelling_closes_the_stream_over_tls_too(ends: Ends, pointing_at: Pointing, job: Job) -> None:
     with serving(Rule(kind="hang"), tls=ends.server) as upstream, anyio.fail_after(30):
         async with open_backend(over_tls(pointing_at(upstream))) as backend:

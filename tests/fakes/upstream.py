@@ -32,6 +32,8 @@ MODELS: Final = [
     {"id": "maker/first", "pricing": {"prompt": "0.000001", "completion": "0.000002"}},
     {"id": "maker/second", "pricing": {"prompt": "0.000003", "completion": "0.000015"}},
 ]
+RECORD: Final = 2**14
+"""Bytes of the largest TLS record."""
 CHUNKED: Final = "Transfer-Encoding: chunked\r\n"
 
 
@@ -366,11 +368,26 @@ async def redirect(connection: Connection, rule: Rule, seen: Seen) -> None:
 
 async def stray(connection: Connection, rule: Rule, seen: Seen) -> None:
     """An answer with a second one in the same packet as its end: later, nobody could tell it apart."""
-    other = json.dumps({"choices": [{"message": {"content": "STRAY"}, "finish_reason": "stop"}]}).encode()
-    head = b"HTTP/1.1 200 X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(other)
     connection.send_head(200, "text/event-stream", CHUNKED)
     connection.delta(seen, {"content": rule.text}, "stop")
-    connection.transport.write(b"0\r\n\r\n" + head + other)
+    connection.transport.write(b"0\r\n\r\n" + second_answer())
+
+
+async def stray_record(connection: Connection, rule: Rule, seen: Seen) -> None:
+    """The same, where over TLS the second one begins a record: the end of the first fills one."""
+    connection.send_head(200, "text/event-stream", CHUNKED)
+    connection.delta(seen, {"content": rule.text}, "stop")
+    around = len(b"%x\r\n:\n\n\r\n0\r\n\r\n" % RECORD)
+    comment = b":" + b"-" * (RECORD - around) + b"\n\n"
+    end = b"%x\r\n%b\r\n0\r\n\r\n" % (len(comment), comment)
+    assert len(end) == RECORD
+    connection.transport.write(end + second_answer())
+
+
+def second_answer() -> bytes:
+    other = json.dumps({"choices": [{"message": {"content": "STRAY"}, "finish_reason": "stop"}]}).encode()
+    head = b"HTTP/1.1 200 X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(other)
+    return head + other
 
 
 KINDS: Final = {
@@ -398,6 +415,7 @@ KINDS: Final = {
     "surrogate": surrogate,
     "redirect": redirect,
     "stray": stray,
+    "stray_record": stray_record,
 }
 
 

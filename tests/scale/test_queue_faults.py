@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import gc
 import pickle
@@ -9,7 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import anyio.lowlevel
@@ -27,12 +28,16 @@ from fanout_mcp.journal import Question, open_journal
 from fanout_mcp.scale import queue as module
 from fanout_mcp.scale.queue import DEATHS, JUDGES, TICKET, Counts, Queue, Shard, Unit, Unknown, packed_outcome
 from fanout_mcp.scale.shared import Link
+from fanout_mcp.scale.worker import Worker
 from fanout_mcp.state import audit
+from fanout_mcp.state.cache import open_cache
 from fanout_mcp.state.settings import Settings
-from fanout_mcp.types import Job, Outcome, Prompt, Route, no_progress
+from fanout_mcp.types import Answer, Job, Outcome, Prompt, Route, no_progress
 
 if TYPE_CHECKING:
     from docket import Docket  # the queue has to be the first to import it
+
+    from fanout_mcp.types import Backend
 
 pytestmark = [
     pytest.mark.slow,
@@ -526,6 +531,52 @@ async def test_a_batch_whose_call_died_between_two_portions_ends(
         with anyio.fail_after(10):
             while not (await counted(queue, batch)).is_over:
                 await anyio.lowlevel.checkpoint()
+
+
+async def test_a_worker_that_ends_late_leaves_the_shard_that_its_ticket_holds_by_then(
+    settings: Settings, redis: Redis
+) -> None:
+    async with opened(settings) as queue:
+        batch = await queue.join("alice", "first", "call")
+        for name in ("one", "two"):
+            await queue.put(shard_of(batch, name))
+        for name in ("one", "two"):
+            taken = await queue.take("ticket")
+            assert taken is not None
+            assert taken.shard.name == name
+            await settled(queue, shard_of(batch, "one"))
+        again = await queue.take("ticket")
+        assert again is not None
+        assert (again.shard.name, again.times) == ("two", 2)
+        await settled(queue, shard_of(batch, "two"))
+        assert [name async for name in redis.scan_iter(f"{queue.prefix}held:*")] == []
+
+
+async def test_a_worker_that_is_to_stop_finishes_its_shards_and_takes_no_further_one(
+    settings: Settings,
+) -> None:
+    class Blocked(Scripted):
+        async def ask(self, job: Job) -> Answer:
+            waits.append(job.key)
+            await go_on.wait()
+            return await Scripted.ask(self, job)
+
+    go_on, waits = anyio.Event(), list[str]()
+    cache = open_cache(settings.cache, settings.config_dir)
+    async with opened(settings) as own, opened(settings) as queue:
+        batch = await queue.join("alice", "first", "call")
+        for n in range(6):
+            unit = Unit(Job(f"job{n}", Prompt("s", f"q{n}")), f"key{n}", "scripted")
+            await queue.put(Shard(batch, f"s{n}", [unit], JUDGES[0], Budget(), audit.Origin()))
+        running = asyncio.create_task(Worker(own, cast("Backend", Blocked()), Limits(4), cache).run())
+        await until(lambda: len(waits) == 2)
+        running.cancel()
+        await anyio.lowlevel.checkpoint()
+        go_on.set()
+        with anyio.fail_after(30):
+            await running
+        assert (await counted(queue, batch)).done == len(waits) == 2
+    cache.close()
 
 
 async def test_deaths_are_counted_by_question(settings: Settings) -> None:

@@ -433,8 +433,10 @@ class HttpBackend(Backend):
 
     def _hinted(self, error: errors.BackendError, status: int) -> errors.BackendError:
         """Return the error, or what is wrong with the base URL where it is about that."""
-        is_path = status in {200, 404, 405} and type(error) in {errors.ModelGone, errors.Rejected}
-        return self._no_path(status) if is_path and NO_PATH.search(error.words) else error
+        kind = type(error)
+        may_be_path = kind is errors.Rejected or (kind is errors.ModelGone and error.is_by_status)
+        is_path = may_be_path and status in {200, 404, 405} and NO_PATH.search(error.words)
+        return self._no_path(status) if is_path else error
 
     def _no_path(self, status: int) -> errors.Rejected:
         return errors.Rejected(

@@ -23,7 +23,7 @@ import anyio
 import h11
 import httpcore2
 from anyio.abc import ByteStream, SocketAttribute
-from anyio.streams.tls import TLSStream
+from anyio.streams.tls import TLSAttribute, TLSStream
 
 from fanout_mcp.errors import BackendError, BadAnswer, DeadlineExceeded, Rejected, Unreachable
 
@@ -85,9 +85,27 @@ class Connection:
         """
         if (self._h11.our_state, self._h11.their_state) != (h11.DONE, h11.DONE) or self._h11.trailing_data[0]:
             return False
+        if not self._is_tls_empty():
+            return False
         self._h11.start_next_cycle()
         self._until = time.monotonic() + KEEP_S
         return True
+
+    def _is_tls_empty(self) -> bool:
+        """Whether no record is left that was received but not read: neither h11 nor the poll sees those.
+
+        A byte that this takes is not missed: the connection is closed then.
+        """
+        tls = self._stream.extra(TLSAttribute.ssl_object, None)  # noqa: S610 - no Django
+        if tls is None:
+            return True
+        try:
+            tls.read(1)
+        except ssl.SSLWantReadError:
+            return True
+        except ssl.SSLError:
+            return False
+        return False  # data, or the end of the session
 
     def is_stale(self) -> bool:
         """Whether it waited for too long, or the server ended it or sent unrequested bytes."""

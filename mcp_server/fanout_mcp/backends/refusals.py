@@ -300,7 +300,8 @@ def _meant(
 ) -> errors.BackendError:
     waits = (retry_after(headers), reported.wait_s, asked_for(whole))
     wait = next((seconds for seconds in waits if seconds is not None), None)
-    kind = _kind(status, reported, whole, wait)
+    cause = _cause(status, reported, whole, wait)
+    kind = cause or _by_status(status, reported)
     if kind is errors.ContextTooSmall:
         return errors.ContextTooSmall(
             text, reported.limit or _number_in(_LIMIT, whole), reported.prompt or _number_in(_PROMPT, whole)
@@ -318,22 +319,35 @@ def _meant(
         return errors.Rejected(
             f"{text.rstrip('.')}, a redirect. None is followed: set the base URL to where it leads."
         )
-    return kind(text)
+    error = kind(text)
+    error.is_by_status = cause is None
+    return error
 
 
-def _kind(status: int, reported: Reported, words: str, wait: float | None) -> type[errors.BackendError]:
+def _cause(
+    status: int, reported: Reported, words: str, wait: float | None
+) -> type[errors.BackendError] | None:
+    """Return what its codes or its words say; None where they say nothing, or only that it is busy."""
     codes = set(reported.codes.split())
     if NEVER_FITS.search(words):
         return errors.ContextTooSmall
     for cause in CAUSES:
-        if not codes & cause.codes and not cause.words.search(words):
+        has_code = bool(codes & cause.codes)
+        if not has_code and not cause.words.search(words):
             continue
         if cause.kind is errors.QuotaSpent and wait is not None and 429 in {status, reported.status}:
             # Gemini calls a minute's limit a quota, and says when it is over; of a day's it says seconds too.
             return cause.kind if "perday" in reported.codes else errors.RateLimited
         if cause.kind is errors.ModelGone and BUSY & {status, reported.status}:
-            break
+            return None
+        is_fault = status >= 500 or status == 408
+        if cause.kind is errors.ModelGone and is_fault and not has_code and not FOR_GOOD.search(words):
+            return None
         return cause.kind
+    return None
+
+
+def _by_status(status: int, reported: Reported) -> type[errors.BackendError]:
     meant = reported.status if status in {200, 400, 422, 500, 502} and reported.status else status
     return BY_STATUS.get(meant, errors.ServerFault if 500 <= meant < 600 else errors.Rejected)
 
@@ -348,9 +362,16 @@ BY_STATUS: Final[Mapping[int, type[errors.BackendError]]] = {
 }
 BUSY: Final = frozenset({429, 502, 503, 504, 529})
 """With one of these, a model that "is not available" is busy and not gone."""
+FOR_GOOD: Final = re.compile(
+    r"not found|not exist|n't exist|decommissioned|retired|been removed|been shut down|"
+    r"requires more (?:system )?memory",
+    re.IGNORECASE,
+)
+"""What a server's own fault must say of a model that no second try would find; else it may be a moment's."""
 
 NO_PATH: Final = re.compile(
-    r"^$|page not found|^not found\.?$|cannot post|resource not found|no such (?:path|route)|"
+    r"^$|page not found|^(?:404 )?not[ _]found\.?$|cannot post|resource not found|no such (?:path|route)|"
+    r"\b(?:endpoint|url|route\b.{0,80}?)(?: was)? not found|static resource|"
     r"unexpected endpoint|"
     r"(?:unknown|invalid) (?:url|endpoint|path|request url)|method not allowed|no route(?! to host)",
     re.IGNORECASE,

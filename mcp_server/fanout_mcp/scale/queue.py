@@ -377,13 +377,14 @@ end
 
 FINISH: Final = """
 local held, batch, shards, done = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-redis.call('DEL', held)
+if redis.call('HGET', held, 'ref') == ARGV[4] then redis.call('DEL', held) end
 if redis.call('HDEL', shards, ARGV[1]) == 0 then return 0 end
 redis.call('HSET', done, ARGV[1], ARGV[2])
-for at = 4, #ARGV, 2 do redis.call('HINCRBYFLOAT', batch, ARGV[at], ARGV[at + 1]) end
+for at = 5, #ARGV, 2 do redis.call('HINCRBYFLOAT', batch, ARGV[at], ARGV[at + 1]) end
 for _, key in ipairs({batch, shards, done}) do redis.call('EXPIRE', key, ARGV[3]) end
 return 1
 """
+"""By now the ticket may hold another shard: a worker that counted as dead may end late."""
 
 CANCEL: Final = (
     IS_OVER
@@ -669,7 +670,7 @@ class Queue:
         pairs = [value for pair in added.items() for value in pair]
         await self._finish(
             [*self._keys(ticket, "held"), *self._keys(shard.batch, "batch", "shards", "done")],
-            [shard.name, result, KEPT_S, *pairs],
+            [shard.name, result, KEPT_S, f"{shard.batch} {shard.name}", *pairs],
         )
 
 

@@ -17,6 +17,7 @@ was marked when DEATHS workers died has failed, by name, and is not asked again.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import importlib
 import logging
 import math
@@ -134,6 +135,10 @@ class Worker:
     in_turn: InTurn = field(default_factory=one_at_a_time)
     at_work: dict[str, list[Started]] = field(default_factory=dict)
     """Batch -> its shards that are being asked."""
+    loop_task: asyncio.Task[object] | None = None
+    """Where Docket's loop runs."""
+    loop_cancels: int = 0
+    """How often that task had been cancelled before."""
 
     async def run(self, lease_s: float = LEASE_S) -> None:
         from docket import Worker as DocketWorker
@@ -153,14 +158,20 @@ class Worker:
             minimum_check_interval=timedelta(seconds=LOOK_S),
             schedule_automatic_tasks=False,
         ) as worker:
+            self.loop_task = asyncio.current_task()
+            self.loop_cancels = self.loop_task.cancelling() if self.loop_task else 0
             await worker.run_forever()
+
+    def is_stopping(self) -> bool:
+        """Docket catches the cancellation and waits for what is at work: only the task's count shows it."""
+        return self.loop_task is not None and self.loop_task.cancelling() > self.loop_cancels
 
     async def use(self, ticket: str) -> None:
         """Ask shards, and say what became of them."""
         until = anyio.current_time() + GOES_ON_S
         while (taken := await self._taken(ticket)) is not None:
             await self._use(taken)
-            if anyio.current_time() >= until:
+            if self.is_stopping() or anyio.current_time() >= until:
                 return
 
     async def _use(self, taken: Taken) -> None:
