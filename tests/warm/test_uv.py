@@ -111,7 +111,8 @@ def test_a_script_is_kept_warm_and_sees_all_that_uv_gives_it(sandbox: Sandbox, w
     sandbox.unhook()
     sandbox.hooks("PreToolUse", line)
     with sandbox.running() as run:
-        assert settled(run) == ["lane", "trial", "trial", "warm"]
+        assert settled(run, 3) == ["lane", "trial", "trial"]
+        assert any(settled(run, 1) == ["warm"] for _ in range(10))  # on a loaded machine a trial may be slow
         with run.seeing() as seen:
             run.event(pre_tool_use("rm -rf /"))
     assert [own.stdout for own in seen] == [native]
