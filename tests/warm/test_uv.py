@@ -100,7 +100,10 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", few(WAYS, "inline dependencies"))
-def test_a_script_is_kept_warm_and_sees_all_that_uv_gives_it(sandbox: Sandbox, way: str) -> None:
+def test_a_script_is_kept_warm_and_sees_all_that_uv_gives_it(
+    sandbox: Sandbox, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "SLOW_MS", 60_000.0)  # however busy the machine is
     command, needs = WAYS[way]
     uses = "import greeting\nprint(greeting.TEXT)\n" if needs else ""
     line = command.format(script=script(sandbox, "hook", SEE + uses, needs))
@@ -111,8 +114,7 @@ def test_a_script_is_kept_warm_and_sees_all_that_uv_gives_it(sandbox: Sandbox, w
     sandbox.unhook()
     sandbox.hooks("PreToolUse", line)
     with sandbox.running() as run:
-        assert settled(run, 3) == ["lane", "trial", "trial"]
-        assert any(settled(run, 1) == ["warm"] for _ in range(10))  # on a loaded machine a trial may be slow
+        assert settled(run) == ["lane", "trial", "trial", "warm"]
         with run.seeing() as seen:
             run.event(pre_tool_use("rm -rf /"))
     assert [own.stdout for own in seen] == [native]
@@ -138,10 +140,7 @@ def test_environments_that_differ_in_plain_packages_share_a_worker_and_each_sees
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "SLOW_MS", 60_000.0)  # however busy the machine is
-    lines = [
-        f"uv run --script {script(sandbox, f'hook_{number}', START, needs)}"
-        for number, needs in enumerate(ALIKE)
-    ]
+    lines = _alike(sandbox, START)
     native = _natives(sandbox, lines)
     sandbox.hooks("PreToolUse", *lines)
     with sandbox.running() as run, run.seeing() as seen:
@@ -158,16 +157,20 @@ def test_a_folder_of_pythonpath_that_is_named_like_an_installations_is_seen_in_e
     _written(sandbox.folder / "ros/dist-packages/robot.py", "NAME = 'r2'\n")
     sandbox.env["PYTHONPATH"] = str(sandbox.folder / "ros/dist-packages")
     source = "import robot; print(robot.NAME, sys.path)"
-    lines = [
-        f"uv run --script {script(sandbox, f'hook_{number}', source, needs)}"
-        for number, needs in enumerate(ALIKE)
-    ]
+    lines = _alike(sandbox, source)
     native = _natives(sandbox, lines)
     sandbox.hooks("PreToolUse", *lines)
     with sandbox.running() as run, run.seeing() as seen:
         assert settled(run, 6)[-3:] == ["warm"] * 3
         assert len(run.runtime._interpreters) == 1
     assert seen[-3:] == native
+
+
+def _alike(sandbox: Sandbox, source: str) -> list[str]:
+    return [
+        f"uv run --script {script(sandbox, f'hook_{number}', source, needs)}"
+        for number, needs in enumerate(ALIKE)
+    ]
 
 
 def _natives(sandbox: Sandbox, lines: list[str]) -> list[Native]:
