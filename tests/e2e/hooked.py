@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import statistics
 import subprocess
 import sys
@@ -182,12 +183,12 @@ def prices(client: Client, kind: str, calls: int) -> tuple[float, float]:
     for number in range(3):
         path = client.home / f"hook_{number}"
         path.write_text(source)
-        entries.append({"type": "command", "command": f"{program} {path}"})
+        entries.append({"type": "command", "command": f"{program} {shlex.quote(str(path))}"})
     Hooked.make(client, {"PreToolUse": [group(*entries, matcher="Bash")]}, "native")
     page = client.home / "page.jsonl"
     commands = [f"true {number}" for number in range(calls)]
     for at in (calls // 3, 2 * calls // 3):
-        commands[at] = f"{FANOUT_HOOKS} cost --measure --yes --json --days {at} >>{page}"
+        commands[at] = f"{FANOUT_HOOKS} cost --measure --yes --json --days {at} >>{shlex.quote(str(page))}"
     with serving(turns([*[[bash(one)] for one in commands], [Text("done")]])) as model, receiving() as told:
         assert client.say(model, "please", env=told.env).result == "done"
         times = told.durations("PreToolUse")[SETTLING:]
