@@ -6,6 +6,7 @@ import io
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from fakes.user import User, command, group
 from fanout_hooks.adoption import bench, check
 from fanout_hooks.client import files, hook_input, places
+from fanout_hooks.client.config import Hook
 from fanout_hooks.learn import memory
 from fanout_hooks.log import append as log_append
 from fanout_hooks.log import report
@@ -311,6 +313,24 @@ def test_bench_says_which_event_did_not_end_and_leaves_nothing_running(
     assert "Stop: its hooks did not end in 0.5 s (native) and were killed" in done.err
     assert not files.is_running((adopted.project / "pid").read_text())
     assert not Path(report.baseline_path(str(adopted.project))).exists()
+
+
+def test_bench_waits_for_a_hook_and_does_not_look_now_and_then_whether_it_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hooks = [
+        Hook("a", "Stop", "local", command="sleep 0.05"),
+        Hook("b", "Stop", "local", command="sleep 0.02"),
+    ]
+    monkeypatch.setattr(time, "sleep", pytest.fail)  # what `Popen.wait(timeout)` does between two looks
+    bench.run_natively(hooks, b"{}", dict(os.environ), str(tmp_path))
+
+
+def test_bench_goes_on_without_a_program_that_is_missing(tmp_path: Path) -> None:
+    missing = Hook("a", "Stop", "local", command="no-such-program", args=("x",))
+    hooks = [missing, Hook("b", "Stop", "local", command=f"touch {tmp_path}/ran")]
+    bench.run_natively(hooks, b"{}", dict(os.environ), str(tmp_path))
+    assert (tmp_path / "ran").exists()
 
 
 def test_dispatch_runs_an_event_by_hand(adopted: User, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ import stat
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from tempfile import TemporaryFile
 from typing import IO, Any
 
@@ -102,11 +103,13 @@ def run_one(hook: dict[str, Any], event: str, raw: bytes) -> tuple[int, str, str
             given.write(raw)
             given.seek(0)
             process = subprocess.Popen(line, stdin=given, stdout=out, stderr=err, start_new_session=True)
-            try:
-                code = process.wait(timeout)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, 9)
-                process.wait()
+            late = threading.Event()
+            # `wait(timeout)` looks only every 50 ms whether the process has ended.
+            timer = threading.Timer(timeout, cut, [process, late])
+            timer.start()
+            code = process.wait()
+            timer.cancel()
+            if late.is_set():
                 return failed(hook, event, "timed out")
             said, text = content(out), content(err)
     except OSError as error:
@@ -114,6 +117,12 @@ def run_one(hook: dict[str, Any], event: str, raw: bytes) -> tuple[int, str, str
     if code not in (0, 2) and blocks(hook, event):
         return failed(hook, event, text)
     return code, said, text
+
+
+def cut(process: subprocess.Popen[bytes], late: threading.Event) -> None:
+    late.set()
+    with suppress(OSError):
+        os.killpg(process.pid, 9)
 
 
 def content(file: IO[bytes]) -> str:
