@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import shutil
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -37,13 +39,16 @@ if (/rm -rf/.test(event.tool_input.command)) process.exit(2);
 """
 UV = """# /// script
 # requires-python = ">=3.11"
-# dependencies = []
+# dependencies = ["python-dotenv"]
 # ///
 import json, re, sys
+from dotenv import load_dotenv
+load_dotenv()
 event = json.load(sys.stdin)
 if re.search("rm -rf", event["tool_input"]["command"]):
     sys.exit({0} and 2)
 """
+"""With one small dependency, which public collections of hooks take for their keys."""
 
 Hook = dict[str, Any]
 InClient = Callable[[Path, dict[str, tuple[str, list[Hook]]], float], dict[str, list[float]]]
@@ -77,6 +82,9 @@ def _in_client(top: Path, in_client: InClient) -> Iterator[Row]:
     kinds += [("uv", 1, 4.0), ("uv", 13, 15.0)] if shutil.which("uv") else []
     for kind, count, bar in kinds:
         hooks = _scripts(top, kind, count)
+        if kind == "uv" and not _installs(hooks[0]["command"]):
+            yield Row("warm event, `uv run --script` hooks", "not measured: uv can't install python-dotenv")
+            return
         ways = {way: (way, hooks) for way in ("native", "warm")}
         found = in_client(top / f"{kind} {count}", ways, CALL_S)
         native, warm = (statistics.median(found[way]) for way in ("native", "warm"))
@@ -85,6 +93,13 @@ def _in_client(top: Path, in_client: InClient) -> Iterator[Row]:
             f"warm event, {count} `{'node' if kind == 'node' else 'uv run --script'}` hook{'s' * (count > 1)}"
         )
         yield Row(what, figure, f"native {native:.0f} ms", f">= {bar:.0f} x", native / warm >= bar)
+
+
+def _installs(command: str) -> bool:
+    done = subprocess.run(
+        command.split(), input=json.dumps(pre_tool_use()).encode(), capture_output=True, check=False
+    )
+    return done.returncode == 0
 
 
 def _burst(folder: Path, natives: Natives) -> Iterator[Row]:

@@ -127,7 +127,7 @@ class Client:
         return path
 
     def environment(self, model: Model | None, more: Mapping[str, str] | None = None) -> dict[str, str]:
-        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+        kept = {name: value for name, value in os.environ.items() if name in KEPT or name.startswith("UV_")}
         return {
             **kept,
             "HOME": str(self.home),
