@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from fakes.hostile_hooks import HOSTILE
 from fakes.model import Call, Text, serving, turns
 from fakes.sandbox import Running, Sandbox, pre_tool_use
 from fakes.telemetry import receiving
+from fanout_hooks.warm.command import is_shim
 
 CORPUS = Path(__file__).parent / "corpus"
 ROUNDS = 3
@@ -62,6 +64,12 @@ except FileNotFoundError:
 time.sleep(0.001)
 open(path, "w").write(str(n + 1))
 """
+
+INTERPRETERS = (
+    ("distribution's", "/usr/bin/python3", {"warm": 24.0, "cold": 4.0}),
+    ("version manager's", "python3", {"warm": 34.0}),
+)
+"""Whose it is, how hooks call it, how many times faster than natively each way should be."""
 
 Hook = dict[str, Any]
 
@@ -101,6 +109,7 @@ def _in_client(top: Path) -> Iterator[Row]:
     found = _by_turns(top, ways)
     middle = {name: statistics.median(some) for name, some in found.items() if some}
     yield from _compared(middle)
+    yield from _other_interpreters(top)
     for kind in PRICED:
         page, told = prices(Client.make(program, top / f"priced {kind}"), kind, PRICED_CALLS)
         figure, ratio = f"{page:.1f} ms, {page / told:.2f} of telemetry", page / told
@@ -125,6 +134,23 @@ def _by_turns(
     return found
 
 
+def _other_interpreters(top: Path) -> Iterator[Row]:
+    """Measure the same hooks as most people start them: fanout is in an environment of its own here."""
+    for whose, python, bars in INTERPRETERS:
+        found_at = shutil.which(python)
+        if found_at is None or is_shim(found_at) != (python == "python3"):
+            yield Row(f"21 Python hooks by a {whose} `{python}`", "not measured: there is none here")
+            continue
+        hooks = _corpus("python", python)
+        found = _by_turns(top / whose, {way: (way, hooks) for way in ("native", *bars)})
+        middle = {way: statistics.median(some) for way, some in found.items()}
+        for way, bar in bars.items():
+            times = middle["native"] / middle[way]
+            figure = f"{middle[way]:.1f} ms, {times:.1f} x faster"
+            what = f"{way} event, 21 Python hooks by a {whose} `{python}`"
+            yield Row(what, figure, f"native {middle['native']:.0f} ms", f">= {bar:.0f} x", times >= bar)
+
+
 def _compared(middle: dict[str, float]) -> Iterator[Row]:
     native = f"native {middle['native']:.0f} ms"
     for name, bar in (("warm", 20.0), ("cold", 1.0)):
@@ -140,9 +166,9 @@ def _compared(middle: dict[str, float]) -> Iterator[Row]:
     yield Row("warm event, one trivial hook", figure, bound, "<= 12 ms, <= 6 over", good)
 
 
-def _corpus(name: str) -> list[Hook]:
+def _corpus(name: str, python: str = PYTHON) -> list[Hook]:
     return [
-        {"type": "command", "command": f"{'sh' if path.suffix == '.sh' else PYTHON} {path}"}
+        {"type": "command", "command": f"{'sh' if path.suffix == '.sh' else python} {path}"}
         for path in sorted((CORPUS / name).iterdir())
     ]
 
