@@ -12,11 +12,11 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fakes.scripted import Reply, Scripted
 from fakes.upstream import Rule, serving
 from fakes.virtual import virtually
 from fanout_mcp import cli
 from fanout_mcp.backends.plan import PlanBackend
-from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.commands.flags import NO_VERDICT
 from fanout_mcp.edge.catalog import parse
 from fanout_mcp.engine.limits import Limits
