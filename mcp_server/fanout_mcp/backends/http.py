@@ -483,8 +483,9 @@ class HttpBackend(Backend):
             return model
         problem = self.prices.problem
         if isinstance(problem, errors.Unreachable):
+            cause = f" ({problem.words})" if problem.words else ""
             raise errors.Unreachable(
-                f"{self.provider} can't be reached: does the server run, and is the base URL right?"
+                f"{self.provider} can't be reached{cause}: does the server run, and is the base URL right?"
             )
         if isinstance(problem, errors.AuthRejected):
             raise errors.AuthRejected(str(problem))
@@ -576,11 +577,11 @@ async def open_http(
         headers.append((row.key_header.encode(), b"Bearer " + sent if is_bearer else sent))
     # In a thread: it reads all certificates, and hook events pass through this loop.
     context = await anyio.to_thread.run_sync(partial(httpx2.create_ssl_context, trust_env=False))
-    proxy = _proxy(settings, base)
+    proxy, connections = _proxy(settings, base), max(1024, settings.max_parallel)
     pool: Pool = (
-        FastPool(core_url(base).origin, context, max(1024, settings.max_parallel))
+        FastPool(core_url(base).origin, context, connections)
         if proxy is None
-        else httpcore2.AsyncConnectionPool(ssl_context=context, proxy=proxy, keepalive_expiry=KEEP_S)
+        else httpcore2.AsyncConnectionPool(context, proxy, connections, keepalive_expiry=KEEP_S)
     )
     async with pool:
         yield HttpBackend(settings, pool, headers, row, key, default)

@@ -301,6 +301,8 @@ def _meant(
     waits = (retry_after(headers), reported.wait_s, asked_for(whole))
     wait = next((seconds for seconds in waits if seconds is not None), None)
     cause = _cause(status, reported, whole, wait)
+    if wait is None:  # when the whole limit is back: comes with every answer, so it says nothing of a quota
+        wait = _number(headers.get("ratelimit-reset"))
     kind = cause or _by_status(status, reported)
     if kind is errors.ContextTooSmall:
         return errors.ContextTooSmall(
