@@ -19,6 +19,7 @@ from fanout_mcp.engine.budget import Budget, Estimate, Purse, check, dollars, es
 from fanout_mcp.engine.retry import larger_budget
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import BackendError, BudgetExceeded, InvalidInput
+from fanout_mcp.jsonish import LINES, MAYBE, NUMBER, TABLE, TEXT, rows
 from fanout_mcp.panel import personas
 from fanout_mcp.panel.answer import SCHEMA, Position
 from fanout_mcp.panel.asking import MAX_SHOWN, Asking, Material, for_agent, read_material, repair
@@ -500,31 +501,20 @@ def dry(asked: Consultation, expected: Estimate) -> dict[str, Json]:
     }
 
 
-_TEXT: Final = {"type": "string"}
-_MAYBE: Final = {"type": ["string", "null"]}
 VERDICT_FORM: Final[Mapping[str, Json]] = {
     "decision": {"enum": ["PROCEED", "SIMPLIFY", "STOP", "NO_VERDICT", "NOT_ASKED"]},
-    "rule": _TEXT,
-    "agreement": {"type": "number"},
-    "votes": {
-        "type": "array",
-        "items": {
-            "type": "object",
-            "properties": {
-                **dict.fromkeys(("member", "persona", "verdict", "summary"), _TEXT),
-                **dict.fromkeys(("model", "blocker", "smallest_change"), _MAYBE),
-                "confidence": {"type": ["integer", "null"]},
-            },
-        },
-    },
-    "failed": {
-        "type": "array",
-        "items": {"type": "object", "properties": {"member": _TEXT, "reason": _TEXT}},
-    },
-    "cut": {"type": "array", "items": _TEXT},
-    "receipt": {"type": "object"},
-    "report": _TEXT,
-    "plan": {"type": "object"},
+    "rule": TEXT,
+    "agreement": NUMBER,
+    "votes": rows(
+        **dict.fromkeys(("member", "persona", "verdict", "summary"), TEXT),
+        **dict.fromkeys(("model", "blocker", "smallest_change"), MAYBE),
+        confidence={"type": ["integer", "null"]},
+    ),
+    "failed": rows(member=TEXT, reason=TEXT),
+    "cut": LINES,
+    "receipt": TABLE,
+    "report": TEXT,
+    "plan": TABLE,
 }
 """JSON schemas of a verdict's fields, as short_verdict, dry and not_asked fill them."""
 

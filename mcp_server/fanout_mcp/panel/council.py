@@ -60,18 +60,17 @@ class Council:
 
     def largest_jobs(self, terms: Terms) -> list[Job]:
         """Every call of all rounds with prompts as long as they can get: what the price is checked with."""
-        held = {
-            member.key: deliberation.Standing(deliberation.max_position(), 1) for member in self.asked.members
-        }
-        asked = self.asked
+        asked, written = self.asked, deliberation.max_synthesis()
+        longest = {member.key: deliberation.max_position() for member in asked.members}
         jobs = []
         for n in range(1, self.rounds + 1):
+            closed = [deliberation.Closed(n, longest, late=dict.fromkeys(longest, 1))]
+            held = deliberation.standing(closed)
             for member in asked.members:
                 prompt = _prompt(asked, member, n, held)
                 jobs.append(member_job(member, prompt, terms, key=f"{member.key} in round {n}"))
             if self.rounds > 1:
-                given = deliberation.SynthesisInput(n, held, tuple(held), deliberation.max_synthesis())
-                jobs.append(deliberation.synthesis_job(asked, given, self.synthesis_model))
+                jobs.append(deliberation.synthesis_job(asked, closed, written, self.synthesis_model))
         return jobs
 
 
@@ -193,12 +192,9 @@ class SynthesisWriter:
         if why := self._spent():
             self._settle(draft, Written(None, f"not started: {why}", 0.0))
             return
-        moved = deliberation.changed(draft.rounds[-1], deliberation.standing(draft.rounds[:-1]))
         written = [one.written.synthesis for one in reversed(self._drafts) if one.written is not None]
-        last = next((one for one in written if one is not None), None)
-        given = deliberation.SynthesisInput(draft.n, deliberation.standing(draft.rounds), moved, last)
-        council = self._council
-        job = deliberation.synthesis_job(council.asked, given, council.synthesis_model)
+        last, council = next(filter(None, written), None), self._council
+        job = deliberation.synthesis_job(council.asked, draft.rounds, last, council.synthesis_model)
         draft.began = anyio.current_time()
         draft.run = self._start((job,), self._ask(draft.leg), partial(self._end, draft))
 

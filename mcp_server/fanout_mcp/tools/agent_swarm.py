@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Annotated, Final, Literal, NamedTuple
 
 import anyio.to_thread
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field
 
 from fanout_mcp import jsonish
 from fanout_mcp.backends.plan import MAX, agent_call, messages
@@ -26,6 +26,7 @@ from fanout_mcp.backends.plan import chosen as engine_for
 from fanout_mcp.engine.budget import Budget, Purse, check, estimate
 from fanout_mcp.engine.run import Plan, run
 from fanout_mcp.errors import InvalidInput, UnreadableAnswer
+from fanout_mcp.jsonish import COUNT, LINES, TABLE, TEXT, answer_form, rows
 from fanout_mcp.panel.answer import words
 from fanout_mcp.panel.asking import LANGUAGE
 from fanout_mcp.panel.consult import receipt as receipt_of
@@ -33,7 +34,7 @@ from fanout_mcp.source import receipt
 from fanout_mcp.source.secrets import SMALL
 from fanout_mcp.source.workers import Failure, Workers
 from fanout_mcp.text import clip, quoted
-from fanout_mcp.tools.services import COUNT, LINES, TABLE, TEXT, Services, Tool, ToolResult, answer_form
+from fanout_mcp.tools.services import Services, Tool, ToolResult
 from fanout_mcp.types import Answer, Ask, Job, Json, ModelPrice, Outcome, Progress, Prompt
 from fanout_mcp.usage import Usage
 
@@ -57,8 +58,8 @@ class Args(BaseModel):
         list[str] | None, Field(description="A kind (tests, hypotheses, approaches, angles) or your own.")
     ] = None
     engine: Literal["auto", "model", "plan"] = "auto"
-    deadline_s: Annotated[float, Field(gt=0, le=3600), WithJsonSchema({"type": "number"})] = 100
-    max_cost_usd: Annotated[float, Field(gt=0), WithJsonSchema({"type": "number"})] = 1.0
+    deadline_s: Annotated[float, Field(gt=0, le=3600)] = 100
+    max_cost_usd: Annotated[float, Field(gt=0)] = 1.0
 
 
 async def call(services: Services, args: Args, progress: Progress) -> ToolResult:
@@ -552,10 +553,7 @@ TOOL: Tool[Args] = Tool(
     output={
         "lenses": TEXT,
         "agents": COUNT,
-        "answers": {
-            "type": "array",
-            "items": {**TABLE, "properties": {"title": TEXT, "detail": TEXT, "said_by": LINES}},
-        },
+        "answers": rows(title=TEXT, detail=TEXT, said_by=LINES),
         "merged": COUNT,
         "cut": COUNT,
         "receipt": TABLE,

@@ -11,10 +11,11 @@ from typing import Annotated, Final
 import anyio.to_thread
 from pydantic import ConfigDict, Field
 
+from fanout_mcp.jsonish import NUMBER, TABLE
 from fanout_mcp.panel import consult, result
 from fanout_mcp.panel.council import Council, deliberate
 from fanout_mcp.panel.deliberation import Answered, Event, OnEvent, Synthesised, line
-from fanout_mcp.tools.services import NUMBER, TABLE, Services, Tool, ToolResult
+from fanout_mcp.tools.services import Services, Tool, ToolResult
 from fanout_mcp.types import Json, Progress
 
 MAX_ROUNDS: Final = 5

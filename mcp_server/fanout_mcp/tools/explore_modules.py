@@ -25,6 +25,7 @@ from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.journal import Begun, Journal, Question, is_whole
+from fanout_mcp.jsonish import COUNT, LINES, NUMBER, TABLE, TEXT, answer_form, rows
 from fanout_mcp.source import pack
 from fanout_mcp.source.receipt import LIMIT, Bounded, Detail, Receipt, fitting
 from fanout_mcp.structure import describe
@@ -32,18 +33,12 @@ from fanout_mcp.structure.graph import Module
 from fanout_mcp.structure.survey import Gathered, Gathering
 from fanout_mcp.text import counted
 from fanout_mcp.tools.services import (
-    COUNT,
-    LINES,
     MAX_TOTAL_TOKENS,
-    NUMBER,
-    TABLE,
-    TEXT,
     MaxCost,
     Services,
     Tool,
     ToolResult,
     Wanted,
-    answer_form,
     check_price,
     entries,
     in_portions,
@@ -479,10 +474,7 @@ TOOL = Tool(
     output={
         "modules": entries("Objects, or `name: purpose` lines where they are many.", MODULE),
         "folded": {**LINES, "description": "A line for each tree that is in no module."},
-        "ranked": {
-            "type": "array",
-            "items": {**TABLE, "properties": {"path": TEXT, "score": NUMBER, "symbols": LINES}},
-        },
+        "ranked": rows(path=TEXT, score=NUMBER, symbols=LINES),
         "plan": TABLE,
         "next_cursor": COUNT,
         "receipt": TABLE,

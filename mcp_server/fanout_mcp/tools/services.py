@@ -140,28 +140,11 @@ def verdict(result: ToolResult) -> str:
 
 A = TypeVar("A", bound=BaseModel)
 
-TEXT: Final[Json] = {"type": "string"}
-COUNT: Final[Json] = {"type": "integer"}
-NUMBER: Final[Json] = {"type": "number"}
-TABLE: Final[Json] = {"type": "object"}
-LINES: Final[Json] = {"type": "array", "items": TEXT}
-"""JSON schemas of a result's fields."""
-
 
 def entries(description: str, properties: Mapping[str, Json]) -> Json:
     """Return the schema of a result's list: objects, or a line each where they are many."""
     items = {"type": ["object", "string"], "properties": properties}
     return {"type": "array", "description": description, "items": items}
-
-
-def answer_form(**properties: Json) -> dict[str, Json]:
-    """Return the schema of a model's answer: an object with these fields, all of them and no other."""
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.journal import Begun, Journal, Question, is_whole
+from fanout_mcp.jsonish import COUNT, LINES, TABLE, TEXT, answer_form
 from fanout_mcp.source import pack
 from fanout_mcp.source.discover import Found, discover
 from fanout_mcp.source.receipt import Bounded, Detail, Receipt
@@ -30,16 +31,11 @@ from fanout_mcp.structure.outline import Outline
 from fanout_mcp.structure.survey import CHUNK, outlines, telling
 from fanout_mcp.text import counted
 from fanout_mcp.tools.services import (
-    COUNT,
-    LINES,
-    TABLE,
-    TEXT,
     MaxCost,
     Services,
     Tool,
     ToolResult,
     Wanted,
-    answer_form,
     check_price,
     entries,
     in_portions,
