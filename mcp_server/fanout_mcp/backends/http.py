@@ -254,8 +254,8 @@ class HttpBackend(Backend):
     def __post_init__(self) -> None:
         self.provider = urlsplit(self.row.base_url).netloc
         self._completions = self._url(self.row.path)
-        is_capped = policy.current().is_capped
-        kept = None if is_capped else kept_at(self.settings.config_dir, self.row.base_url)
+        is_free = not policy.current().is_capped
+        kept = kept_at(self.settings.config_dir, self.row.base_url) if is_free else None
         self.prices = Prices(self._fetch_models, kept, self.settings.prices)
 
     def _url(self, path: str) -> httpcore2.URL:
@@ -461,16 +461,17 @@ class HttpBackend(Backend):
         return bytes(body[:most])
 
     def _parts_of(self, response: Response) -> AsyncIterable[bytes]:
+        parts = cast("AsyncIterable[bytes]", response.stream)  # whatever came from an asynchronous pool
         encoding = headers_of(response).get("content-encoding", "identity").strip().lower()
         if encoding in {"", "identity"}:
-            return parts_of(response)
+            return parts
         if encoding not in {"gzip", "x-gzip", "deflate"}:
             raise errors.BadAnswer(
                 f"{self.provider} sent an answer compressed with {printable(encoding)[:20]}, which was not "
                 "asked for (Accept-Encoding: identity). Does a proxy or gateway in between compress?"
             )
         broken = errors.BadAnswer(f"{self.provider} sent {encoding} that can't be unpacked.")
-        return _Unpacked(parts_of(response), broken)
+        return _Unpacked(parts, broken)
 
     def _too_large(self, most: int) -> errors.TooLarge:
         return errors.TooLarge(
@@ -532,10 +533,6 @@ class _Unpacked:
             raise self._broken from None
         self._packed = self._unpack.unconsumed_tail
         return piece
-
-
-def parts_of(response: Response) -> AsyncIterable[bytes]:
-    return cast("AsyncIterable[bytes]", response.stream)  # whatever came from an asynchronous pool
 
 
 def _title(page: bytes) -> str:

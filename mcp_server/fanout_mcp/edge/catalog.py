@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import math
-import pkgutil
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -31,17 +29,6 @@ from fanout_mcp.types import Json
 
 SNAPSHOT: Final = Path(__file__).with_name("tools.json")
 
-ORDER: Final = (
-    "oracle_batch",
-    "council",
-    "explore_modules",
-    "summarize_files",
-    "batch_review",
-    "agent_swarm",
-    "hook_report",
-)
-"""The order in the list: the same at every start, so that the client's prompt cache holds."""
-
 WHEN: Final = {
     "oracle_batch": "before a decision that is costly to undo (design, plan, risky change): N experts answer "
     "at once, one honest verdict.",
@@ -52,7 +39,8 @@ WHEN: Final = {
     "agent_swarm": "to split one task over many agents; returns Agent calls to send in ONE message.",
     "hook_report": "when hooks seem slow or the user asks where hook time goes.",
 }
-"""The instructions name each tool and when to use it: the only prose a model sees before it loads a tool."""
+"""The tools, in the order of the list: the same at every start, so that the client's prompt cache holds. The
+instructions say when to use each: the only prose that a model sees before it loads a tool."""
 
 HEAD: Final = (
     "fanout does many things at once, outside your context. Fan out inside ONE call: pass all paths, modules "
@@ -70,11 +58,6 @@ LOCAL: Final = frozenset({"hook_report"})
 """Answer from this machine alone, and the same when asked twice; the others may call models."""
 
 
-def instructions(names: list[str]) -> str:
-    lines = [f"- {name}: {WHEN[name]}" for name in names if name in WHEN]
-    return "\n".join([HEAD, *lines, TAIL])
-
-
 def load(name: str) -> Tool[Any]:
     """Import the tool's module and return it; ModuleNotFoundError when there is none."""
     tool: Tool[Any] = importlib.import_module(f"fanout_mcp.tools.{name}").TOOL
@@ -83,14 +66,10 @@ def load(name: str) -> Tool[Any]:
 
 def live() -> dict[str, Json]:
     """Build what the snapshot holds from the tools themselves; `make generate` writes it."""
-    from fanout_mcp import tools
-
-    found = [load(module.name) for module in pkgutil.iter_modules(tools.__path__) if module.name in ORDER]
-    found.sort(key=lambda tool: ORDER.index(tool.name))
     return {
         "version": __version__,
-        "instructions": instructions([tool.name for tool in found]),
-        "tools": [describe(tool) for tool in found],
+        "instructions": "\n".join([HEAD, *(f"- {name}: {when}" for name, when in WHEN.items()), TAIL]),
+        "tools": [describe(load(name)) for name in WHEN],
     }
 
 
@@ -208,7 +187,7 @@ _INPUT_SHOULD = re.compile(r"^(Input|String|List|Tuple|Set|Dictionary|Value) sho
 
 def parse(model: type[A], arguments: Mapping[str, Json]) -> A:
     """Return the arguments as `model`. Raises InvalidInput with a sentence for each mistake."""
-    problems = _unknown(model, arguments) + _not_numbers(arguments)
+    problems = _unknown(model, arguments)
     if not problems:
         try:
             # As JSON, where strict mode still lets an array become a tuple or a set.
@@ -239,17 +218,6 @@ def _unknown(model: type[BaseModel], arguments: Mapping[str, Json]) -> list[str]
         for name in arguments
         if name not in known
     ]
-
-
-def _not_numbers(value: Json, where: str = "") -> list[str]:
-    if isinstance(value, float) and not math.isfinite(value):
-        return [f"`{where}` must be a finite number."]
-    if isinstance(value, Mapping):
-        inner = f"{where}." if where else ""
-        return [s for key, item in value.items() for s in _not_numbers(item, inner + key)]
-    if isinstance(value, list):
-        return [s for item in value for s in _not_numbers(item, where)]
-    return []
 
 
 def _sentence(detail: ErrorDetails, arguments: Mapping[str, Json]) -> str:

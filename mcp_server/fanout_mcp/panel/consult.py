@@ -86,17 +86,6 @@ def member_job(member: Member, prompt: Prompt, terms: Terms, key: str | None = N
 
 
 SHARES: Final = (1.0, 0.5, 0.25, 0.0)
-LONG: Final = 20_000
-"""Characters; the tokens of less are counted in under a millisecond, and a thread takes its time as well."""
-
-
-async def within_budget(
-    asked: Consultation, terms: Terms, jobs: Callable[[Terms], Sequence[Job]]
-) -> tuple[Terms, Price]:
-    """Do what `affordable` does, in a thread where much was attached. Raises BudgetExceeded."""
-    if len(asked.question) + len(asked.material.text) <= LONG:
-        return affordable(terms, jobs)
-    return await run_sync(affordable, terms, jobs)
 
 
 def affordable(terms: Terms, jobs: Callable[[Terms], Sequence[Job]]) -> tuple[Terms, Price]:
@@ -132,10 +121,8 @@ def priced(jobs: Sequence[Job], terms: Terms) -> Price:
     )
 
 
-@lru_cache(maxsize=64)
-def _of_persona(system: str) -> int:
-    """Count what is the same from call to call only once."""
-    return source_receipt.at_most(system)
+_of_persona: Final = lru_cache(maxsize=64)(source_receipt.at_most)
+"""What is the same from call to call is counted once."""
 
 
 @cache
@@ -186,7 +173,7 @@ def _with_names(schema: dict[str, Json]) -> None:
 class PanelArguments(BaseModel):
     """What every tool that asks a panel takes."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra=_with_names)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, json_schema_extra=_with_names)
 
     question: Annotated[str, Field(min_length=1, description="All context: members see nothing else.")]
     preset: str = "quick"

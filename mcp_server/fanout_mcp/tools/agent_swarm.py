@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Annotated, Final, Literal, NamedTuple
 
 import anyio.to_thread
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from fanout_mcp import jsonish
 from fanout_mcp.backends.plan import MAX, agent_call, messages
@@ -34,7 +34,7 @@ from fanout_mcp.source import receipt
 from fanout_mcp.source.secrets import SMALL
 from fanout_mcp.source.workers import Failure, Workers
 from fanout_mcp.text import clip, quoted
-from fanout_mcp.tools.services import Services, Tool, ToolResult
+from fanout_mcp.tools.services import Arguments, Services, Tool, ToolResult
 from fanout_mcp.types import Answer, Ask, Job, Json, ModelPrice, Outcome, Progress, Prompt
 from fanout_mcp.usage import Usage
 
@@ -47,9 +47,7 @@ INLINE_CHARS: Final = 25_000
 """A plan longer than that, task repeated for each agent, sends the agents to read the task in a file."""
 
 
-class Args(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class Args(Arguments):
     task: Annotated[str, Field(min_length=1)]
     count: Annotated[
         int, Field(ge=1, le=MAX_AGENTS, description="Small 3-5, medium 10-20, large 50-100.")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from fanout_mcp.backends.plan import Engine, chosen
 from fanout_mcp.engine.budget import Budget
@@ -18,6 +18,7 @@ from fanout_mcp.review.review import Calls, Means, review
 from fanout_mcp.source.receipt import Detail, Receipt
 from fanout_mcp.tools.services import (
     MAX_TOTAL_TOKENS,
+    Arguments,
     MaxCost,
     Services,
     Tool,
@@ -38,12 +39,10 @@ def _as_list(value: object) -> object:
     return [one.strip() for one in value.split(",") if one.strip()] if isinstance(value, str) else value
 
 
-class Args(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class Args(Arguments):
     patterns: list[str]
-    focus: Annotated[list[Focus], BeforeValidator(_as_list)] = ["security", "bugs"]
-    include: Annotated[list[str], BeforeValidator(_as_list)] = []
+    focus: Annotated[list[Focus], BeforeValidator(_as_list)] = Field(default=["security", "bugs"])
+    include: Annotated[list[str], BeforeValidator(_as_list)] = Field(default=[])
     """Kinds of files that are left out else; of scope.INCLUDES."""
     base: str | None = None
     engine: Engine = "auto"

@@ -30,7 +30,7 @@ def _in_short(schema: dict[str, Json]) -> None:
 
 
 class Args(consult.PanelArguments):
-    model_config = ConfigDict(extra="forbid", json_schema_extra=_in_short)
+    model_config = ConfigDict(json_schema_extra=_in_short)
 
     rounds: Annotated[int, Field(ge=1, le=MAX_ROUNDS)] = 3
     speculate: bool = True

@@ -17,7 +17,7 @@ from typing import Annotated, Final
 
 import anyio
 import anyio.to_thread
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from fanout_mcp import jsonish
 from fanout_mcp.backends.plan import Engine, agent_call, chosen, portions, priced
@@ -34,6 +34,7 @@ from fanout_mcp.structure.survey import Gathered, Gathering
 from fanout_mcp.text import counted
 from fanout_mcp.tools.services import (
     MAX_TOTAL_TOKENS,
+    Arguments,
     MaxCost,
     Services,
     Tool,
@@ -63,9 +64,7 @@ MODULE_BUDGET: Final = 24_000
 PLAN: Final = Plan(deadline_s=1_800.0)
 
 
-class Args(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class Args(Arguments):
     modules: Annotated[list[str] | None, Field(max_length=1_000, description="Names or paths.")] = None
     focus: Annotated[
         str,

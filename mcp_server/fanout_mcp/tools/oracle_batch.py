@@ -11,7 +11,6 @@ from dataclasses import replace
 import anyio
 import anyio.to_thread
 
-from fanout_mcp.engine.retry import Hedge
 from fanout_mcp.engine.run import run
 from fanout_mcp.panel import consult, record
 from fanout_mcp.panel.asking import Asking, Decided, first_prompt
@@ -31,14 +30,16 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
         return ToolResult(await anyio.to_thread.run_sync(_for_host, services, asked))
 
     terms = await consult.terms_of(backend, {member.model for member in asked.members}, args)
-    terms, price = await consult.within_budget(asked, terms, lambda shared: _jobs(asked, shared))
+    # In a thread: the tokens of what is attached are counted.
+    terms, price = await anyio.to_thread.run_sync(consult.affordable, terms, lambda own: _jobs(asked, own))
     if args.dry_run:
         return ToolResult(consult.dry(asked, price.at_most))
 
     ledger = consult.Ledger(backend.ask, terms.prices)
     asking = Asking(price.purse.leg(ledger.of(consult.Leg(1, "panel"))), services.workers)
-    hedge = Hedge() if services.settings.hedge else None
-    run_plan = consult.plan(terms, progress, asking, stop=Decided(asking, asked.ballot), hedge=hedge)
+    run_plan = consult.plan(
+        terms, progress, asking, stop=Decided(asking, asked.ballot), hedge=services.settings.hedge
+    )
     began = anyio.current_time()
     outcomes = await run(_jobs(asked, terms), asking, run_plan, services.limits)
     spent = consult.receipt(ledger.calls, ledger.usage, anyio.current_time() - began)

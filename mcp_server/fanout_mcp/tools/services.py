@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Final, Generic, NamedTuple, TypeVar
 
 import anyio.to_thread
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from fanout_mcp.backends.plan import messages
 from fanout_mcp.engine.budget import Budget, Estimate, check
@@ -138,6 +138,12 @@ def verdict(result: ToolResult) -> str:
     return str(decision) if decision else "error" if result.is_error else "done"
 
 
+class Arguments(BaseModel):
+    """Refuses unknown arguments, NaN and infinity."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
 A = TypeVar("A", bound=BaseModel)
 
 
@@ -155,7 +161,7 @@ class Tool(Generic[A]):
     title: str
     description: str
     arguments: type[A]
-    """A pydantic model with extra="forbid": unknown arguments are refused by name."""
+    """`Arguments`, or a model with the same configuration."""
     call: Callable[[Services, A, Progress], Awaitable[ToolResult]]
     """Raises errors.FanoutError with a sentence for the model; anything else is a defect."""
     output: Mapping[str, Json] = field(default_factory=dict)

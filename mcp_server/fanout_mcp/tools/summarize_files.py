@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import anyio.to_thread
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from fanout_mcp import jsonish
 from fanout_mcp.backends.plan import Engine, agent_call, chosen, portions, priced
@@ -31,6 +31,7 @@ from fanout_mcp.structure.outline import Outline
 from fanout_mcp.structure.survey import CHUNK, outlines, telling
 from fanout_mcp.text import counted
 from fanout_mcp.tools.services import (
+    Arguments,
     MaxCost,
     Services,
     Tool,
@@ -56,9 +57,7 @@ DENSEST: Final = 3
 PLAN: Final = Plan(deadline_s=1_800.0)
 
 
-class Args(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class Args(Arguments):
     paths: Annotated[
         list[str], Field(min_length=1, max_length=10_000, description="Files, folders or globs.")
     ]
