@@ -365,7 +365,7 @@ def test_an_answer_that_degenerates_is_read_in_no_time(text: str) -> None:
 
 
 def test_a_swarm_has_enough_once_nine_of_ten_have_answered() -> None:
-    rule = agent_swarm.Enough(10)
+    rule = agent_swarm.enough(10)
     answers = [outcome(str(number), "x") for number in range(10)]
     assert rule(answers[:8], ["8", "9"]) == ""
     assert rule(answers[:9], ["9"]) == "9 agents had answered"

@@ -18,8 +18,9 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from fanout_mcp.types import Json
 
@@ -31,10 +32,8 @@ CLOSING_S: Final = 0.15
 """For the supervisor to end its workers; it sees our end of the socket closing."""
 
 
-class Starter(Protocol):
-    """Starts a supervisor that talks on the descriptor; tests hand in one of their own."""
-
-    def __call__(self, fd: int) -> subprocess.Popen[bytes]: ...
+Starter = Callable[[int], "subprocess.Popen[bytes]"]
+"""Starts a supervisor that talks on the descriptor; tests hand in one of their own."""
 
 
 def start_supervisor(fd: int) -> subprocess.Popen[bytes]:

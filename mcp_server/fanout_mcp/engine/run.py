@@ -23,7 +23,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Seque
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import anyio
 from anyio.abc import TaskGroup
@@ -43,11 +43,8 @@ GRACE_SHARE = 0.5
 GRACE_MIN_S = 0.2
 
 
-class StopRule(Protocol):
-    """Pure: can what is still out change the result?"""
-
-    def __call__(self, outcomes: Collection[Outcome], outstanding: Collection[str]) -> str:
-        """Return why the rest doesn't matter any more, "" while it does. `outstanding`: keys."""
+StopRule = Callable[[Collection[Outcome], Collection[str]], str]
+"""(outcomes, keys of what is out) -> why the rest can't change the result any more, "" while it can. Pure."""
 
 
 def grace(elapsed_s: float) -> float:

@@ -117,7 +117,7 @@ def priced(jobs: Sequence[Job], terms: Terms) -> Price:
     allowed = terms.budget.within(most)
     return Price(
         replace(most, cost_usd=None if most.cost_usd is None else allowed.max_cost_usd),
-        Purse(allowed, planned, lambda one: of_prompt(one.prompt), terms.price),
+        Purse(allowed, planned, of_prompt, terms.price),
     )
 
 

@@ -31,9 +31,9 @@ import anyio
 
 from fanout_mcp.engine.budget import Budget, Purse
 from fanout_mcp.engine.limits import Limits
-from fanout_mcp.engine.run import Plan, Start, Started, background
+from fanout_mcp.engine.run import Plan, Start, Started, StopRule, background
 from fanout_mcp.panel import deliberation
-from fanout_mcp.panel.asking import Asking, Decided, first_prompt
+from fanout_mcp.panel.asking import Asking, first_prompt, until_decided
 from fanout_mcp.panel.consult import Consultation, Entry, Ledger, Leg, Terms, Waste, member_job
 from fanout_mcp.panel.personas import Member
 from fanout_mcp.source.workers import Workers
@@ -230,7 +230,7 @@ class _Session:
             position = asking.positions.get(outcome.key) if outcome.is_answered else None
             self.on_event(deliberation.Answered(n, outcome.key, position, outcome.reason))
 
-        alone = Decided(asking, self.ballot) if self.council.rounds == 1 else None
+        alone = until_decided(asking, self.ballot) if self.council.rounds == 1 else None
         run = self._start(jobs, asking, on_outcome, alone)
         return Round(n, asked, leg, asking, run, anyio.current_time(), speculative)
 
@@ -367,7 +367,7 @@ class _Session:
         jobs: tuple[Job, ...],
         ask: Ask,
         on_outcome: Callable[[Outcome], None],
-        stop: Decided | None = None,
+        stop: StopRule | None = None,
     ) -> Started:
         def ring(outcome: Outcome) -> None:
             on_outcome(outcome)

@@ -271,17 +271,8 @@ REPORT_RULE: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Synthesis:
-    """What stands after a round."""
-
-    agreement: str
-    dissent: str
-    changed: str
-    would_change: str
-
-    def fields(self, wide: int = MAX_FIELD_CHARS) -> dict[str, str]:
-        return {name: clip(getattr(self, name), wide) for name in FIELDS}
+Synthesis = Mapping[str, str]
+"""What stands after a round, by FIELDS."""
 
 
 def synthesis_job(
@@ -298,20 +289,19 @@ def synthesis_job(
         moved = changed(rounds[-1], standing(rounds[:-1]))
         parts.append(f"Verdict changed since the round before: {', '.join(moved) or 'no one'}.")
     if before is not None:
-        written = "\n".join(f"{name}: {value}" for name, value in before.fields().items())
+        written = "\n".join(f"{name}: {value}" for name, value in before.items())
         parts.append(f"Your report on the round before:\n{written}")
     prompt = Prompt(SYNTHESIS_SYSTEM, "\n\n".join(parts))
     return Job(f"synthesis-{n}", prompt, model, SYNTHESIS_SCHEMA, MAX_TOKENS)
 
 
 def max_synthesis() -> Synthesis:
-    words = "words " * (MAX_FIELD_CHARS // 6)
-    return Synthesis(words, words, words, words)
+    return dict.fromkeys(FIELDS, "words " * (MAX_FIELD_CHARS // 6))
 
 
 def read_synthesis(answer: Answer) -> Synthesis | None:
     for found in jsonish.answers(answer.text[:SMALL], answer.data, jsonish.has(FIELDS[0])):
-        fields = {name: found.get(name) for name in FIELDS}
-        if isinstance(fields["agreement"], str) and fields["agreement"].strip():
-            return Synthesis(*(words(value) if isinstance(value, str) else "" for value in fields.values()))
+        fields = {name: value if isinstance(value := found.get(name), str) else "" for name in FIELDS}
+        if fields["agreement"].strip():
+            return {name: clip(words(value), MAX_FIELD_CHARS) for name, value in fields.items()}
     return None

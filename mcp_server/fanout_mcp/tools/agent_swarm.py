@@ -24,7 +24,7 @@ from fanout_mcp import jsonish
 from fanout_mcp.backends.plan import MAX, agent_call, messages
 from fanout_mcp.backends.plan import chosen as engine_for
 from fanout_mcp.engine.budget import Budget, Purse, check, estimate
-from fanout_mcp.engine.run import Plan, run
+from fanout_mcp.engine.run import Plan, StopRule, run
 from fanout_mcp.errors import InvalidInput, UnreadableAnswer
 from fanout_mcp.jsonish import COUNT, LINES, TABLE, TEXT, answer_form, rows
 from fanout_mcp.panel.answer import words
@@ -81,7 +81,7 @@ async def _perform(
     model = backend.default_model("swarm")
     todo = jobs(task, chosen, model)
     purse = priced(todo, await backend.price(model), args.max_cost_usd)
-    plan = Plan(args.deadline_s, Enough(len(todo)), budget=purse.allowed, progress=progress)
+    plan = Plan(args.deadline_s, enough(len(todo)), budget=purse.allowed, progress=progress)
     began = time.monotonic()
     reading = Reading(purse.leg(backend.ask), services.workers)
     outcomes = await run(todo, reading, plan, services.limits)
@@ -443,20 +443,20 @@ def priced(todo: Sequence[Job], price: ModelPrice | None, max_cost_usd: float) -
 
     planned = estimate(todo, count, lambda _: price)
     check(planned, allowed)
-    return Purse(allowed, planned, lambda one: count(one.prompt), lambda _: price)
+    return Purse(allowed, planned, count, lambda _: price)
 
 
-class Enough:
-    """The stop rule of a swarm of `count` agents."""
+def enough(count: int) -> StopRule:
+    """Return the stop rule of a swarm of so many agents."""
+    wanted = max(1, int(ENOUGH * count))
 
-    def __init__(self, count: int) -> None:
-        self._wanted = max(1, int(ENOUGH * count))
-
-    def __call__(self, outcomes: Collection[Outcome], outstanding: Collection[str]) -> str:  # noqa: ARG002 - the seam's
-        if len(outcomes) < self._wanted:
+    def why(outcomes: Collection[Outcome], _: Collection[str]) -> str:
+        if len(outcomes) < wanted:
             return ""
         answered = sum(outcome.is_answered for outcome in outcomes)
-        return f"{answered} agents had answered" if answered >= self._wanted else ""
+        return f"{answered} agents had answered" if answered >= wanted else ""
+
+    return why
 
 
 class Reading:

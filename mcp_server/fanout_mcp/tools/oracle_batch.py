@@ -13,7 +13,7 @@ import anyio.to_thread
 
 from fanout_mcp.engine.run import run
 from fanout_mcp.panel import consult, record
-from fanout_mcp.panel.asking import Asking, Decided, first_prompt
+from fanout_mcp.panel.asking import Asking, first_prompt, until_decided
 from fanout_mcp.panel.result import head, section
 from fanout_mcp.tools.services import Services, Tool, ToolResult
 from fanout_mcp.types import Job, Json, Progress
@@ -38,7 +38,7 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
     ledger = consult.Ledger(backend.ask, terms.prices)
     asking = Asking(price.purse.leg(ledger.of(consult.Leg(1, "panel"))), services.workers)
     run_plan = consult.plan(
-        terms, progress, asking, stop=Decided(asking, asked.ballot), hedge=services.settings.hedge
+        terms, progress, asking, stop=until_decided(asking, asked.ballot), hedge=services.settings.hedge
     )
     began = anyio.current_time()
     outcomes = await run(_jobs(asked, terms), asking, run_plan, services.limits)
