@@ -101,7 +101,15 @@ def test_a_new_retry_rule_is_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
     assert retry.decide(error, 1, 60.0, 3, 0.0) == retry.Again(0.5, counted=True)
 
 
-SHIPPED = ("mcp_server", "hooks", "skills", "README.md", "docs/tools.md", "tests/tools")
+SHIPPED = (
+    "mcp_server",
+    "hooks",
+    "skills",
+    "README.md",
+    "docs/tools.md",
+    "tests/tools",
+    "tests/tools_json.py",
+)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +121,7 @@ SHIPPED = ("mcp_server", "hooks", "skills", "README.md", "docs/tools.md", "tests
             "agent_swarm",
             {
                 "mcp_server/fanout_mcp/tools/agent_swarm.py",
-                "mcp_server/fanout_mcp/edge/catalog.py",
+                "tests/tools_json.py",
                 "tests/tools/test_agent_swarm.py",
                 "docs/tools.md",
                 "README.md",

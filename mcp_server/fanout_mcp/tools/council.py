@@ -25,8 +25,7 @@ def _in_short(schema: dict[str, Json]) -> None:
     """Of the arguments that oracle_batch, always shown beside it, takes too, show the types alone."""
     for name in consult.PanelArguments.model_fields:
         shown = schema["properties"][name]
-        form = shown["anyOf"][0] if "anyOf" in shown else shown  # the other branch is null
-        schema["properties"][name] = {key: form[key] for key in ("type", "enum") if key in form}
+        schema["properties"][name] = {key: shown[key] for key in ("type", "enum") if key in shown}
 
 
 class Args(consult.PanelArguments):
