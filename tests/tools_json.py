@@ -1,6 +1,6 @@
 """What a client is shown of the tools: instructions, and the schemas of arguments and results.
 
-Made from the tools themselves; `make generate` writes it into `edge/tools.json`, which the server answers from.
+Made from the tools; `make generate` writes it into `edge/tools.json`, which the server answers from.
 """
 
 from __future__ import annotations
