@@ -243,7 +243,6 @@ class HttpBackend(Backend):
     default: str | None = None
     """The model to ask where a job names none; None: the first that the endpoint lists."""
     name: str = "http"
-    has_model: bool = True
     prices: Prices = field(init=False, repr=False)
     _quirks: dict[str, frozenset[str]] = field(default_factory=dict)
     _contexts: dict[str, int] = field(default_factory=dict)

@@ -22,7 +22,15 @@ from fanout_mcp.errors import BackendError, BudgetExceeded, InvalidInput
 from fanout_mcp.jsonish import LINES, MAYBE, NUMBER, TABLE, TEXT, rows
 from fanout_mcp.panel import personas
 from fanout_mcp.panel.answer import SCHEMA, Position
-from fanout_mcp.panel.asking import MAX_SHOWN, Asking, Material, for_agent, read_material, repair
+from fanout_mcp.panel.asking import (
+    MAX_SHOWN,
+    Asking,
+    Material,
+    for_agent,
+    read_material,
+    repair,
+    until_decided,
+)
 from fanout_mcp.panel.personas import Member, seat
 from fanout_mcp.panel.vote import Ballot, Decision, Stakes, decide, default_quorum, in_words
 from fanout_mcp.source import receipt as source_receipt
@@ -132,9 +140,7 @@ def _of_repair() -> int:
     return source_receipt.at_most(asked.system) + source_receipt.at_most(asked.user)
 
 
-def plan(terms: Terms, progress: Progress, asking: Asking, **more: Json) -> Plan:
-    """How a round runs; `more` goes into the engine's Plan."""
-
+def plan(terms: Terms, progress: Progress, asking: Asking, ballot: Ballot, *, hedge: bool) -> Plan:
     def describe(outcome: Outcome) -> str:
         position = asking.positions.get(outcome.key) if outcome.is_answered else None
         if position is None:
@@ -142,8 +148,8 @@ def plan(terms: Terms, progress: Progress, asking: Asking, **more: Json) -> Plan
         sure = "" if position.confidence is None else f" ({position.confidence} % sure)"
         return f"{outcome.key}: {position.verdict}{sure}"
 
-    options = {"deadline_s": terms.deadline_s, **more}
-    return Plan(progress=progress, describe=describe, budget=terms.budget, **options)
+    stop = until_decided(asking, ballot)
+    return Plan(terms.deadline_s, stop, hedge, terms.budget, progress, describe)
 
 
 def close(outcomes: Sequence[Outcome], asking: Asking, ballot: Ballot) -> Ruling:
@@ -219,8 +225,7 @@ async def gather(
             f"question has {len(question):,} characters; at most {MAX_CHARS:,}. Put long text into a file "
             "of the project and attach it with files."
         )
-    has_own = personas.has_own(settings.config_dir)
-    library = await run_sync(personas.read, settings.config_dir) if has_own else personas.built_in()
+    library = await run_sync(personas.read, settings.config_dir)
     members = seat(library.choose(args.preset, args.personas), args.models, backend.seating())
     quorum = args.quorum or default_quorum(len(members))
     if quorum > len(members):

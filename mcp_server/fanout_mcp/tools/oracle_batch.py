@@ -13,14 +13,12 @@ import anyio.to_thread
 
 from fanout_mcp.engine.run import run
 from fanout_mcp.panel import consult, record
-from fanout_mcp.panel.asking import Asking, first_prompt, until_decided
+from fanout_mcp.panel.asking import Asking, first_prompt
 from fanout_mcp.panel.result import head, section
 from fanout_mcp.tools.services import Services, Tool, ToolResult
 from fanout_mcp.types import Job, Json, Progress
 
-
-class Args(consult.PanelArguments):
-    """A panel's arguments, as they are."""
+Args = consult.PanelArguments
 
 
 async def call(services: Services, args: Args, progress: Progress) -> ToolResult:
@@ -37,9 +35,7 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
 
     ledger = consult.Ledger(backend.ask, terms.prices)
     asking = Asking(price.purse.leg(ledger.of(consult.Leg(1, "panel"))), services.workers)
-    run_plan = consult.plan(
-        terms, progress, asking, stop=until_decided(asking, asked.ballot), hedge=services.settings.hedge
-    )
+    run_plan = consult.plan(terms, progress, asking, asked.ballot, hedge=services.settings.hedge)
     began = anyio.current_time()
     outcomes = await run(_jobs(asked, terms), asking, run_plan, services.limits)
     spent = consult.receipt(ledger.calls, ledger.usage, anyio.current_time() - began)
