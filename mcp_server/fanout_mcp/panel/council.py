@@ -80,23 +80,17 @@ def _prompt(asked: Consultation, member: Member, n: int, held: Mapping[str, deli
     return first_prompt(member, asked.question, asked.material, asked.ballot.stakes)
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A synthesis, or why there is none; the vote stands either way."""
-
-    synthesis: deliberation.Synthesis | None
-    reason: str
-    elapsed_s: float
-
-
 @dataclass(slots=True, eq=False)
-class _Draft:
-    """A synthesis that is due, being written, or written."""
+class Writing:
+    """A synthesis that is due, being written, or done; or why there is none. The vote stands either way."""
 
     leg: Leg
     run: Started | None = None
     began: float = 0.0
-    written: Written | None = None
+    is_done: bool = False
+    synthesis: deliberation.Synthesis | None = None
+    reason: str = ""
+    elapsed_s: float = 0.0
 
 
 @dataclass(slots=True, eq=False)
@@ -114,7 +108,7 @@ class Round:
     closed_at: float = math.nan
     closed: deliberation.Closed = field(init=False)
     judged: deliberation.Judged = field(init=False)
-    draft: _Draft | None = None
+    writing: Writing | None = None
 
     @property
     def leg_s(self) -> float:
@@ -126,8 +120,8 @@ class Round:
         return self.asking.answers
 
     @property
-    def written(self) -> Written | None:
-        return self.draft.written if self.draft else None
+    def written(self) -> Writing | None:
+        return self.writing if self.writing and self.writing.is_done else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,10 +266,10 @@ class _Session:
         opened.run.cancel()
         self.discarded.append(opened.n)
         self.on_event(deliberation.Discarded(opened.n))
-        if (draft := self.rounds[-1].draft) is not None:  # it is to be written again
-            draft.leg.discarded = True
-            if draft.run is not None:
-                draft.run.cancel()
+        if (writing := self.rounds[-1].writing) is not None:  # it is to be written again
+            writing.leg.discarded = True
+            if writing.run is not None:
+                writing.run.cancel()
 
     def _close(self, seen: deliberation.Closed) -> None:
         """Close the last round, perhaps once more, with what was seen of it."""
@@ -287,9 +281,9 @@ class _Session:
         self.on_event(
             deliberation.RoundClosed(last.n, judged.decision, judged.agreement, judged.is_converged, seen.out)
         )
-        last.draft = None
+        last.writing = None
         if self.council.rounds > 1 and judged.decision != "NO_VERDICT":
-            last.draft = _Draft(Leg(last.n, "synthesis"))
+            last.writing = Writing(Leg(last.n, "synthesis"))
             self._write()
 
     def _ended(self) -> Ended | None:
@@ -308,36 +302,38 @@ class _Session:
 
     def _is_written(self) -> bool:
         """Say whether no synthesis is being written or waits for it."""
-        return all(one.draft is None or one.draft.written is not None for one in self.rounds)
+        return all(one.writing is None or one.writing.is_done for one in self.rounds)
 
     def _write(self) -> None:
         """Begin the next synthesis that is due, unless one is being written."""
         for one in self.rounds:
-            draft = one.draft
-            if draft is not None and draft.written is None:
-                if draft.run is None:
-                    self._begin(one, draft)
-                if draft.written is None:
+            writing = one.writing
+            if writing is not None and not writing.is_done:
+                if writing.run is None:
+                    self._begin(one, writing)
+                if not writing.is_done:
                     return
 
-    def _begin(self, one: Round, draft: _Draft) -> None:
+    def _begin(self, one: Round, writing: Writing) -> None:
+        writing.began = anyio.current_time()
         if why := self._spent():
-            self._settle(draft, Written(None, f"not started: {why}", 0.0))
+            self._settle(writing, None, f"not started: {why}")
             return
         written = [earlier.written.synthesis for earlier in reversed(self.rounds) if earlier.written]
         last, model = next(filter(None, written), None), self.council.synthesis_model
         job = deliberation.synthesis_job(self.asked, self.closed[: one.n], last, model)
-        draft.began = anyio.current_time()
-        draft.run = self._start((job,), self._ask(draft.leg), partial(self._end, draft))
+        writing.run = self._start((job,), self._ask(writing.leg), partial(self._end, writing))
 
-    def _end(self, draft: _Draft, outcome: Outcome) -> None:
+    def _end(self, writing: Writing, outcome: Outcome) -> None:
         found = deliberation.read_synthesis(outcome.answer) if outcome.answer is not None else None
-        reason = outcome.reason or ("" if found else "the writer's answer could not be read")
-        self._settle(draft, Written(found, reason, anyio.current_time() - draft.began))
+        self._settle(
+            writing, found, outcome.reason or ("" if found else "the writer's answer could not be read")
+        )
 
-    def _settle(self, draft: _Draft, written: Written) -> None:
-        draft.written = written
-        self.on_event(deliberation.Synthesised(draft.leg.n, written.reason))
+    def _settle(self, writing: Writing, synthesis: deliberation.Synthesis | None, reason: str) -> None:
+        writing.is_done, writing.synthesis, writing.reason = True, synthesis, reason
+        writing.elapsed_s = anyio.current_time() - writing.began
+        self.on_event(deliberation.Synthesised(writing.leg.n, reason))
 
     # --- waiting, starting, cancelling -------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import Final
 from fanout_mcp.engine.budget import cost
 from fanout_mcp.panel.answer import Position
 from fanout_mcp.panel.consult import Consultation, Ruling, Waste, receipt, rule, short_verdict
-from fanout_mcp.panel.council import Deliberation, Round, Written
+from fanout_mcp.panel.council import Deliberation, Round, Writing
 from fanout_mcp.panel.deliberation import Judged, standing
 from fanout_mcp.panel.personas import Member
 from fanout_mcp.text import clip, quoted
@@ -170,7 +170,7 @@ def _section(asked: Consultation, one: Round) -> list[str]:
     return parts if one.written is None else [*parts, "### Synthesis", _synthesis(one.written)]
 
 
-def _synthesis(written: Written) -> str:
+def _synthesis(written: Writing) -> str:
     if written.synthesis is None:
         return f"None: {written.reason}"
     return "\n".join(
