@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, NoDefault
 from pydantic_core.core_schema import LiteralSchema, NullableSchema, WithDefaultSchema
 
 from fanout_mcp import __version__
 from fanout_mcp.edge.catalog import load
+from fanout_mcp.panel.consult import PanelArguments
+from fanout_mcp.panel.personas import built_in
 from fanout_mcp.tools.services import Tool
 from fanout_mcp.types import Json
 
@@ -61,7 +62,7 @@ def describe(tool: Tool[Any]) -> dict[str, Json]:
         "name": tool.name,
         "title": tool.title,
         "description": tool.description,
-        "inputSchema": input_schema(tool.arguments),
+        "inputSchema": input_schema(tool),
         **({"outputSchema": output_schema(tool.output)} if tool.output else {}),
         "annotations": {
             "readOnlyHint": True,
@@ -98,11 +99,24 @@ class _Compact(GenerateJsonSchema):
         return NoDefault if default in NO_NEWS else default
 
 
-def input_schema(model: type[BaseModel]) -> dict[str, Json]:
+def input_schema(tool: Tool[Any]) -> dict[str, Json]:
     """Return the compact JSON schema of a tool's arguments; the client refuses one without type object."""
-    found = model.model_json_schema(schema_generator=_Compact)
+    found = tool.arguments.model_json_schema(schema_generator=_Compact)
     shown = {key: value for key, value in found.items() if key not in {"title", "description"}}
-    return {"type": "object", "properties": {}, **shown}
+    arguments = shown.setdefault("properties", {})
+    if tool.name == "oracle_batch":
+        arguments["preset"]["description"] = presets()
+        arguments["personas"]["description"] = f"Instead of a preset: {', '.join(built_in().personas)}."
+    if tool.name == "council":  # oracle_batch, always shown beside it, describes the arguments of both
+        for name in PanelArguments.model_fields:
+            arguments[name] = {
+                key: arguments[name][key] for key in ("type", "enum") if key in arguments[name]
+            }
+    return {"type": "object", "properties": arguments, **shown}
+
+
+def presets() -> str:
+    return ", ".join(f"{name} ({len(members)})" for name, members in built_in().presets.items())
 
 
 def output_schema(fields: Mapping[str, Json]) -> dict[str, Json]:

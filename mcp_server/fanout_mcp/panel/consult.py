@@ -166,20 +166,10 @@ MAX_CHARS = 60_000
 """Of a question: longer ones are files, and files can be attached."""
 
 
-def _with_names(schema: dict[str, Json]) -> None:
-    """Put the built-in presets and personas, which are files, into what the model is shown."""
-    library = personas.built_in()
-    shown = schema["properties"]
-    shown["preset"]["description"] = ", ".join(
-        f"{name} ({len(who)})" for name, who in library.presets.items()
-    )
-    shown["personas"]["description"] = f"Instead of a preset: {', '.join(library.personas)}."
-
-
 class PanelArguments(BaseModel):
     """What every tool that asks a panel takes."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, json_schema_extra=_with_names)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     question: Annotated[str, Field(min_length=1, description="All context: members see nothing else.")]
     preset: str = "quick"
