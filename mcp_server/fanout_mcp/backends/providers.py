@@ -47,8 +47,6 @@ QUICK: Final = frozenset({"summary", "explore", "review", "swarm", "synthesis"})
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One provider."""
-
     name: str
     title: str
     base_url: str = ""

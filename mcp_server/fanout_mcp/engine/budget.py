@@ -36,7 +36,6 @@ class Budget:
     max_tokens: int | None = None
 
     def within(self, expected: Estimate) -> Budget:
-        """The tighter of both bounds."""
         costs = [cost for cost in (self.max_cost_usd, expected.cost_usd) if cost is not None]
         counts = [count for count in (self.max_tokens, expected.tokens) if count is not None]
         return Budget(min(costs, default=None), min(counts, default=None))

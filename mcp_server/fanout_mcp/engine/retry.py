@@ -56,8 +56,6 @@ RULES: tuple[tuple[type[errors.BackendError], Rule], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """Try again after `wait_s`."""
-
     wait_s: float
     counted: bool
     """Counts against the run's retry budget."""

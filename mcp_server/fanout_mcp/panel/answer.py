@@ -47,8 +47,6 @@ quotes, code above all, may hold any of it."""
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """One member's answer, read."""
-
     verdict: Verdict
     confidence: int | None
     summary: str

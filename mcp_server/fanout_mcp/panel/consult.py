@@ -298,8 +298,6 @@ class Leg:
 
 @dataclass(slots=True)
 class Entry:
-    """One call upstream."""
-
     leg: Leg
     job: Job
     state: State = "open"
@@ -310,8 +308,6 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Waste:
-    """What was thrown away."""
-
     calls: int = 0
     usage: Usage = field(default_factory=Usage)
 

@@ -126,8 +126,6 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Deliberation:
-    """What a council came to."""
-
     rounds: tuple[Round, ...]
     discarded: tuple[int, ...]
     """Numbers of speculative rounds that were cancelled; none of their answers is used."""

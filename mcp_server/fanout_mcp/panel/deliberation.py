@@ -58,8 +58,6 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What the rules say of a round."""
-
     decision: Decision
     agreement: float
     has_quorum: bool

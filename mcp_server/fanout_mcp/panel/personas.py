@@ -44,8 +44,6 @@ class Persona:
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """All personas and presets that a user has."""
-
     personas: Mapping[str, Persona]
     presets: Mapping[str, Sequence[str]]
     broken: Mapping[str, str] = field(default_factory=dict)

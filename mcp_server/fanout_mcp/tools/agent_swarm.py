@@ -415,8 +415,6 @@ DETAIL: Final = 240
 
 @dataclass(frozen=True, slots=True)
 class Swarm:
-    """What a swarm came to."""
-
     chosen: Chosen
     groups: Sequence[Group]
     said: int
@@ -426,7 +424,6 @@ class Swarm:
 
 
 def jobs(task: str, chosen: Chosen, model: str | None) -> list[Job]:
-    """One job a lens."""
     return [
         Job(lens.name, Prompt(SYSTEM, _asked(task, chosen, lens)), model, SCHEMA, MAX_TOKENS)
         for lens in chosen.lenses

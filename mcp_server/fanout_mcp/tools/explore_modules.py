@@ -318,7 +318,6 @@ def _within_budget(files: Sequence[pack.Packed]) -> list[pack.Packed]:
 
 
 def _mirrored(module: Module, gathered: Gathered) -> list[str]:
-    """Return a module's files, and their neighbours, for an agent to read."""
     known = gathered.graph
     around = [
         other

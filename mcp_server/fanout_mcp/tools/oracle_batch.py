@@ -65,7 +65,6 @@ def _for_host(services: Services, asked: consult.Consultation) -> dict[str, Json
 def _report(
     asked: consult.Consultation, ruling: consult.Ruling, asking: Asking, spent: Mapping[str, Json]
 ) -> str:
-    """The long form: every answer whole, as Markdown."""
     parts = head(asked, ruling, spent)
     for member in asked.members:
         reason = ruling.failed.get(member.key) or "cut: the vote was decided without it"
