@@ -94,6 +94,17 @@ def member_job(member: Member, prompt: Prompt, terms: Terms, key: str | None = N
 
 
 SHARES: Final = (1.0, 0.5, 0.25, 0.0)
+LONG: Final = 20_000
+"""Characters; the tokens of less are counted in under a millisecond, and a thread takes its time as well."""
+
+
+async def within_budget(
+    asked: Consultation, terms: Terms, jobs: Callable[[Terms], Sequence[Job]]
+) -> tuple[Terms, Price]:
+    """Do what `affordable` does, in a thread where much was attached. Raises BudgetExceeded."""
+    if len(asked.question) + len(asked.material.text) <= LONG:
+        return affordable(terms, jobs)
+    return await run_sync(affordable, terms, jobs)
 
 
 def affordable(terms: Terms, jobs: Callable[[Terms], Sequence[Job]]) -> tuple[Terms, Price]:
@@ -215,7 +226,8 @@ async def gather(
             f"question has {len(question):,} characters; at most {MAX_CHARS:,}. Put long text into a file "
             "of the project and attach it with files."
         )
-    library = await run_sync(personas.read, settings.config_dir)
+    has_own = personas.has_own(settings.config_dir)
+    library = await run_sync(personas.read, settings.config_dir) if has_own else personas.built_in()
     members = seat(library.choose(args.preset, args.personas), args.models, backend.seating())
     quorum = args.quorum or default_quorum(len(members))
     if quorum > len(members):

@@ -67,6 +67,11 @@ class Library:
         return replace(persona, model=model) if model else persona
 
 
+def has_own(config_dir: Path) -> bool:
+    """Say whether the user has personas or presets, without reading them."""
+    return any((config_dir / name).exists() for name in ("personas", PRESETS))
+
+
 def read(config_dir: Path) -> Library:
     """Read the built-in files and the user's; what is wrong with a file is in `broken`."""
     ours = built_in()

@@ -28,8 +28,7 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
         return ToolResult(await anyio.to_thread.run_sync(_for_host, services, asked))
 
     terms = await consult.terms_of(backend, {member.model for member in asked.members}, args)
-    # In a thread: the tokens of what is attached are counted.
-    terms, price = await anyio.to_thread.run_sync(consult.affordable, terms, lambda own: _jobs(asked, own))
+    terms, price = await consult.within_budget(asked, terms, lambda own: _jobs(asked, own))
     if args.dry_run:
         return ToolResult(consult.dry(asked, price.at_most))
 
