@@ -36,7 +36,7 @@ from fakes.queued import (
     worker,
 )
 from fakes.redis_server import MISSING, PROGRAM, RedisServer, redis_server
-from fanout_mcp.backends.scripted import Reply, Scripted
+from fakes.scripted import Reply, Scripted
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.journal import open_journal
 from fanout_mcp.scale.queue import Queue

@@ -23,8 +23,8 @@ from mcp import Client
 
 from benchmarks._stage import Provider, bare, in_turn, provider, server, stream
 from benchmarks.table import Row
+from fakes.scripted import verdict
 from fakes.upstream import Rule
-from fanout_mcp.backends.scripted import verdict
 from fanout_mcp.state.settings import DEFAULT_MAX_PARALLEL
 from fanout_mcp.types import Json
 

@@ -26,11 +26,11 @@ from mcp import Client
 from benchmarks._stage import ROOT, Provider, bare, environment, in_turn, provider, server, stream
 from benchmarks.table import Row
 from fakes import members
+from fakes.scripted import verdict
 from fakes.upstream import Rule
 from fanout_mcp.backends.clients import CLIENTS
 from fanout_mcp.backends.clients import Call as ClientCall
 from fanout_mcp.backends.http import open_http
-from fanout_mcp.backends.scripted import verdict
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.engine.run import run as run_jobs

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Final
 
 import icon
+import tools_json
 from fanout_hooks.adoption import entries
 from fanout_mcp import __version__
 from fanout_mcp.cli import COMMANDS, load
-from fanout_mcp.edge import catalog
 from fanout_mcp.panel.personas import built_in
 
 ROOT: Final = Path(__file__).parents[1]
@@ -117,7 +117,7 @@ SECTIONS: Final[dict[str, Callable[[], str]]] = {
 }
 FILES: Final[dict[str, Callable[[], str]]] = {
     "mcp_server/fanout_mcp/edge/tools.json": lambda: (
-        f"{json.dumps(catalog.live(), indent=1, ensure_ascii=False)}\n"
+        f"{json.dumps(tools_json.live(), indent=1, ensure_ascii=False)}\n"
     ),
     "server.json": lambda: versioned("server.json"),
     ".claude-plugin/plugin.json": lambda: versioned(".claude-plugin/plugin.json"),

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 import generated
+import tools_json
 from fanout_mcp.edge import catalog
 from fanout_mcp.engine import retry
 from fanout_mcp.errors import BackendError
 from fanout_mcp.panel import personas
-from fanout_mcp.panel.consult import PanelArguments
 from fanout_mcp.text import compact
 
 ROOT = generated.ROOT
@@ -83,7 +83,7 @@ def test_a_new_persona_is_one_file(tmp_path: Path) -> None:
     library = personas.read(tmp_path / "nothing of the user")
     assert library.choose("quick", ["tester"])[0].title == "Tester"
     assert "tester" in library.presets["all"]
-    shown = PanelArguments.model_json_schema()["properties"]
+    shown = tools_json.input_schema(catalog.load("oracle_batch"))["properties"]
     assert "tester" in shown["personas"]["description"]
     assert f"all ({len(library.personas)})" in shown["preset"]["description"]
     assert "| `tester` | what no test would notice |" in generated.of_personas()
@@ -101,7 +101,7 @@ def test_a_new_retry_rule_is_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
     assert retry.decide(error, 1, 60.0, 3, 0.0) == retry.Again(0.5, counted=True)
 
 
-SHIPPED = ("mcp_server", "hooks", "skills", "README.md", "docs/tools.md", "tests/tools")
+SHIPPED = ("mcp_server", "hooks", "skills", "README.md", "docs/tools.md", "tests/tools*")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ SHIPPED = ("mcp_server", "hooks", "skills", "README.md", "docs/tools.md", "tests
             "agent_swarm",
             {
                 "mcp_server/fanout_mcp/tools/agent_swarm.py",
-                "mcp_server/fanout_mcp/edge/catalog.py",
+                "tests/tools_json.py",
                 "tests/tools/test_agent_swarm.py",
                 "docs/tools.md",
                 "README.md",

@@ -17,8 +17,8 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
+from fakes.scripted import Reply, Scripted
 from fakes.upstream import Rule, serving
-from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import Rejected

@@ -47,7 +47,7 @@ def swarm(text: str, *, truncated: bool = False) -> str | None:
 
 def of_synthesis(text: str, *, truncated: bool = False) -> str | None:
     read = deliberation.read_synthesis(Answer(text, "m", truncated=truncated))
-    return read.agreement if read else None
+    return read["agreement"] if read else None
 
 
 FINDING: Final = {"path": "a.py", "line": 1, "quote": "x", "severity": "high"}

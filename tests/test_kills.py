@@ -78,7 +78,7 @@ RUN = (
     + """
 import anyio
 from fanout_mcp.state import cache as module
-from fanout_mcp.backends.scripted import Reply, Scripted
+from fakes.scripted import Reply, Scripted
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.journal import Question, open_journal

@@ -64,7 +64,8 @@ class BackendError(FanoutError):
 
     usage: Usage = Usage()
     words: str = ""
-    """The provider's whole message without any key; the sentence itself shows its first part."""
+    """The provider's whole message without any key, of which the sentence itself shows the first part; of a
+    connection that failed, what the system or TLS gave as the reason."""
     is_by_status: bool = False
     """Neither a code nor words of the refusal said more than its status."""
 

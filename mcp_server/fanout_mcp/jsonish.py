@@ -41,6 +41,30 @@ _START: Final = re.compile(r'\{\s{0,100}"')
 _DECODER: Final = json.JSONDecoder(strict=False)
 """Not strict: a raw line break in a string is what models write most often."""
 
+TEXT: Final[Json] = {"type": "string"}
+COUNT: Final[Json] = {"type": "integer"}
+NUMBER: Final[Json] = {"type": "number"}
+TABLE: Final[Json] = {"type": "object"}
+LINES: Final[Json] = {"type": "array", "items": TEXT}
+MAYBE: Final[Json] = {"type": ["string", "null"]}
+"""JSON schemas of fields."""
+
+
+def rows(**properties: Json) -> Json:
+    """Return the schema of a list of objects with these fields."""
+    return {"type": "array", "items": {"type": "object", "properties": properties}}
+
+
+def answer_form(**properties: Json) -> dict[str, Json]:
+    """Return the schema of a model's answer: an object with these fields, all of them and no other."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
 IsWanted = Callable[[Json], bool]
 
 

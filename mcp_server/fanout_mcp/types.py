@@ -160,6 +160,7 @@ class Backend(Protocol):
     @property
     def has_model(self) -> bool:
         """False for `plan`: tools then answer without a model, or hand the host a plan."""
+        return True
 
     @property
     def provider(self) -> str:

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fakes.scripted import Reply, Scripted
 from fanout_mcp.backends.choose import NO_CLAUDE, NO_ENDPOINT, NOT_AGREED, choose, open_backend
 from fanout_mcp.backends.plan import agent_call, split
 from fanout_mcp.backends.providers import maker_of
 from fanout_mcp.backends.providers import read as read_rows
-from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.errors import Overloaded, Rejected, SettingsError
 from fanout_mcp.state.settings import Settings
 from fanout_mcp.types import Job, Prompt

@@ -129,7 +129,7 @@ async def test_a_server_that_is_not_there_is_said_to_be_not_there(tmp_path: Path
         url = f"http://127.0.0.1:{nobody_listens.getsockname()[1]}/v1"
         settings = Settings(root=tmp_path, config_dir=tmp_path, base_url=url)
         async with open_backend(settings) as backend:
-            with pytest.raises(Unreachable, match="can't be reached: does the server run"):
+            with pytest.raises(Unreachable, match=r"can't be reached \(connection refused\): does the"):
                 await backend.ask(job)
 
 
@@ -254,3 +254,16 @@ async def test_a_proxy_in_the_users_own_file_is_used(pointing_at: Pointing, job:
         async with open_backend(settings) as backend:
             assert (await backend.ask(job)).text == ANSWER
     assert proxy.log[0].headers["host"] == "api.example.test"
+
+
+async def test_a_proxy_takes_as_many_calls_at_once_as_the_provider_would(
+    pointing_at: Pointing, job: Job
+) -> None:
+    with serving(Rule(kind="hang")) as proxy, anyio.fail_after(30):
+        here = f"http://127.0.0.1:{proxy.port}"
+        settings = replace(pointing_at(proxy), base_url="http://api.example.test/v1", proxy=here)
+        async with open_backend(settings) as backend, anyio.create_task_group() as calls:
+            for _ in range(20):
+                calls.start_soon(backend.ask, job)
+            await until(lambda: proxy.in_flight == 20)
+            calls.cancel_scope.cancel()

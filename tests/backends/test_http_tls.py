@@ -84,11 +84,12 @@ async def test_cancelling_closes_the_stream_over_tls_too(ends: Ends, pointing_at
             assert (await backend.ask(job)).text == ANSWER
 
 
+@pytest.mark.parametrize("model", ["maker/first", None], ids=["of a model", "of the first that is listed"])
 async def test_a_certificate_that_nobody_vouches_for_gets_no_key(
-    ends: Ends, pointing_at: Pointing, job: Job
+    model: str | None, ends: Ends, pointing_at: Pointing, job: Job
 ) -> None:
     with serving(tls=ends.server) as upstream, anyio.fail_after(30):
-        async with open_backend(over_tls(pointing_at(upstream))) as backend:
+        async with open_backend(replace(over_tls(pointing_at(upstream)), model=model)) as backend:
             with pytest.raises(
                 Unreachable, match="TLS: its certificate is not trusted: self-signed certificate"
             ):

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fakes.scripted import verdict
 from fakes.upstream import Rule, Upstream, serving
 from fanout_mcp.backends.choose import choose, open_backend, providers_of
 from fanout_mcp.backends.providers import enabled_line, maker_of, read, thinking_tokens
-from fanout_mcp.backends.scripted import verdict
 from fanout_mcp.edge.catalog import parse
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.errors import ContextTooSmall, InvalidInput, Rejected, SettingsError

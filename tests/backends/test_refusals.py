@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fanout_mcp.backends.refusals import redact, refusal
+from fanout_mcp.errors import PushedBack, QuotaSpent
 
 KEY = "acme-" + "9f8E7d6C5b4A" + "39q281Zw06"
 
@@ -39,3 +40,25 @@ def test_no_part_of_the_key_is_shown(message: str, status: int) -> None:
 )
 def test_other_words_are_shown_as_they_are(message: str) -> None:
     assert redact(message, KEY) == message
+
+
+@pytest.mark.parametrize(
+    ("words", "headers", "seconds"),
+    [
+        pytest.param("Slow down.", {"ratelimit-reset": "30"}, 30.0, id="the reset alone"),
+        pytest.param("Slow down.", {"ratelimit-reset": "30", "retry-after": "2"}, 2.0, id="what it asks for"),
+        pytest.param("Try again in 7s.", {"ratelimit-reset": "30"}, 7.0, id="what is said"),
+        pytest.param("Slow down.", {"ratelimit-reset": "soon"}, None, id="no number"),
+    ],
+)
+def test_where_no_wait_is_asked_for_the_limits_reset_is_waited_for(
+    words: str, headers: dict[str, str], seconds: float | None
+) -> None:
+    error = refusal(429, words, "host.example", None, headers)
+    assert isinstance(error, PushedBack)
+    assert error.retry_after == seconds
+
+
+def test_a_limits_reset_does_not_make_a_spent_quota_a_moments() -> None:
+    error = refusal(429, "You exceeded your current quota.", "host.example", None, {"ratelimit-reset": "30"})
+    assert isinstance(error, QuotaSpent)

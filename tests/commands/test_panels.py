@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from fakes.scripted import verdict
 from fakes.upstream import Rule, Upstream, serving
-from fanout_mcp.backends.scripted import verdict
 from fanout_mcp.commands.flags import NO_VERDICT, OK, USAGE
 from fanout_mcp.commands.panels import show
 

@@ -20,8 +20,8 @@ from fakes import members
 from fakes.load import stretched
 from fakes.members import Members
 from fakes.model import Call, Request, Text, Turn, serving
+from fakes.scripted import verdict
 from fanout_mcp.backends.clients import CLIENTS, ClientBackend, open_client
-from fanout_mcp.backends.scripted import verdict
 from fanout_mcp.errors import AuthRejected, BackendError, QuotaSpent
 from fanout_mcp.panel.answer import SCHEMA, Position, parse
 from fanout_mcp.state.settings import Settings

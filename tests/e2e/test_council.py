@@ -13,8 +13,8 @@ import pytest
 from e2e.client import Client, write_json
 from fakes import upstream as provider
 from fakes.model import Call, Text, serving, turns
+from fakes.scripted import verdict
 from fakes.upstream import Rule, Upstream
-from fanout_mcp.backends.scripted import verdict
 
 pytestmark = pytest.mark.e2e
 

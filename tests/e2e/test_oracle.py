@@ -13,9 +13,9 @@ import pytest
 
 from e2e.client import Client, write_json
 from fakes.model import Call, Request, Text, Turn, serving, turns
+from fakes.scripted import verdict
 from fakes.upstream import Rule, Upstream, until
 from fakes.upstream import serving as providing
-from fanout_mcp.backends.scripted import verdict
 from fanout_mcp.types import Json
 
 pytestmark = pytest.mark.e2e

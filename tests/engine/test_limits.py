@@ -11,7 +11,6 @@ import trio
 from engine.fakes_engine import Step, Upstream, job, jobs, perform, plan
 from fakes.virtual import virtually
 from fanout_mcp.engine.limits import MAX_MODELS, Limits
-from fanout_mcp.engine.retry import Hedge
 from fanout_mcp.engine.run import run
 from fanout_mcp.errors import (
     RateLimited,
@@ -114,7 +113,7 @@ def test_twins_are_a_fiftieth_of_the_calls_to_a_provider_and_wait_for_a_place() 
     async def main(known: int) -> list[Outcome]:
         await run(jobs(known), Upstream(1.0).ask, plan(), limits)
         upstream = Upstream(a=slow, b=slow, c=slow)
-        return await run([job("a"), job("b"), job("c")], upstream.ask, plan(hedge=Hedge()), limits)
+        return await run([job("a"), job("b"), job("c")], upstream.ask, plan(hedge=True), limits)
 
     def calls(known: int, cap: int) -> list[int]:
         nonlocal limits
@@ -133,7 +132,7 @@ def test_a_late_call_gets_a_twin_once_the_provider_is_known() -> None:
     async def main() -> tuple[Outcome, float]:
         await run(jobs(50), upstream.ask, plan(), limits)
         began = trio.current_time()
-        outcomes = await run([job("slow"), job("x")], upstream.ask, plan(hedge=Hedge()), limits)
+        outcomes = await run([job("slow"), job("x")], upstream.ask, plan(hedge=True), limits)
         return outcomes[0], trio.current_time() - began
 
     outcome, elapsed = virtually(main)

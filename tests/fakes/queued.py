@@ -17,7 +17,7 @@ from typing import Final, cast
 import anyio
 import anyio.lowlevel
 
-from fanout_mcp.backends.scripted import Reply, Scripted
+from fakes.scripted import Reply, Scripted
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.journal import Question, open_journal

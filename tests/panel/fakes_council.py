@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import anyio
 import trio
 
+from fakes.scripted import USAGE, verdict
 from fakes.virtual import virtually
-from fanout_mcp.backends.scripted import USAGE, verdict
 from fanout_mcp.engine.budget import Budget, Estimate, Purse
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.errors import Rejected

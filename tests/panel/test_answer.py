@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanout_mcp.backends.scripted import verdict
+from fakes.scripted import verdict
 from fanout_mcp.panel.answer import FORM, Position, Unreadable, parse
 from fanout_mcp.types import Json
 

@@ -19,9 +19,9 @@ from typing import Any, Final
 import httpcore2
 import pytest
 
+from fakes.scripted import verdict
 from fakes.virtual import virtually
 from fakes.wire_pool import Sent, WirePool, wired
-from fanout_mcp.backends.scripted import verdict
 from tools.consulting import Consulted, ask, services
 
 pytestmark = pytest.mark.slow

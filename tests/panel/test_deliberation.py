@@ -256,7 +256,7 @@ def test_a_key_in_a_synthesis_goes_no_further() -> None:
     fields = {"agreement": f"All saw {key}.", "dissent": "", "changed": "", "would_change": f"Hide {key}."}
     found = deliberation.read_synthesis(Answer(json.dumps(fields), "m"))
     assert found is not None
-    assert found.agreement.startswith("All saw ")
+    assert found["agreement"].startswith("All saw ")
     assert "0123456789abcdef" not in str(found)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from fakes.queued import PLAN, ask, questions, settings_in, working
 from fakes.redis_server import MISSING, PROGRAM, redis_server
-from fanout_mcp.backends.scripted import Reply, Scripted
+from fakes.scripted import Reply, Scripted
 from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.engine.run import Plan

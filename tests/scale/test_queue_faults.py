@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 
 from fakes.queued import PLAN, ask, asked, opened, process, questions, settings_in, until, worker, working
 from fakes.redis_server import MISSING, PROGRAM, RedisServer, redis_server
-from fanout_mcp.backends.scripted import Reply, Scripted
+from fakes.scripted import Reply, Scripted
 from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.engine.run import Plan

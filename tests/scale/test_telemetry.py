@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from fakes.collector import Collector, collecting
+from fakes.scripted import Reply, Scripted
 from fakes.service import WAIT_S, Service, running
 from fakes.upstream import Rule
-from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.cli import main
 from fanout_mcp.errors import RateLimited
 from fanout_mcp.scale import telemetry

@@ -9,8 +9,8 @@ from typing import Any
 
 import trio
 
+from fakes.scripted import Reply, Scripted, verdict
 from fakes.virtual import virtually
-from fanout_mcp.backends.scripted import Reply, Scripted, verdict
 from fanout_mcp.edge.catalog import parse
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.state.settings import Settings

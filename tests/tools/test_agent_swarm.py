@@ -12,11 +12,11 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fakes.scripted import Reply, Scripted
 from fakes.upstream import Rule, serving
 from fakes.virtual import virtually
 from fanout_mcp import cli
 from fanout_mcp.backends.plan import PlanBackend
-from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.commands.flags import NO_VERDICT
 from fanout_mcp.edge.catalog import parse
 from fanout_mcp.engine.limits import Limits
@@ -365,7 +365,7 @@ def test_an_answer_that_degenerates_is_read_in_no_time(text: str) -> None:
 
 
 def test_a_swarm_has_enough_once_nine_of_ten_have_answered() -> None:
-    rule = agent_swarm.Enough(10)
+    rule = agent_swarm.enough(10)
     answers = [outcome(str(number), "x") for number in range(10)]
     assert rule(answers[:8], ["8", "9"]) == ""
     assert rule(answers[:9], ["9"]) == "9 agents had answered"

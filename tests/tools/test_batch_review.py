@@ -11,8 +11,8 @@ from pathlib import Path
 import anyio
 import pytest
 
+from fakes.scripted import Reply, Scripted
 from fanout_mcp.backends.plan import PlanBackend
-from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.errors import BudgetExceeded, InvalidInput, Overloaded
 from fanout_mcp.review import gather

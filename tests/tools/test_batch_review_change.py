@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from fakes.scripted import Reply, Scripted
 from fanout_mcp.backends.plan import PlanBackend
-from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.source.workers import Workers
 from fanout_mcp.state.settings import Settings

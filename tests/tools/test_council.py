@@ -11,11 +11,11 @@ import pytest
 import trio
 from rich.console import Console
 
+from fakes.scripted import Reply, Scripted, verdict
 from fakes.upstream import Rule, serving
 from fakes.virtual import virtually
 from fanout_mcp import cli
 from fanout_mcp.backends.plan import PlanBackend
-from fanout_mcp.backends.scripted import Reply, Scripted, verdict
 from fanout_mcp.commands.panels import Board
 from fanout_mcp.edge.catalog import parse
 from fanout_mcp.engine.limits import Limits

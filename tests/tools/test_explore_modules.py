@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from fakes.scripted import Reply, Scripted
 from fanout_mcp.backends.plan import PlanBackend
-from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.edge.catalog import parse
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.errors import BadAnswer, BudgetExceeded, InvalidInput, NoVerdict, Rejected

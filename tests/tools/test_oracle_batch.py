@@ -11,9 +11,9 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fakes.scripted import Reply, Scripted
 from fakes.virtual import virtually
 from fanout_mcp.backends.plan import PlanBackend
-from fanout_mcp.backends.scripted import Reply, Scripted
 from fanout_mcp.errors import (
     AuthRejected,
     InvalidInput,

@@ -9,10 +9,10 @@ from typing import Any
 import anyio
 import pytest
 
+from fakes.scripted import Reply, Scripted, verdict
 from fakes.virtual import virtually
 from fakes.wire_pool import Sent, WirePool, wired
 from fanout_mcp.backends.providers import read as read_rows
-from fanout_mcp.backends.scripted import Reply, Scripted, verdict
 from fanout_mcp.errors import (
     BadAnswer,
     BudgetExceeded,

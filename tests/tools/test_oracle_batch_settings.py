@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from fakes.scripted import Reply, Scripted, verdict
 from fakes.virtual import virtually
-from fanout_mcp.backends.scripted import Reply, Scripted, verdict
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.state import settings
 from fanout_mcp.tools.services import Services

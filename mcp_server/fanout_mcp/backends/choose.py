@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Final, Literal, cast
+from typing import Final
 
 import anyio
 
@@ -48,7 +48,8 @@ NOT_AGREED: Final = "`claude` may not spend your subscription yet (`fanout insta
 class Choice:
     """The backend, why it is that one, and what stands in the way of the others (for `fanout doctor`)."""
 
-    name: Literal["http", "claude", "codex", "gemini", "plan"]
+    name: str
+    """`http`, `claude`, `codex`, `gemini` or `plan`."""
     why: str
     missing: tuple[str, ...] = ()
 
@@ -85,7 +86,6 @@ def choose(settings: Settings, env: Mapping[str, str] | None = None) -> Choice:
         return Choice("claude", "you agreed to it, and `claude` is on PATH", tuple(http))
     client = next((row.name for row in enabled if row.name in {"codex", "gemini"}), None)
     if client is not None:
-        client = cast("Literal['codex', 'gemini']", client)
         return Choice(client, f"you enabled {client}, and it is on PATH", missing)
     return Choice("plan", "no model can be used: " + "; ".join(missing), missing)
 

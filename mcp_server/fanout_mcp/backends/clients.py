@@ -357,7 +357,6 @@ class ClientBackend(Backend):
     environment: Mapping[str, str] = field(repr=False)
     row: Row
     base_url: str = ""
-    has_model: bool = True
     waiting: list[WarmProcess] = field(default_factory=list, repr=False)
     """Processes that have answered and been cleared, the newest last."""
 

@@ -243,7 +243,6 @@ class HttpBackend(Backend):
     default: str | None = None
     """The model to ask where a job names none; None: the first that the endpoint lists."""
     name: str = "http"
-    has_model: bool = True
     prices: Prices = field(init=False, repr=False)
     _quirks: dict[str, frozenset[str]] = field(default_factory=dict)
     _contexts: dict[str, int] = field(default_factory=dict)
@@ -254,8 +253,8 @@ class HttpBackend(Backend):
     def __post_init__(self) -> None:
         self.provider = urlsplit(self.row.base_url).netloc
         self._completions = self._url(self.row.path)
-        is_capped = policy.current().is_capped
-        kept = None if is_capped else kept_at(self.settings.config_dir, self.row.base_url)
+        is_free = not policy.current().is_capped
+        kept = kept_at(self.settings.config_dir, self.row.base_url) if is_free else None
         self.prices = Prices(self._fetch_models, kept, self.settings.prices)
 
     def _url(self, path: str) -> httpcore2.URL:
@@ -461,16 +460,17 @@ class HttpBackend(Backend):
         return bytes(body[:most])
 
     def _parts_of(self, response: Response) -> AsyncIterable[bytes]:
+        parts = cast("AsyncIterable[bytes]", response.stream)  # whatever came from an asynchronous pool
         encoding = headers_of(response).get("content-encoding", "identity").strip().lower()
         if encoding in {"", "identity"}:
-            return parts_of(response)
+            return parts
         if encoding not in {"gzip", "x-gzip", "deflate"}:
             raise errors.BadAnswer(
                 f"{self.provider} sent an answer compressed with {printable(encoding)[:20]}, which was not "
                 "asked for (Accept-Encoding: identity). Does a proxy or gateway in between compress?"
             )
         broken = errors.BadAnswer(f"{self.provider} sent {encoding} that can't be unpacked.")
-        return _Unpacked(parts_of(response), broken)
+        return _Unpacked(parts, broken)
 
     def _too_large(self, most: int) -> errors.TooLarge:
         return errors.TooLarge(
@@ -483,8 +483,9 @@ class HttpBackend(Backend):
             return model
         problem = self.prices.problem
         if isinstance(problem, errors.Unreachable):
+            cause = f" ({problem.words})" if problem.words else ""
             raise errors.Unreachable(
-                f"{self.provider} can't be reached: does the server run, and is the base URL right?"
+                f"{self.provider} can't be reached{cause}: does the server run, and is the base URL right?"
             )
         if isinstance(problem, errors.AuthRejected):
             raise errors.AuthRejected(str(problem))
@@ -533,10 +534,6 @@ class _Unpacked:
         return piece
 
 
-def parts_of(response: Response) -> AsyncIterable[bytes]:
-    return cast("AsyncIterable[bytes]", response.stream)  # whatever came from an asynchronous pool
-
-
 def _title(page: bytes) -> str:
     """Return an HTML page's title, without the status in it."""
     found = _TITLE.search(page)
@@ -576,11 +573,11 @@ async def open_http(
         headers.append((row.key_header.encode(), b"Bearer " + sent if is_bearer else sent))
     # In a thread: it reads all certificates, and hook events pass through this loop.
     context = await anyio.to_thread.run_sync(partial(httpx2.create_ssl_context, trust_env=False))
-    proxy = _proxy(settings, base)
+    proxy, connections = _proxy(settings, base), max(1024, settings.max_parallel)
     pool: Pool = (
-        FastPool(core_url(base).origin, context, max(1024, settings.max_parallel))
+        FastPool(core_url(base).origin, context, connections)
         if proxy is None
-        else httpcore2.AsyncConnectionPool(ssl_context=context, proxy=proxy, keepalive_expiry=KEEP_S)
+        else httpcore2.AsyncConnectionPool(context, proxy, connections, keepalive_expiry=KEEP_S)
     )
     async with pool:
         yield HttpBackend(settings, pool, headers, row, key, default)

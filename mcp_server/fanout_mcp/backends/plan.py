@@ -20,7 +20,6 @@ def agent_call(description: str, prompt: str, subagent_type: str = "general-purp
 
 
 def messages(calls: Sequence[dict[str, Json]]) -> list[list[dict[str, Json]]]:
-    """Split calls into the messages they are to be sent in."""
     return split(calls, MAX)
 
 

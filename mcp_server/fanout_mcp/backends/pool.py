@@ -273,8 +273,10 @@ def mapped(host: str) -> Iterator[None]:
         leaf = FOREIGN.get(name, Unreachable)
         if name == "RemoteProtocolError" and any(word in str(error) for word in ("disconnected", "closed")):
             leaf = Unreachable
-        cause = f" ({found})" if (found := cause_of(error)) else ""
-        raise leaf(f"{host}: {SAID.get(leaf, 'the connection failed')}{cause}.") from None
+        found = cause_of(error)
+        problem = leaf(f"{host}: {SAID[leaf]}{f' ({found})' if found else ''}.")
+        problem.words = found
+        raise problem from None
 
 
 def cause_of(error: BaseException) -> str:

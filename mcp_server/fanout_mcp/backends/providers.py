@@ -47,8 +47,6 @@ QUICK: Final = frozenset({"summary", "explore", "review", "swarm", "synthesis"})
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One provider."""
-
     name: str
     title: str
     base_url: str = ""
@@ -298,8 +296,8 @@ def maker_of(model: str, row: Row | None = None) -> str:
     """Return whose model it is, as far as its name or its provider say: two of one maker are half a vote."""
     makers = _ours()["makers"].items()
     known = next((maker for maker, words in makers if re.search(words, model, re.IGNORECASE)), "")
-    if known or (row is not None and row.maker):
-        return known or (row.maker if row else "")
+    if known := known or (row.maker if row else ""):
+        return known
     if "/" in model:
         return model.rpartition(":")[2].lstrip("~").partition("/")[0]
     return row.name if row else model.partition(":")[0]

@@ -301,6 +301,8 @@ def _meant(
     waits = (retry_after(headers), reported.wait_s, asked_for(whole))
     wait = next((seconds for seconds in waits if seconds is not None), None)
     cause = _cause(status, reported, whole, wait)
+    if wait is None:  # when the whole limit is back: comes with every answer, so it says nothing of a quota
+        wait = _number(headers.get("ratelimit-reset"))
     kind = cause or _by_status(status, reported)
     if kind is errors.ContextTooSmall:
         return errors.ContextTooSmall(
@@ -404,7 +406,7 @@ def asked_for(words: str) -> float | None:
     return _seconds(match[1].strip()) if match else None
 
 
-def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
+def retry_after(headers: Mapping[str, str]) -> float | None:
     """Return the seconds to wait as the headers say them; None when they say nothing that makes sense."""
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
@@ -419,7 +421,7 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
         return None
     if date.tzinfo is None:
         date = date.replace(tzinfo=UTC)
-    return max(0.0, date.timestamp() - (time.time() if now is None else now))
+    return max(0.0, date.timestamp() - time.time())
 
 
 def _seconds(text: str) -> float | None:

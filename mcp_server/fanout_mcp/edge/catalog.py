@@ -1,17 +1,15 @@
 """The list of tools: what `tools/list` answers, how a tool is loaded, and how its arguments are checked.
 
 Importing every tool takes longer than a client should wait for its handshake. So the answer to `tools/list`
-is generated into `tools.json`, a committed file (`make generate` writes it, a test compares it with the
-tools); the server answers from it, and so does the launcher while it builds an environment. A tool's own
-module (named as the tool) is imported at its first call.
+is generated into `tools.json`, a committed file (tests/tools_json.py); the server answers from it, and so
+does the launcher while it builds an environment. A tool's own module (named as the tool) is imported at its
+first call.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
-import math
-import pkgutil
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -22,7 +20,6 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from fanout_mcp import __version__
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.state import policy
 from fanout_mcp.text import clean_text, decodable, hint
@@ -31,86 +28,11 @@ from fanout_mcp.types import Json
 
 SNAPSHOT: Final = Path(__file__).with_name("tools.json")
 
-ORDER: Final = (
-    "oracle_batch",
-    "council",
-    "explore_modules",
-    "summarize_files",
-    "batch_review",
-    "agent_swarm",
-    "hook_report",
-)
-"""The order in the list: the same at every start, so that the client's prompt cache holds."""
-
-WHEN: Final = {
-    "oracle_batch": "before a decision that is costly to undo (design, plan, risky change): N experts answer "
-    "at once, one honest verdict.",
-    "council": "when experts should read each other and answer again: contested or high-stakes questions.",
-    "explore_modules": "to understand modules or an unknown codebase without reading the files yourself.",
-    "summarize_files": "to learn what many files are for, in a line each.",
-    "batch_review": "to review many files or a diff; every finding comes with a verified citation.",
-    "agent_swarm": "to split one task over many agents; returns Agent calls to send in ONE message.",
-    "hook_report": "when hooks seem slow or the user asks where hook time goes.",
-}
-"""The instructions name each tool and when to use it: the only prose a model sees before it loads a tool."""
-
-HEAD: Final = (
-    "fanout does many things at once, outside your context. Fan out inside ONE call: pass all paths, modules "
-    "or personas together instead of calling again and again."
-)
-TAIL: Final = (
-    "Without a model these tools still answer: from static analysis, or with a plan of agents; launch those "
-    "Agent calls together in one message. Large results end with the path of a report to read from.\n"
-    "Agents of your own: all independent ones in ONE message, 3 to 6, each with 4 to 5 files of its own and "
-    "50 to 200 words back. Not for one file, one search, or work that needs an answer still out; an agent "
-    "that does need an earlier answer says so in its prompt: `depends on: <that agent's description>`."
-)
-
-LOCAL: Final = frozenset({"hook_report"})
-"""Answer from this machine alone, and the same when asked twice; the others may call models."""
-
-
-def instructions(names: list[str]) -> str:
-    lines = [f"- {name}: {WHEN[name]}" for name in names if name in WHEN]
-    return "\n".join([HEAD, *lines, TAIL])
-
 
 def load(name: str) -> Tool[Any]:
     """Import the tool's module and return it; ModuleNotFoundError when there is none."""
     tool: Tool[Any] = importlib.import_module(f"fanout_mcp.tools.{name}").TOOL
     return tool
-
-
-def live() -> dict[str, Json]:
-    """Build what the snapshot holds from the tools themselves; `make generate` writes it."""
-    from fanout_mcp import tools
-
-    found = [load(module.name) for module in pkgutil.iter_modules(tools.__path__) if module.name in ORDER]
-    found.sort(key=lambda tool: ORDER.index(tool.name))
-    return {
-        "version": __version__,
-        "instructions": instructions([tool.name for tool in found]),
-        "tools": [describe(tool) for tool in found],
-    }
-
-
-def describe(tool: Tool[Any]) -> dict[str, Json]:
-    hints = {"anthropic/alwaysLoad": tool.always_load, "anthropic/searchHint": tool.search_hint}
-    meta = {key: value for key, value in hints.items() if value}
-    return {
-        "name": tool.name,
-        "title": tool.title,
-        "description": tool.description,
-        "inputSchema": input_schema(tool.arguments),
-        **({"outputSchema": output_schema(tool.output)} if tool.output else {}),
-        "annotations": {
-            "readOnlyHint": True,
-            "destructiveHint": False,
-            "idempotentHint": tool.name in LOCAL,
-            "openWorldHint": tool.name not in LOCAL,
-        },
-        **({"_meta": meta} if meta else {}),
-    }
 
 
 @cache
@@ -122,72 +44,6 @@ def snapshot() -> dict[str, Json]:
 
 def names() -> list[str]:
     return [tool["name"] for tool in snapshot()["tools"]]
-
-
-# --- The schemas of arguments and results. ------------------------------------------------------------------
-# What the model is shown of a tool's arguments: pydantic's schema without the bytes that add nothing.
-
-NOISE = frozenset({"title", "$defs"})
-"""`title` repeats the property's name; definitions are inlined where they are used."""
-LIMITS = frozenset(
-    {"minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum", "exclusiveMinimum"}
-)
-"""Left out of the schema, which every conversation pays for; the refusal of a wrong value names the limit."""
-NO_NEWS: Final[tuple[Json, ...]] = (None, [], {}, "", 0, False, "auto")
-"""Defaults that a reader assumes anyway (0 and False are equal); the others are shown."""
-
-
-def input_schema(model: type[BaseModel]) -> dict[str, Json]:
-    """Return the compact JSON schema of a tool's arguments; the client refuses one without type object."""
-    full = model.model_json_schema()
-    schema = _compact(full, full.get("$defs", {}))
-    return {"type": "object", "properties": {}, **schema}
-
-
-def output_schema(fields: Mapping[str, Json]) -> dict[str, Json]:
-    """Return the schema of a result: `headline` is always there, and first.
-
-    The other fields are there when they say something. Open on purpose: what a client was shown at its
-    start must not refuse a result of a newer server.
-    """
-    headline = {"type": "string", "description": "The result in one line."}
-    return {"type": "object", "properties": {"headline": headline, **fields}, "required": ["headline"]}
-
-
-def _compact(node: Json, definitions: Mapping[str, Json]) -> Json:
-    if isinstance(node, list):
-        return [_compact(item, definitions) for item in node]
-    if not isinstance(node, dict):
-        return node
-    if "$ref" in node:
-        rest = {key: value for key, value in node.items() if key != "$ref"}
-        return _compact({**definitions[node["$ref"].rsplit("/", 1)[-1]], **rest}, definitions)
-    node = _without_null(node)
-    if "enum" in node:
-        node = {key: value for key, value in node.items() if key != "type"}  # the values show it
-    small = {
-        key: _value(key, value, definitions)
-        for key, value in node.items()
-        if key not in NOISE | LIMITS and not (key == "default" and value in NO_NEWS)
-    }
-    if small.get("type") == "object" and "description" in small and "properties" in small:
-        del small["description"]  # the docstring of the model: the tool's description says it
-    return small
-
-
-def _value(key: str, value: Json, definitions: Mapping[str, Json]) -> Json:
-    if key == "properties":  # its keys are argument names: `title` may be one
-        return {name: _compact(item, definitions) for name, item in value.items()}
-    return _compact(value, definitions)
-
-
-def _without_null(node: dict[str, Json]) -> dict[str, Json]:
-    """`X | None` is shown as X: an argument that may be left out needs no null (one that comes is taken)."""
-    branches = [item for item in node.get("anyOf", []) if item != {"type": "null"}]
-    if "anyOf" not in node or len(branches) == len(node["anyOf"]):
-        return node
-    rest = {key: value for key, value in node.items() if key != "anyOf"}
-    return {**branches[0], **rest} if len(branches) == 1 else {**rest, "anyOf": branches}
 
 
 # --- Check a tool's arguments; each mistake is a sentence that the caller can act on. -----------------------
@@ -208,7 +64,7 @@ _INPUT_SHOULD = re.compile(r"^(Input|String|List|Tuple|Set|Dictionary|Value) sho
 
 def parse(model: type[A], arguments: Mapping[str, Json]) -> A:
     """Return the arguments as `model`. Raises InvalidInput with a sentence for each mistake."""
-    problems = _unknown(model, arguments) + _not_numbers(arguments)
+    problems = _unknown(model, arguments)
     if not problems:
         try:
             # As JSON, where strict mode still lets an array become a tuple or a set.
@@ -239,17 +95,6 @@ def _unknown(model: type[BaseModel], arguments: Mapping[str, Json]) -> list[str]
         for name in arguments
         if name not in known
     ]
-
-
-def _not_numbers(value: Json, where: str = "") -> list[str]:
-    if isinstance(value, float) and not math.isfinite(value):
-        return [f"`{where}` must be a finite number."]
-    if isinstance(value, Mapping):
-        inner = f"{where}." if where else ""
-        return [s for key, item in value.items() for s in _not_numbers(item, inner + key)]
-    if isinstance(value, list):
-        return [s for item in value for s in _not_numbers(item, where)]
-    return []
 
 
 def _sentence(detail: ErrorDetails, arguments: Mapping[str, Json]) -> str:

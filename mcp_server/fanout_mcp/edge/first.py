@@ -109,7 +109,6 @@ class First:
     # --- what a line means ----------------------------------------------------------------------------------
 
     def on_line(self, line: bytes) -> None:
-        """Answer the line, or keep it for the server."""
         try:
             message = json.loads(line.decode("utf-8"))
         except (ValueError, RecursionError):
@@ -177,7 +176,6 @@ class First:
     # --- to the client --------------------------------------------------------------------------------------
 
     def answer_text(self, number: Any, text: str, *, is_error: bool) -> None:
-        """Answer a tool call for the server."""
         result: Message = {"content": [{"type": "text", "text": text}], "isError": is_error}
         self.answer(number, self.modern(result, self.era or "modern"))
 

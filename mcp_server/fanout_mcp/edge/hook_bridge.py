@@ -12,14 +12,16 @@ Messages both ways: four bytes of length, then JSON: `{"id", "arguments"}` there
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import logging
 import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from fanout_mcp.types import Json
 
@@ -31,10 +33,8 @@ CLOSING_S: Final = 0.15
 """For the supervisor to end its workers; it sees our end of the socket closing."""
 
 
-class Starter(Protocol):
-    """Starts a supervisor that talks on the descriptor; tests hand in one of their own."""
-
-    def __call__(self, fd: int) -> subprocess.Popen[bytes]: ...
+Starter = Callable[[int], "subprocess.Popen[bytes]"]
+"""Starts a supervisor that talks on the descriptor; tests hand in one of their own."""
 
 
 def start_supervisor(fd: int) -> subprocess.Popen[bytes]:
@@ -56,6 +56,7 @@ class _Link(asyncio.Protocol):
         self.process: subprocess.Popen[bytes] | None = None
         self.transport: asyncio.Transport | None = None
         self.alive = True
+        self._numbers = itertools.count(1)
         self._received = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -85,13 +86,17 @@ class _Link(asyncio.Protocol):
         if self.process is not None:
             self.process.poll()
 
-    def ask(self, number: int, arguments: dict[str, Json]) -> asyncio.Future[str]:
+    async def ask(self, arguments: dict[str, Json]) -> str:
         assert self.transport is not None  # noqa: S101 - connected before anybody can ask
+        number = next(self._numbers)
         answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.owed[number] = answer
         body = json.dumps({"id": number, "arguments": arguments}).encode()
         self.transport.write(len(body).to_bytes(HEAD, "big") + body)
-        return answer
+        try:
+            return await answer
+        finally:
+            self.owed.pop(number, None)
 
 
 class HookBridge:
@@ -101,17 +106,10 @@ class HookBridge:
         self._start = start
         self._link: _Link | None = None
         self._opening = asyncio.Lock()
-        self._number = 0
 
     async def handle(self, arguments: dict[str, Json]) -> str:
         """Return the hooks' joint answer to one event as the client reads it: JSON, `{}` for no opinion."""
-        link = await self._linked()
-        self._number += 1
-        number = self._number
-        try:
-            return await link.ask(number, arguments)
-        finally:
-            link.owed.pop(number, None)
+        return await (await self._linked()).ask(arguments)
 
     async def get_ready(self) -> None:
         """Start the supervisor before the first event where there will be one; it says that we are there."""

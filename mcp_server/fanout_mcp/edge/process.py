@@ -21,6 +21,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from fanout_hooks.crash import blanked, secrets_of
+from fanout_mcp.edge.first import is_pipe
 
 if TYPE_CHECKING:
     from fanout_mcp.edge.server import Seams
@@ -131,11 +132,11 @@ def children() -> list[int]:
 async def serve(stdin: int, stdout: int, seams: Seams | None = None, begun: bytes = b"") -> None:
     """Serve one client until it closes its end; `begun` is read first (first.py)."""
     from fanout_mcp.edge.server import build  # the SDK takes half a second; the pipes are safe by now
-    from fanout_mcp.edge.stdio import can_serve, pipes
+    from fanout_mcp.edge.stdio import pipes
 
     server = build(seams)
     options = server.create_initialization_options()
-    if can_serve(stdin, stdout):
+    if is_pipe(stdin) and is_pipe(stdout):
         async with pipes(stdin, stdout, lambda: last_call(0), begun) as (read, write):
             await server.run(read, write, options)
     else:

@@ -135,7 +135,7 @@ class Shared:
                 settled, self._wanted, self._settled = self._settled, anyio.Event(), anyio.Event()
                 settled.set()
 
-    async def bridge(self) -> Bridge:
+    def bridge(self) -> Bridge:
         if self._hooks is None:
             self._hooks = self.seams.bridge()
         return self._hooks
@@ -143,7 +143,7 @@ class Shared:
     async def get_hooks_ready(self) -> None:
         await self.connected.wait()
         try:
-            await (await self.bridge()).get_ready()
+            await self.bridge().get_ready()
         except Exception:  # the edge: the first event starts what could not be started now
             log.exception("the hooks' process could not be started")
 
@@ -176,18 +176,12 @@ CACHE: Final = CacheHint(ttl_ms=TTL_MS, scope="public")
 def build(seams: Seams | None = None) -> Server[Shared]:
     """Return the server. Tests hand in seams: settings, services and tools of their own."""
     entries_shown = catalog.snapshot()
-
-    @asynccontextmanager
-    async def lifespan(_: Server[Shared]) -> AsyncIterator[Shared]:
-        async with sharing(seams or Seams()) as shared:
-            yield shared
-
     return Server(
         NAME,
         version=entries_shown["version"],
         title="fanout",
         instructions=entries_shown["instructions"],
-        lifespan=lifespan,
+        lifespan=lambda _: sharing(seams or Seams()),
         cache_hints={"server/discover": CACHE, "tools/list": CACHE},
         on_list_tools=_list_tools,
         on_call_tool=_call_tool,
@@ -240,7 +234,7 @@ async def _run_hooks(shared: Shared, arguments: Mapping[str, Json]) -> CallToolR
     """Answer a hook event. Whatever goes wrong with the bridge, the event goes on without an opinion."""
 
     async def call() -> ToolResult:
-        return ToolResult(await (await shared.bridge()).handle(dict(arguments)))
+        return ToolResult(await shared.bridge().handle(dict(arguments)))
 
     result = await guarded(HOOKS_TOOL, call)
     text = result.data if isinstance(result.data, str) else ""

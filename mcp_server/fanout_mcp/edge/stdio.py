@@ -22,7 +22,7 @@ from mcp.types import ErrorData, JSONRPCError, JSONRPCMessage, JSONRPCNotificati
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
-from fanout_mcp.edge.first import REPLAYED, is_pipe
+from fanout_mcp.edge.first import REPLAYED
 from fanout_mcp.text import clean, clean_text, decodable
 
 # --- One line of the client's pipe: what it means, or what to answer when it means nothing. -----------------
@@ -99,10 +99,6 @@ def _second_look(line: bytes) -> JSONRPCMessage | Refusal | None:
 Streams = tuple[MemoryObjectReceiveStream[SessionMessage | Exception], MemoryObjectSendStream[SessionMessage]]
 
 CHUNK: Final = 65_536
-
-
-def can_serve(*descriptors: int) -> bool:
-    return all(map(is_pipe, descriptors))
 
 
 async def lines(reader: asyncio.StreamReader) -> AsyncIterator[bytes | None]:

@@ -36,7 +36,6 @@ class Budget:
     max_tokens: int | None = None
 
     def within(self, expected: Estimate) -> Budget:
-        """The tighter of both bounds."""
         costs = [cost for cost in (self.max_cost_usd, expected.cost_usd) if cost is not None]
         counts = [count for count in (self.max_tokens, expected.tokens) if count is not None]
         return Budget(min(costs, default=None), min(counts, default=None))
@@ -132,10 +131,10 @@ class Purse:
         self,
         allowed: Budget,
         planned: Estimate,
-        count: Callable[[Job], int],
+        count: Callable[[Prompt], int],
         price: Callable[[Job], ModelPrice | None],
     ) -> None:
-        """`count`: the most tokens that a job's prompt may have."""
+        """`count`: the most tokens that a prompt may have."""
         self.allowed = allowed
         self._count, self._price = count, price
         most_usd, most_tokens = allowed.max_cost_usd, allowed.max_tokens
@@ -144,24 +143,20 @@ class Purse:
 
     def leg(self, ask: Ask) -> Ask:
         """Return the way to the models for one run, whose jobs have keys of their own."""
-        began: dict[str, str] = {}
-        """Of each job that has begun, what its last call failed with."""
         planned: dict[str, int] = {}
-        """Of each, the output budget of its first call."""
+        """Of each job that has begun, the output budget of its first call."""
+        failed: dict[str, str] = {}
 
         async def asked(job: Job, /) -> Answer:
-            if job.key in began:
-                job = self._affordable(job, planned[job.key])
-                aside = self._amount(job)
-                self._take(aside, began[job.key])
-            else:
-                aside = self._amount(job)
-            began.setdefault(job.key, "")
+            job = self._affordable(job, planned.get(job.key, job.max_tokens))
+            aside = self._amount(job)
+            if job.key in planned:
+                self._take(aside, failed.get(job.key, ""))
             planned.setdefault(job.key, job.max_tokens)
             try:
                 answer = await ask(job)
             except BackendError as error:
-                began[job.key] = str(error)
+                failed[job.key] = str(error)
                 self._give_back(aside, error.usage)
                 raise
             self._give_back(aside, answer.usage)
@@ -173,7 +168,7 @@ class Purse:
         """Lower an output budget that was raised after the first call to what is left, if that is more."""
         if job.max_tokens <= first:
             return job
-        given, price = self._count(job), self._price(job)
+        given, price = self._count(job.prompt), self._price(job)
         most = max(0.0, self._tokens - given)
         if price is not None and price.usd_per_mtok_out > 0:
             left = max(0.0, self._usd) - price.of(given, 0)
@@ -182,7 +177,7 @@ class Purse:
         return replace(job, max_tokens=int(most)) if is_worth_it else job
 
     def _amount(self, job: Job) -> _Amount:
-        given, price = self._count(job), self._price(job)
+        given, price = self._count(job.prompt), self._price(job)
         usd = 0.0 if price is None else price.of(given, job.max_tokens)
         return _Amount(usd, given + job.max_tokens)
 

@@ -366,7 +366,6 @@ class Limiter:
 
 
 def most_tokens(job: Job) -> int:
-    """Return what a call may use at most."""
     return job.prompt.tokens + job.max_tokens
 
 

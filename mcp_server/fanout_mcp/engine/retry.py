@@ -56,8 +56,6 @@ RULES: tuple[tuple[type[errors.BackendError], Rule], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """Try again after `wait_s`."""
-
     wait_s: float
     counted: bool
     """Counts against the run's retry budget."""
@@ -111,21 +109,16 @@ def budget(calls: int) -> int:
 # counted by provider, not by run: of a panel of three, one twin would be a third.
 
 
-@dataclass(frozen=True, slots=True)
-class Hedge:
-    """Switches hedging on."""
+MIN_SAMPLES, QUANTILE, TWINS = 20, 0.95, 0.02
 
-    min_samples: int = 20
-    quantile: float = 0.95
-    share: float = 0.02
 
-    def delay(self, durations: Collection[float]) -> float | None:
-        """Return after how many seconds a call is late, None while too little is known."""
-        if len(durations) < self.min_samples:
-            return None
-        ordered = sorted(durations)
-        return ordered[min(len(ordered) - 1, int(self.quantile * len(ordered)))]
+def late_after(durations: Collection[float]) -> float | None:
+    """Return after how many seconds a call is late, None while too little is known."""
+    if len(durations) < MIN_SAMPLES:
+        return None
+    return sorted(durations)[int(QUANTILE * len(durations))]
 
-    def allows(self, latest: Collection[bool]) -> bool:
-        """Whether one more twin is within the share; `latest`: of each call, whether it was a twin."""
-        return sum(latest) + 1 <= self.share * len(latest)
+
+def allows_twin(latest: Collection[bool]) -> bool:
+    """Whether one more twin is within the share; `latest`: of each call, whether it was a twin."""
+    return sum(latest) + 1 <= TWINS * len(latest)

@@ -23,7 +23,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Seque
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import anyio
 from anyio.abc import TaskGroup
@@ -32,7 +32,6 @@ from fanout_hooks.crash import explain_alike
 from fanout_mcp.engine import retry
 from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.limits import Limiter, Limits, most_tokens
-from fanout_mcp.engine.retry import Hedge
 from fanout_mcp.errors import AllThinking, BackendError, PushedBack, RateLimited
 from fanout_mcp.types import Answer, Ask, Cause, Job, Outcome, Progress, no_progress
 from fanout_mcp.usage import UNREPORTED, Usage
@@ -44,11 +43,8 @@ GRACE_SHARE = 0.5
 GRACE_MIN_S = 0.2
 
 
-class StopRule(Protocol):
-    """Pure: can what is still out change the result?"""
-
-    def __call__(self, outcomes: Collection[Outcome], outstanding: Collection[str]) -> str:
-        """Return why the rest doesn't matter any more, "" while it does. `outstanding`: keys."""
+StopRule = Callable[[Collection[Outcome], Collection[str]], str]
+"""(outcomes, keys of what is out) -> why the rest can't change the result any more, "" while it can. Pure."""
 
 
 def grace(elapsed_s: float) -> float:
@@ -67,7 +63,7 @@ class Plan:
 
     deadline_s: float
     stop: StopRule | None = None
-    hedge: Hedge | None = None
+    hedge: bool = False
     budget: Budget = field(default_factory=Budget)
     progress: Progress = no_progress
     describe: Callable[[Outcome], str] = lambda outcome: f"{outcome.key}: {outcome.status}"
@@ -286,9 +282,9 @@ class _Attempts:
         return result
 
     async def _call_or_hedge(self, limiter: Limiter) -> Answer | BackendError:
-        hedge, hedged = self.run.plan.hedge, limiter.whole or limiter  # counted by provider: retry.py
-        delay = hedge.delay(hedged.durations) if hedge is not None else None
-        if hedge is None or delay is None:
+        hedged = limiter.whole or limiter  # counted by provider: retry.py
+        delay = retry.late_after(hedged.durations) if self.run.plan.hedge else None
+        if delay is None:
             return await self._call()
         results: list[Answer | BackendError] = []
         started = 1
@@ -314,7 +310,7 @@ class _Attempts:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(first, tasks)
             await anyio.sleep(delay)
-            if not results and hedge.allows(hedged.twins):
+            if not results and retry.allows_twin(hedged.twins):
                 hedged.twins.append(True)
                 tasks.start_soon(twin, tasks)
         return next((result for result in results if isinstance(result, Answer)), results[0])

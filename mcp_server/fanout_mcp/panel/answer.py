@@ -14,23 +14,19 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from fanout_mcp import jsonish
+from fanout_mcp.jsonish import COUNT, LINES, MAYBE, TEXT, answer_form
 from fanout_mcp.panel.vote import VERDICTS, Verdict
 from fanout_mcp.source.secrets import redact
 from fanout_mcp.types import Json
 
-SCHEMA: dict[str, Json] = {
-    "type": "object",
-    "properties": {
-        "verdict": {"type": "string", "enum": list(VERDICTS)},
-        "confidence": {"type": "integer", "minimum": 0, "maximum": 100},
-        "summary": {"type": "string"},
-        "reasons": {"type": "array", "items": {"type": "string"}},
-        "blocker": {"type": ["string", "null"]},
-        "smallest_change": {"type": ["string", "null"]},
-    },
-    "required": ["verdict", "confidence", "summary", "reasons", "blocker", "smallest_change"],
-    "additionalProperties": False,
-}
+SCHEMA = answer_form(
+    verdict={**TEXT, "enum": list(VERDICTS)},
+    confidence={**COUNT, "minimum": 0, "maximum": 100},
+    summary=TEXT,
+    reasons=LINES,
+    blocker=MAYBE,
+    smallest_change=MAYBE,
+)
 
 FORM = """Answer with one JSON object and nothing else:
 {"verdict": "PROCEED" | "SIMPLIFY" | "STOP" | "ABSTAIN",
@@ -51,8 +47,6 @@ quotes, code above all, may hold any of it."""
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """One member's answer, read."""
-
     verdict: Verdict
     confidence: int | None
     summary: str

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fanout_mcp.engine.retry import ONCE, larger_budget, rule_for
+from fanout_mcp.engine.run import StopRule
 from fanout_mcp.errors import BackendError, ContextTooSmall, InvalidInput, UnreadableAnswer
 from fanout_mcp.panel.answer import FORM, PARSE, Position, Unreadable, parse, position_of
 from fanout_mcp.panel.personas import Member
@@ -248,13 +249,6 @@ class Asking:
         return found
 
 
-class Decided:
-    """The stop rule of a panel: the rest doesn't matter once it can't change the decision."""
-
-    def __init__(self, asking: Asking, ballot: Ballot) -> None:
-        self._asking, self._ballot = asking, ballot
-
-    def __call__(self, outcomes: Collection[Outcome], outstanding: Collection[str]) -> str:
-        counts = self._asking.counts(outcomes)
-        decided = is_decided(counts, len(outstanding), self._ballot)
-        return DECIDED if decided else ""
+def until_decided(asking: Asking, ballot: Ballot) -> StopRule:
+    """Return the stop rule of a panel: the rest doesn't matter once it can't change the decision."""
+    return lambda outcomes, out: DECIDED if is_decided(asking.counts(outcomes), len(out), ballot) else ""

@@ -19,9 +19,18 @@ from fanout_mcp.engine.budget import Budget, Estimate, Purse, check, dollars, es
 from fanout_mcp.engine.retry import larger_budget
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import BackendError, BudgetExceeded, InvalidInput
+from fanout_mcp.jsonish import LINES, MAYBE, NUMBER, TABLE, TEXT, rows
 from fanout_mcp.panel import personas
 from fanout_mcp.panel.answer import SCHEMA, Position
-from fanout_mcp.panel.asking import MAX_SHOWN, Asking, Material, for_agent, read_material, repair
+from fanout_mcp.panel.asking import (
+    MAX_SHOWN,
+    Asking,
+    Material,
+    for_agent,
+    read_material,
+    repair,
+    until_decided,
+)
 from fanout_mcp.panel.personas import Member, seat
 from fanout_mcp.panel.vote import Ballot, Decision, Stakes, decide, default_quorum, in_words
 from fanout_mcp.source import receipt as source_receipt
@@ -127,14 +136,12 @@ def priced(jobs: Sequence[Job], terms: Terms) -> Price:
     allowed = terms.budget.within(most)
     return Price(
         replace(most, cost_usd=None if most.cost_usd is None else allowed.max_cost_usd),
-        Purse(allowed, planned, lambda one: of_prompt(one.prompt), terms.price),
+        Purse(allowed, planned, of_prompt, terms.price),
     )
 
 
-@lru_cache(maxsize=64)
-def _of_persona(system: str) -> int:
-    """Count what is the same from call to call only once."""
-    return source_receipt.at_most(system)
+_of_persona: Final = lru_cache(maxsize=64)(source_receipt.at_most)
+"""What is the same from call to call is counted once."""
 
 
 @cache
@@ -144,9 +151,7 @@ def _of_repair() -> int:
     return source_receipt.at_most(asked.system) + source_receipt.at_most(asked.user)
 
 
-def plan(terms: Terms, progress: Progress, asking: Asking, **more: Json) -> Plan:
-    """How a round runs; `more` goes into the engine's Plan."""
-
+def plan(terms: Terms, progress: Progress, asking: Asking, ballot: Ballot, *, hedge: bool) -> Plan:
     def describe(outcome: Outcome) -> str:
         position = asking.positions.get(outcome.key) if outcome.is_answered else None
         if position is None:
@@ -154,8 +159,8 @@ def plan(terms: Terms, progress: Progress, asking: Asking, **more: Json) -> Plan
         sure = "" if position.confidence is None else f" ({position.confidence} % sure)"
         return f"{outcome.key}: {position.verdict}{sure}"
 
-    options = {"deadline_s": terms.deadline_s, **more}
-    return Plan(progress=progress, describe=describe, budget=terms.budget, **options)
+    stop = until_decided(asking, ballot)
+    return Plan(terms.deadline_s, stop, hedge, terms.budget, progress, describe)
 
 
 def close(outcomes: Sequence[Outcome], asking: Asking, ballot: Ballot) -> Ruling:
@@ -172,20 +177,10 @@ MAX_CHARS = 60_000
 """Of a question: longer ones are files, and files can be attached."""
 
 
-def _with_names(schema: dict[str, Json]) -> None:
-    """Put the built-in presets and personas, which are files, into what the model is shown."""
-    library = personas.built_in()
-    shown = schema["properties"]
-    shown["preset"]["description"] = ", ".join(
-        f"{name} ({len(who)})" for name, who in library.presets.items()
-    )
-    shown["personas"]["description"] = f"Instead of a preset: {', '.join(library.personas)}."
-
-
 class PanelArguments(BaseModel):
     """What every tool that asks a panel takes."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra=_with_names)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     question: Annotated[str, Field(min_length=1, description="All context: members see nothing else.")]
     preset: str = "quick"
@@ -315,8 +310,6 @@ class Leg:
 
 @dataclass(slots=True)
 class Entry:
-    """One call upstream."""
-
     leg: Leg
     job: Job
     state: State = "open"
@@ -327,8 +320,6 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Waste:
-    """What was thrown away."""
-
     calls: int = 0
     usage: Usage = field(default_factory=Usage)
 
@@ -500,31 +491,20 @@ def dry(asked: Consultation, expected: Estimate) -> dict[str, Json]:
     }
 
 
-_TEXT: Final = {"type": "string"}
-_MAYBE: Final = {"type": ["string", "null"]}
 VERDICT_FORM: Final[Mapping[str, Json]] = {
     "decision": {"enum": ["PROCEED", "SIMPLIFY", "STOP", "NO_VERDICT", "NOT_ASKED"]},
-    "rule": _TEXT,
-    "agreement": {"type": "number"},
-    "votes": {
-        "type": "array",
-        "items": {
-            "type": "object",
-            "properties": {
-                **dict.fromkeys(("member", "persona", "verdict", "summary"), _TEXT),
-                **dict.fromkeys(("model", "blocker", "smallest_change"), _MAYBE),
-                "confidence": {"type": ["integer", "null"]},
-            },
-        },
-    },
-    "failed": {
-        "type": "array",
-        "items": {"type": "object", "properties": {"member": _TEXT, "reason": _TEXT}},
-    },
-    "cut": {"type": "array", "items": _TEXT},
-    "receipt": {"type": "object"},
-    "report": _TEXT,
-    "plan": {"type": "object"},
+    "rule": TEXT,
+    "agreement": NUMBER,
+    "votes": rows(
+        **dict.fromkeys(("member", "persona", "verdict", "summary"), TEXT),
+        **dict.fromkeys(("model", "blocker", "smallest_change"), MAYBE),
+        confidence={"type": ["integer", "null"]},
+    ),
+    "failed": rows(member=TEXT, reason=TEXT),
+    "cut": LINES,
+    "receipt": TABLE,
+    "report": TEXT,
+    "plan": TABLE,
 }
 """JSON schemas of a verdict's fields, as short_verdict, dry and not_asked fill them."""
 

@@ -22,8 +22,8 @@ Rules:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Literal
 
@@ -31,10 +31,9 @@ import anyio
 
 from fanout_mcp.engine.budget import Budget, Purse
 from fanout_mcp.engine.limits import Limits
-from fanout_mcp.engine.run import Plan, Started, background
-from fanout_mcp.engine.run import Start as StartRun
+from fanout_mcp.engine.run import Plan, Start, Started, StopRule, background
 from fanout_mcp.panel import deliberation
-from fanout_mcp.panel.asking import Asking, Decided, first_prompt
+from fanout_mcp.panel.asking import Asking, first_prompt, until_decided
 from fanout_mcp.panel.consult import Consultation, Entry, Ledger, Leg, Terms, Waste, member_job
 from fanout_mcp.panel.personas import Member
 from fanout_mcp.source.workers import Workers
@@ -60,18 +59,17 @@ class Council:
 
     def largest_jobs(self, terms: Terms) -> list[Job]:
         """Every call of all rounds with prompts as long as they can get: what the price is checked with."""
-        held = {
-            member.key: deliberation.Standing(deliberation.max_position(), 1) for member in self.asked.members
-        }
-        asked = self.asked
+        asked, written = self.asked, deliberation.max_synthesis()
+        longest = {member.key: deliberation.max_position() for member in asked.members}
         jobs = []
         for n in range(1, self.rounds + 1):
+            closed = [deliberation.Closed(n, longest, late=dict.fromkeys(longest, 1))]
+            held = deliberation.standing(closed)
             for member in asked.members:
                 prompt = _prompt(asked, member, n, held)
                 jobs.append(member_job(member, prompt, terms, key=f"{member.key} in round {n}"))
             if self.rounds > 1:
-                given = deliberation.SynthesisInput(n, held, tuple(held), deliberation.max_synthesis())
-                jobs.append(deliberation.synthesis_job(asked, given, self.synthesis_model))
+                jobs.append(deliberation.synthesis_job(asked, closed, written, self.synthesis_model))
         return jobs
 
 
@@ -82,32 +80,52 @@ def _prompt(asked: Consultation, member: Member, n: int, held: Mapping[str, deli
     return first_prompt(member, asked.question, asked.material, asked.ballot.stakes)
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A synthesis, or why there is none; the vote stands either way."""
+@dataclass(slots=True, eq=False)
+class Writing:
+    """A synthesis that is due, being written, or done; or why there is none. The vote stands either way."""
 
-    synthesis: deliberation.Synthesis | None
-    reason: str
-    elapsed_s: float
+    leg: Leg
+    run: Started | None = None
+    began: float = 0.0
+    is_done: bool = False
+    synthesis: deliberation.Synthesis | None = None
+    reason: str = ""
+    elapsed_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Round:
-    """A round that counts."""
+    """A round from its first question on; `closed` and `judged` once it has closed."""
 
-    closed: deliberation.Closed
-    judged: deliberation.Judged
+    n: int
+    asked: tuple[str, ...]
+    leg: Leg
+    asking: Asking
+    run: Started
+    began: float
     speculative: bool
-    leg_s: float
-    texts: Mapping[str, str]
-    """What each member wrote, word for word."""
-    written: Written | None
+    patient_until: float = math.inf
+    closed_at: float = math.nan
+    closed: deliberation.Closed = field(init=False)
+    judged: deliberation.Judged = field(init=False)
+    writing: Writing | None = None
+
+    @property
+    def leg_s(self) -> float:
+        return self.closed_at - self.began
+
+    @property
+    def texts(self) -> Mapping[str, str]:
+        """What each member wrote, word for word."""
+        return self.asking.answers
+
+    @property
+    def written(self) -> Writing | None:
+        return self.writing if self.writing and self.writing.is_done else None
 
 
 @dataclass(frozen=True, slots=True)
 class Deliberation:
-    """What a council came to."""
-
     rounds: tuple[Round, ...]
     discarded: tuple[int, ...]
     """Numbers of speculative rounds that were cancelled; none of their answers is used."""
@@ -131,87 +149,6 @@ class Deliberation:
         return entry.leg.kind == "synthesis" or (entry.leg.n, entry.job.key) in self.counted
 
 
-# --- writing ------------------------------------------------------------------------------------------------
-# The syntheses of a council's rounds, written one after another: each reports what changed since the last.
-
-
-Start = Callable[[tuple[Job, ...], Ask, Callable[[Outcome], None]], Started]
-"""Starts calls in the background, within the council's deadline and budget."""
-
-
-@dataclass(slots=True, eq=False)
-class _Draft:
-    rounds: tuple[deliberation.Closed, ...]
-    leg: Leg
-    run: Started | None = None
-    began: float = 0.0
-    written: Written | None = None
-
-    @property
-    def n(self) -> int:
-        return self.leg.n
-
-
-class SynthesisWriter:
-    """Writes one synthesis at a time, in the order of the rounds; `go_on` starts the next one due."""
-
-    def __init__(
-        self, council: Council, ask: Callable[[Leg], Ask], start: Start, spent: Callable[[], str]
-    ) -> None:
-        """`spent` says why nothing more may be started, "" while it may."""
-        self._council, self._ask, self._start, self._spent = council, ask, start, spent
-        self._drafts: list[_Draft] = []
-
-    @property
-    def is_through(self) -> bool:
-        """Nothing is being written or waits for it."""
-        return all(draft.written is not None for draft in self._drafts)
-
-    def of(self, n: int) -> Written | None:
-        return next((draft.written for draft in self._drafts if draft.n == n), None)
-
-    def write(self, rounds: Sequence[deliberation.Closed]) -> None:
-        self._drafts.append(_Draft(tuple(rounds), Leg(rounds[-1].n, "synthesis")))
-        self.go_on()
-
-    def discard(self, n: int) -> None:
-        """Cancel the synthesis of a round that is to be written again."""
-        for draft in [draft for draft in self._drafts if draft.n == n]:
-            self._drafts.remove(draft)
-            draft.leg.discarded = True
-            if draft.run is not None:
-                draft.run.cancel()
-
-    def go_on(self) -> None:
-        for draft in self._drafts:
-            if draft.written is None and draft.run is None:
-                self._begin(draft)
-            if draft.written is None:
-                return
-
-    def _begin(self, draft: _Draft) -> None:
-        if why := self._spent():
-            self._settle(draft, Written(None, f"not started: {why}", 0.0))
-            return
-        moved = deliberation.changed(draft.rounds[-1], deliberation.standing(draft.rounds[:-1]))
-        written = [one.written.synthesis for one in reversed(self._drafts) if one.written is not None]
-        last = next((one for one in written if one is not None), None)
-        given = deliberation.SynthesisInput(draft.n, deliberation.standing(draft.rounds), moved, last)
-        council = self._council
-        job = deliberation.synthesis_job(council.asked, given, council.synthesis_model)
-        draft.began = anyio.current_time()
-        draft.run = self._start((job,), self._ask(draft.leg), partial(self._end, draft))
-
-    def _end(self, draft: _Draft, outcome: Outcome) -> None:
-        found = deliberation.read_synthesis(outcome.answer) if outcome.answer is not None else None
-        reason = outcome.reason or ("" if found else "the writer's answer could not be read")
-        self._settle(draft, Written(found, reason, anyio.current_time() - draft.began))
-
-    def _settle(self, draft: _Draft, written: Written) -> None:
-        draft.written = written
-        self._council.on_event(deliberation.Synthesised(draft.n, written.reason))
-
-
 # --- council ------------------------------------------------------------------------------------------
 
 PATIENCE_SHARE: Final = 1 / 3
@@ -226,78 +163,50 @@ async def deliberate(council: Council, ask: Ask, limits: Limits, purse: Purse) -
     async with background() as start:
         session = _Session(council, ledger, start, limits, purse)
         ended = await session.hold()
-    discarded, counted = tuple(session.discarded), frozenset(session.counted)
-    took_s = anyio.current_time() - began
-    return Deliberation(session.record(), discarded, ended, took_s, ledger, counted)
-
-
-@dataclass(slots=True, eq=False)
-class _Panel:
-    """A round under way."""
-
-    n: int
-    asked: tuple[str, ...]
-    leg: Leg
-    asking: Asking
-    run: Started
-    began: float
-    speculative: bool
-    patient_until: float = math.inf
-    closed_at: float = math.nan
+    rounds, discarded, counted = tuple(session.rounds), tuple(session.discarded), frozenset(session.counted)
+    return Deliberation(rounds, discarded, ended, anyio.current_time() - began, ledger, counted)
 
 
 class _Session:
-    """One council's state: its panels, what they came to, and the bell that its runs ring."""
+    """One council's state: its closed rounds, what counts in which, and the bell that its runs ring."""
 
-    def __init__(
-        self, council: Council, ledger: Ledger, start: StartRun, limits: Limits, purse: Purse
-    ) -> None:
+    def __init__(self, council: Council, ledger: Ledger, start: Start, limits: Limits, purse: Purse) -> None:
         self.council, self.ledger, self.purse = council, ledger, purse
         self.start_run, self.limits = start, limits
         self.asked, self.ballot, self.on_event = council.asked, council.asked.ballot, council.on_event
-        self.panels: list[_Panel] = []
-        self.closed: list[deliberation.Closed] = []
-        self.judged: list[deliberation.Judged] = []
+        self.rounds: list[Round] = []
         self.discarded: list[int] = []
         self.counted: dict[tuple[int, str], int] = {}
         """Round asked and member -> the round in which the answer, or the failure, counts."""
         self.deadline = anyio.current_time() + council.terms.deadline_s
-        self.writer = SynthesisWriter(council, self._ask, self._start, self._spent)
         self._bell = anyio.Event()
+
+    @property
+    def closed(self) -> list[deliberation.Closed]:
+        return [one.closed for one in self.rounds]
 
     async def hold(self) -> Ended:
         ended: Ended | None = None
         while ended is None:
-            self._open()
-            full = await self._until_over()
+            opened = self._open()
+            full = await self._until_over(opened)
             if full is None:
-                self._close()
+                self.rounds.append(opened)
+                self._close(self._seen(opened))
             else:
-                self._reopen(full)
+                self._discard(opened)
+                self._close(full)
             ended = self._ended()
-            for straggler in self.panels if ended is not None else ():
+            for straggler in self.rounds if ended is not None else ():
                 straggler.run.cancel()
-            while not self.writer.is_through and (ended is not None or not self.council.speculate):
+            while not self._is_written() and (ended is not None or not self.council.speculate):
                 await self._news(math.inf)
         return ended
 
-    def record(self) -> tuple[Round, ...]:
-        return tuple(
-            Round(
-                closed,
-                judged,
-                panel.speculative,
-                panel.closed_at - panel.began,
-                dict(panel.asking.answers),
-                self.writer.of(panel.n),
-            )
-            for panel, closed, judged in zip(self.panels, self.closed, self.judged, strict=True)
-        )
-
     # --- a round ---------------------------------------------------------------------------------------
 
-    def _open(self) -> None:
-        n, out = len(self.panels) + 1, self.closed[-1].out if self.closed else frozenset()
+    def _open(self) -> Round:
+        n, out = len(self.rounds) + 1, self.rounds[-1].closed.out if self.rounds else frozenset()
         held = deliberation.standing(self.closed)
         members = [member for member in self.asked.members if member.key not in out]
         leg = Leg(n, "panel")
@@ -306,122 +215,153 @@ class _Session:
             member_job(member, _prompt(self.asked, member, n, held), self.council.terms) for member in members
         )
         asked = tuple(member.key for member in members)
-        speculative = n > 1 and (bool(out) or not self.writer.is_through)
+        speculative = n > 1 and (bool(out) or not self._is_written())
         self.on_event(deliberation.Opened(n, asked, speculative))
 
         def on_outcome(outcome: Outcome) -> None:
             position = asking.positions.get(outcome.key) if outcome.is_answered else None
             self.on_event(deliberation.Answered(n, outcome.key, position, outcome.reason))
 
-        alone = Decided(asking, self.ballot) if self.council.rounds == 1 else None
+        alone = until_decided(asking, self.ballot) if self.council.rounds == 1 else None
         run = self._start(jobs, asking, on_outcome, alone)
-        self.panels.append(_Panel(n, asked, leg, asking, run, anyio.current_time(), speculative))
+        return Round(n, asked, leg, asking, run, anyio.current_time(), speculative)
 
-    def _is_over(self, panel: _Panel) -> bool:
-        seen = self._seen(panel)
+    def _is_over(self, opened: Round) -> bool:
+        seen = self._seen(opened)
         has_quorum = deliberation.positions(seen) >= self.ballot.quorum
-        if seen.out.isdisjoint(panel.asked):
+        if seen.out.isdisjoint(opened.asked):
             return has_quorum or not seen.out or self.council.rounds == 1
         if self.council.rounds == 1 or not has_quorum:
             return False
         now = anyio.current_time()
-        if panel.patient_until == math.inf:
-            panel.patient_until = now + max(PATIENCE_MIN_S, PATIENCE_SHARE * (now - panel.began))
-        if now < panel.patient_until:
+        if opened.patient_until == math.inf:
+            opened.patient_until = now + max(PATIENCE_MIN_S, PATIENCE_SHARE * (now - opened.began))
+        if now < opened.patient_until:
             return False
-        can_bet = self.council.speculate or panel.n == self.council.rounds
+        can_bet = self.council.speculate or opened.n == self.council.rounds
         return can_bet or not deliberation.judge([*self.closed, seen], self.ballot).is_open
 
-    def _seen(self, panel: _Panel) -> deliberation.Closed:
+    def _seen(self, last: Round) -> deliberation.Closed:
         """Return the round as it would close now: its own answers, and late ones that count in it."""
         answers, late, failed, cut, out = {}, {}, {}, set[str](), set[str]()
-        for earlier in self.panels[: panel.n]:
+        for earlier in [*self.rounds[: last.n - 1], last]:
             out |= set(earlier.asked) - earlier.run.outcomes.keys()
             for key, outcome in earlier.run.outcomes.items():
-                if self.counted.get((earlier.n, key), panel.n) != panel.n:
+                if self.counted.get((earlier.n, key), last.n) != last.n:
                     continue
                 if outcome.is_answered:
                     answers[key] = earlier.asking.positions[key]
                 else:
                     failed[key] = outcome.reason
                     cut |= {key} if outcome.cause == "decided" else set()
-                if earlier is not panel:
+                if earlier is not last:
                     late[key] = earlier.n
-        return deliberation.Closed(panel.n, answers, late, failed, frozenset(cut), frozenset(out))
+        return deliberation.Closed(last.n, answers, late, failed, frozenset(cut), frozenset(out))
 
-    def _close(self) -> None:
-        seen = self._seen(self.panels[-1])
-        self.closed.append(seen)
-        self.judged.append(deliberation.judge(self.closed, self.ballot))
-        self._count(self.panels[-1], seen)
+    def _discard(self, opened: Round) -> None:
+        """Take a round back: the one before has converged with answers that came since."""
+        opened.leg.discarded = True
+        opened.run.cancel()
+        self.discarded.append(opened.n)
+        self.on_event(deliberation.Discarded(opened.n))
+        if (writing := self.rounds[-1].writing) is not None:  # it is to be written again
+            writing.leg.discarded = True
+            if writing.run is not None:
+                writing.run.cancel()
 
-    def _reopen(self, full: deliberation.Closed) -> None:
-        """Take the last round back: the one before has converged with answers that came since."""
-        unneeded = self.panels.pop()
-        unneeded.leg.discarded = True
-        unneeded.run.cancel()
-        self.discarded.append(unneeded.n)
-        self.on_event(deliberation.Discarded(unneeded.n))
-        self.writer.discard(self.panels[-1].n)
-        self.closed[-1] = full
-        self.judged[-1] = deliberation.judge(self.closed, self.ballot)
-        self._count(self.panels[-1], full)
-
-    def _count(self, panel: _Panel, seen: deliberation.Closed) -> None:
-        panel.closed_at = anyio.current_time()
+    def _close(self, seen: deliberation.Closed) -> None:
+        """Close the last round, perhaps once more, with what was seen of it."""
+        last = self.rounds[-1]
+        last.closed, last.closed_at = seen, anyio.current_time()
+        last.judged = judged = deliberation.judge(self.closed, self.ballot)
         for key in (*seen.answers, *seen.failed):
-            self.counted.setdefault((seen.late.get(key, panel.n), key), panel.n)
-        judged = self.judged[-1]
+            self.counted.setdefault((seen.late.get(key, last.n), key), last.n)
         self.on_event(
-            deliberation.RoundClosed(
-                panel.n, judged.decision, judged.agreement, judged.is_converged, seen.out
-            )
+            deliberation.RoundClosed(last.n, judged.decision, judged.agreement, judged.is_converged, seen.out)
         )
+        last.writing = None
         if self.council.rounds > 1 and judged.decision != "NO_VERDICT":
-            self.writer.write(self.closed)
+            last.writing = Writing(Leg(last.n, "synthesis"))
+            self._write()
 
     def _ended(self) -> Ended | None:
-        judged, panel = self.judged[-1], self.panels[-1]
-        if judged.is_converged:
+        last = self.rounds[-1]
+        if last.judged.is_converged:
             return "converged"
-        if not judged.has_quorum:
+        if not last.judged.has_quorum:
             return "no quorum"
-        if len(self.panels) == self.council.rounds:
+        if last.n == self.council.rounds:
             return "rounds"
-        if self._left() < panel.closed_at - panel.began:  # as long as the last round: it would be cut
+        if self._left() < last.leg_s:  # as long as the last round: it would be cut
             return "deadline"
         return "budget" if self._spent() else None
 
+    # --- syntheses, one after another: each reports what changed since the last --------------------------
+
+    def _is_written(self) -> bool:
+        """Say whether no synthesis is being written or waits for it."""
+        return all(one.writing is None or one.writing.is_done for one in self.rounds)
+
+    def _write(self) -> None:
+        """Begin the next synthesis that is due, unless one is being written."""
+        for one in self.rounds:
+            writing = one.writing
+            if writing is not None and not writing.is_done:
+                if writing.run is None:
+                    self._begin(one, writing)
+                if not writing.is_done:
+                    return
+
+    def _begin(self, one: Round, writing: Writing) -> None:
+        writing.began = anyio.current_time()
+        if why := self._spent():
+            self._settle(writing, None, f"not started: {why}")
+            return
+        written = [earlier.written.synthesis for earlier in reversed(self.rounds) if earlier.written]
+        last, model = next(filter(None, written), None), self.council.synthesis_model
+        job = deliberation.synthesis_job(self.asked, self.closed[: one.n], last, model)
+        writing.run = self._start((job,), self._ask(writing.leg), partial(self._end, writing))
+
+    def _end(self, writing: Writing, outcome: Outcome) -> None:
+        found = deliberation.read_synthesis(outcome.answer) if outcome.answer is not None else None
+        self._settle(
+            writing, found, outcome.reason or ("" if found else "the writer's answer could not be read")
+        )
+
+    def _settle(self, writing: Writing, synthesis: deliberation.Synthesis | None, reason: str) -> None:
+        writing.is_done, writing.synthesis, writing.reason = True, synthesis, reason
+        writing.elapsed_s = anyio.current_time() - writing.began
+        self.on_event(deliberation.Synthesised(writing.leg.n, reason))
+
     # --- waiting, starting, cancelling -------------------------------------------------------------------
 
-    async def _until_over(self) -> deliberation.Closed | None:
-        """Wait for the last round's end, or for the one before to be complete and converged: return that."""
-        panel = self.panels[-1]
+    async def _until_over(self, opened: Round) -> deliberation.Closed | None:
+        """Wait for the round's end, or for the one before to be complete and converged: return that."""
         while True:
             full = self._completed()
-            if full is not None or self._is_over(panel):
+            if full is not None or self._is_over(opened):
                 return full
-            is_patient = anyio.current_time() < panel.patient_until
-            await self._news(panel.patient_until if is_patient else math.inf)
+            is_patient = anyio.current_time() < opened.patient_until
+            await self._news(opened.patient_until if is_patient else math.inf)
 
     def _completed(self) -> deliberation.Closed | None:
-        if not self.judged or not self.judged[-1].is_open:
+        if not self.rounds or not self.rounds[-1].judged.is_open:
             return None
-        full = self._seen(self.panels[-2])
+        full = self._seen(self.rounds[-1])
         return full if deliberation.judge([*self.closed[:-1], full], self.ballot).is_converged else None
 
     async def _news(self, until: float) -> None:
         with anyio.move_on_at(until):
             await self._bell.wait()
         self._bell = anyio.Event()
-        self.writer.go_on()
+        self._write()
 
     def _start(
         self,
         jobs: tuple[Job, ...],
         ask: Ask,
         on_outcome: Callable[[Outcome], None],
-        stop: Decided | None = None,
+        stop: StopRule | None = None,
     ) -> Started:
         def ring(outcome: Outcome) -> None:
             on_outcome(outcome)

@@ -29,7 +29,7 @@ from fanout_mcp.panel.vote import Ballot, Decision, decide, is_decided
 from fanout_mcp.source.pack import new_fence
 from fanout_mcp.source.secrets import SMALL
 from fanout_mcp.text import clip
-from fanout_mcp.types import Answer, Job, Json, Prompt
+from fanout_mcp.types import Answer, Job, Prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,6 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What the rules say of a round."""
-
     decision: Decision
     agreement: float
     has_quorum: bool
@@ -259,12 +257,7 @@ MAX_FIELD_CHARS: Final = 1_000
 """Of one field, as it is handed on to the next synthesis."""
 MAX_TOKENS: Final = 800
 
-SYNTHESIS_SCHEMA: Final[dict[str, Json]] = {
-    "type": "object",
-    "properties": {name: {"type": "string"} for name in FIELDS},
-    "required": list(FIELDS),
-    "additionalProperties": False,
-}
+SYNTHESIS_SCHEMA: Final = jsonish.answer_form(**dict.fromkeys(FIELDS, jsonish.TEXT))
 SYNTHESIS_SYSTEM: Final = f"""You report what a panel's round has shown. You don't decide and add no opinion.
 {LANGUAGE} Answer with one JSON object and nothing else, each field one or two sentences:
 {{"agreement": "what all or most hold, and on which ground",
@@ -276,57 +269,37 @@ REPORT_RULE: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Synthesis:
-    """What stands after a round."""
-
-    agreement: str
-    dissent: str
-    changed: str
-    would_change: str
-
-    def fields(self, wide: int = MAX_FIELD_CHARS) -> dict[str, str]:
-        return {name: clip(getattr(self, name), wide) for name in FIELDS}
+Synthesis = Mapping[str, str]
+"""What stands after a round, by FIELDS."""
 
 
-@dataclass(frozen=True, slots=True)
-class SynthesisInput:
-    """What the synthesis of a round is made from."""
-
-    n: int
-    held: Mapping[str, Standing]
-    changed: Sequence[str]
-    """Members whose verdict is another than before."""
-    before: Synthesis | None
-    """What was written on the last round."""
-
-
-def synthesis_job(asked: Consultation, given: SynthesisInput, model: str | None) -> Job:
-    fence = new_fence()
-    parts = [f"Question:\n{asked.question}", f"Round {given.n}.", REPORT_RULE.format(fence=fence)]
-    for member in asked.members:
-        if member.key in given.held:
-            one = given.held[member.key]
-            kept = "" if one.n == given.n else f" (from round {one.n})"
-            parts.append(f"{fence} {member.key}{kept}\n{shown(one.position)}")
+def synthesis_job(
+    asked: Consultation, rounds: Sequence[Closed], before: Synthesis | None, model: str | None
+) -> Job:
+    """Ask for the synthesis of the last of these rounds; `before`: what was written on an earlier one."""
+    fence, held, n = new_fence(), standing(rounds), rounds[-1].n
+    parts = [f"Question:\n{asked.question}", f"Round {n}.", REPORT_RULE.format(fence=fence)]
+    for key in (member.key for member in asked.members if member.key in held):
+        kept = "" if held[key].n == n else f" (from round {held[key].n})"
+        parts.append(f"{fence} {key}{kept}\n{shown(held[key].position)}")
     parts.append(fence)
-    if given.n > 1:
-        parts.append(f"Verdict changed since the round before: {', '.join(given.changed) or 'no one'}.")
-    if given.before is not None:
-        before = "\n".join(f"{name}: {value}" for name, value in given.before.fields().items())
-        parts.append(f"Your report on the round before:\n{before}")
+    if n > 1:
+        moved = changed(rounds[-1], standing(rounds[:-1]))
+        parts.append(f"Verdict changed since the round before: {', '.join(moved) or 'no one'}.")
+    if before is not None:
+        written = "\n".join(f"{name}: {value}" for name, value in before.items())
+        parts.append(f"Your report on the round before:\n{written}")
     prompt = Prompt(SYNTHESIS_SYSTEM, "\n\n".join(parts))
-    return Job(f"synthesis-{given.n}", prompt, model, SYNTHESIS_SCHEMA, MAX_TOKENS)
+    return Job(f"synthesis-{n}", prompt, model, SYNTHESIS_SCHEMA, MAX_TOKENS)
 
 
 def max_synthesis() -> Synthesis:
-    words = "words " * (MAX_FIELD_CHARS // 6)
-    return Synthesis(words, words, words, words)
+    return dict.fromkeys(FIELDS, "words " * (MAX_FIELD_CHARS // 6))
 
 
 def read_synthesis(answer: Answer) -> Synthesis | None:
     for found in jsonish.answers(answer.text[:SMALL], answer.data, jsonish.has(FIELDS[0])):
-        fields = {name: found.get(name) for name in FIELDS}
-        if isinstance(fields["agreement"], str) and fields["agreement"].strip():
-            return Synthesis(*(words(value) if isinstance(value, str) else "" for value in fields.values()))
+        fields = {name: value if isinstance(value := found.get(name), str) else "" for name in FIELDS}
+        if fields["agreement"].strip():
+            return {name: clip(words(value), MAX_FIELD_CHARS) for name, value in fields.items()}
     return None

@@ -44,8 +44,6 @@ class Persona:
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """All personas and presets that a user has."""
-
     personas: Mapping[str, Persona]
     presets: Mapping[str, Sequence[str]]
     broken: Mapping[str, str] = field(default_factory=dict)
@@ -77,8 +75,6 @@ def has_own(config_dir: Path) -> bool:
 def read(config_dir: Path) -> Library:
     """Read the built-in files and the user's; what is wrong with a file is in `broken`."""
     ours = built_in()
-    if not has_own(config_dir):
-        return ours
     broken: dict[str, str] = {}
     personas = {**ours.personas, **_folder(config_dir / "personas", broken)}
     presets = dict(ours.presets)

@@ -8,10 +8,10 @@ from typing import Final
 from fanout_mcp.engine.budget import cost
 from fanout_mcp.panel.answer import Position
 from fanout_mcp.panel.consult import Consultation, Ruling, Waste, receipt, rule, short_verdict
-from fanout_mcp.panel.council import Deliberation, Round, Written
+from fanout_mcp.panel.council import Deliberation, Round, Writing
 from fanout_mcp.panel.deliberation import Judged, standing
 from fanout_mcp.panel.personas import Member
-from fanout_mcp.text import quoted
+from fanout_mcp.text import clip, quoted
 from fanout_mcp.types import Json
 from fanout_mcp.usage import Usage
 
@@ -87,16 +87,16 @@ def short(asked: Consultation, held: Deliberation) -> dict[str, Json]:
     )
     _mark_votes(data["votes"], held)
     written = held.rounds[-1].written
-    synthesis = written.synthesis.fields(SYNTHESIS_WIDTH) if written and written.synthesis else None
+    synthesis = written.synthesis if written else None
     data["converged"] = held.ended == "converged"
     rounds = [_round(held, one.closed.n, one.judged, speculative=one.speculative) for one in held.rounds]
     data["rounds"] = rounds + [_round(held, n, None, speculative=True) for n in held.discarded]
     if WHY[held.ended] and not (held.ended == "no quorum" and len(held.rounds) == 1):
         data["note"] = WHY[held.ended]
     if len(held.rounds) > 1 or written:
-        data["synthesis"] = (
-            synthesis or f"no synthesis: {written.reason if written else 'nothing was decided'}"
-        )
+        texts = {name: clip(text, SYNTHESIS_WIDTH) for name, text in (synthesis or {}).items()}
+        why = written.reason if written else "nothing was decided"
+        data["synthesis"] = texts or f"no synthesis: {why}"
         data["saved_s"] = round(max(0.0, held.plain_s - held.elapsed_s), 2)
     data["wasted"] = _waste(held.waste())
     return data
@@ -170,10 +170,9 @@ def _section(asked: Consultation, one: Round) -> list[str]:
     return parts if one.written is None else [*parts, "### Synthesis", _synthesis(one.written)]
 
 
-def _synthesis(written: Written) -> str:
+def _synthesis(written: Writing) -> str:
     if written.synthesis is None:
         return f"None: {written.reason}"
-    fields = written.synthesis.fields()
     return "\n".join(
-        f"- {name.replace('_', ' ')}: {position}" for name, position in fields.items() if position
+        f"- {name.replace('_', ' ')}: {found}" for name, found in written.synthesis.items() if found
     )

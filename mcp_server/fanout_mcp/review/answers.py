@@ -15,41 +15,26 @@ from pathlib import Path
 from typing import Final
 
 from fanout_mcp import jsonish
+from fanout_mcp.jsonish import COUNT, TEXT, answer_form
 from fanout_mcp.review.finding import SEVERITIES, Finding
 from fanout_mcp.review.foreign import Item, read_item
 from fanout_mcp.source.pack import ELSEWHERE, NEAR_LINES, SHORTEST_QUOTE, Place, Text, locate
 from fanout_mcp.source.read import Source, lines_of, read
 from fanout_mcp.types import Json
 
-_WORDS, _NUMBER = {"type": "string"}, {"type": "integer"}
-_PROPERTIES: dict[str, Json] = {
-    "path": _WORDS,
-    "line": _NUMBER,
-    "quote": _WORDS,
-    "severity": {"enum": list(SEVERITIES)},
-    "rule": _WORDS,
-    "cwe": {"type": ["integer", "null"]},
-    "title": _WORDS,
-    "why": _WORDS,
-    "fix": _WORDS,
-    "confidence": _NUMBER,
-}
-SCHEMA: dict[str, Json] = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["findings"],
-    "properties": {
-        "findings": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "additionalProperties": False,
-                "required": list(_PROPERTIES),
-                "properties": _PROPERTIES,
-            },
-        },
-    },
-}
+_FINDING = answer_form(
+    path=TEXT,
+    line=COUNT,
+    quote=TEXT,
+    severity={"enum": list(SEVERITIES)},
+    rule=TEXT,
+    cwe={"type": ["integer", "null"]},
+    title=TEXT,
+    why=TEXT,
+    fix=TEXT,
+    confidence=COUNT,
+)
+SCHEMA = answer_form(findings={"type": "array", "items": _FINDING})
 """Every property is required and closed: strict structured output wants it so."""
 
 _FENCE = re.compile(r"```[\w-]*[ \t]*\n(.*?)```", re.DOTALL)

@@ -18,14 +18,15 @@ from pathlib import Path
 from typing import Annotated, Final, Literal, NamedTuple
 
 import anyio.to_thread
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import Field
 
 from fanout_mcp import jsonish
 from fanout_mcp.backends.plan import MAX, agent_call, messages
 from fanout_mcp.backends.plan import chosen as engine_for
 from fanout_mcp.engine.budget import Budget, Purse, check, estimate
-from fanout_mcp.engine.run import Plan, run
+from fanout_mcp.engine.run import Plan, StopRule, run
 from fanout_mcp.errors import InvalidInput, UnreadableAnswer
+from fanout_mcp.jsonish import COUNT, LINES, TABLE, TEXT, answer_form, rows
 from fanout_mcp.panel.answer import words
 from fanout_mcp.panel.asking import LANGUAGE
 from fanout_mcp.panel.consult import receipt as receipt_of
@@ -33,7 +34,7 @@ from fanout_mcp.source import receipt
 from fanout_mcp.source.secrets import SMALL
 from fanout_mcp.source.workers import Failure, Workers
 from fanout_mcp.text import clip, quoted
-from fanout_mcp.tools.services import COUNT, LINES, TABLE, TEXT, Services, Tool, ToolResult, answer_form
+from fanout_mcp.tools.services import Arguments, Services, Tool, ToolResult
 from fanout_mcp.types import Answer, Ask, Job, Json, ModelPrice, Outcome, Progress, Prompt
 from fanout_mcp.usage import Usage
 
@@ -46,9 +47,7 @@ INLINE_CHARS: Final = 25_000
 """A plan longer than that, task repeated for each agent, sends the agents to read the task in a file."""
 
 
-class Args(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class Args(Arguments):
     task: Annotated[str, Field(min_length=1)]
     count: Annotated[
         int, Field(ge=1, le=MAX_AGENTS, description="Small 3-5, medium 10-20, large 50-100.")
@@ -57,8 +56,8 @@ class Args(BaseModel):
         list[str] | None, Field(description="A kind (tests, hypotheses, approaches, angles) or your own.")
     ] = None
     engine: Literal["auto", "model", "plan"] = "auto"
-    deadline_s: Annotated[float, Field(gt=0, le=3600), WithJsonSchema({"type": "number"})] = 100
-    max_cost_usd: Annotated[float, Field(gt=0), WithJsonSchema({"type": "number"})] = 1.0
+    deadline_s: Annotated[float, Field(gt=0, le=3600)] = 100
+    max_cost_usd: Annotated[float, Field(gt=0)] = 1.0
 
 
 async def call(services: Services, args: Args, progress: Progress) -> ToolResult:
@@ -82,7 +81,7 @@ async def _perform(
     model = backend.default_model("swarm")
     todo = jobs(task, chosen, model)
     purse = priced(todo, await backend.price(model), args.max_cost_usd)
-    plan = Plan(args.deadline_s, Enough(len(todo)), budget=purse.allowed, progress=progress)
+    plan = Plan(args.deadline_s, enough(len(todo)), budget=purse.allowed, progress=progress)
     began = time.monotonic()
     reading = Reading(purse.leg(backend.ask), services.workers)
     outcomes = await run(todo, reading, plan, services.limits)
@@ -416,8 +415,6 @@ DETAIL: Final = 240
 
 @dataclass(frozen=True, slots=True)
 class Swarm:
-    """What a swarm came to."""
-
     chosen: Chosen
     groups: Sequence[Group]
     said: int
@@ -427,7 +424,6 @@ class Swarm:
 
 
 def jobs(task: str, chosen: Chosen, model: str | None) -> list[Job]:
-    """One job a lens."""
     return [
         Job(lens.name, Prompt(SYSTEM, _asked(task, chosen, lens)), model, SCHEMA, MAX_TOKENS)
         for lens in chosen.lenses
@@ -444,20 +440,20 @@ def priced(todo: Sequence[Job], price: ModelPrice | None, max_cost_usd: float) -
 
     planned = estimate(todo, count, lambda _: price)
     check(planned, allowed)
-    return Purse(allowed, planned, lambda one: count(one.prompt), lambda _: price)
+    return Purse(allowed, planned, count, lambda _: price)
 
 
-class Enough:
-    """The stop rule of a swarm of `count` agents."""
+def enough(count: int) -> StopRule:
+    """Return the stop rule of a swarm of so many agents."""
+    wanted = max(1, int(ENOUGH * count))
 
-    def __init__(self, count: int) -> None:
-        self._wanted = max(1, int(ENOUGH * count))
-
-    def __call__(self, outcomes: Collection[Outcome], outstanding: Collection[str]) -> str:  # noqa: ARG002 - the seam's
-        if len(outcomes) < self._wanted:
+    def why(outcomes: Collection[Outcome], _: Collection[str]) -> str:
+        if len(outcomes) < wanted:
             return ""
         answered = sum(outcome.is_answered for outcome in outcomes)
-        return f"{answered} agents had answered" if answered >= self._wanted else ""
+        return f"{answered} agents had answered" if answered >= wanted else ""
+
+    return why
 
 
 class Reading:
@@ -552,10 +548,7 @@ TOOL: Tool[Args] = Tool(
     output={
         "lenses": TEXT,
         "agents": COUNT,
-        "answers": {
-            "type": "array",
-            "items": {**TABLE, "properties": {"title": TEXT, "detail": TEXT, "said_by": LINES}},
-        },
+        "answers": rows(title=TEXT, detail=TEXT, said_by=LINES),
         "merged": COUNT,
         "cut": COUNT,
         "receipt": TABLE,

@@ -6,22 +6,20 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+from pydantic import BeforeValidator, Field
 
 from fanout_mcp.backends.plan import Engine, chosen
 from fanout_mcp.engine.budget import Budget
 from fanout_mcp.errors import InvalidInput
+from fanout_mcp.jsonish import COUNT, LINES, NUMBER, TABLE, TEXT
 from fanout_mcp.review.finding import SEVERITIES, Focus
 from fanout_mcp.review.result import Request
 from fanout_mcp.review.review import Calls, Means, review
 from fanout_mcp.source.receipt import Detail, Receipt
 from fanout_mcp.tools.services import (
-    COUNT,
-    LINES,
     MAX_TOTAL_TOKENS,
-    NUMBER,
-    TABLE,
-    TEXT,
+    Arguments,
+    MaxCost,
     Services,
     Tool,
     ToolResult,
@@ -36,41 +34,28 @@ from fanout_mcp.types import Json, Progress
 MAX_REVIEWERS = 8
 
 
-def _at_least(least: float) -> AfterValidator:
-    """Check a bound without a word of it in the schema, which every conversation pays for."""
-
-    def check_bound(value: float) -> float:
-        if value < least:
-            raise ValueError(f"must be at least {least:g}")
-        return value
-
-    return AfterValidator(check_bound)
-
-
 def _as_list(value: object) -> object:
     """Take one word for a list of it; "tests,docs" too."""
     return [one.strip() for one in value.split(",") if one.strip()] if isinstance(value, str) else value
 
 
-class Args(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class Args(Arguments):
     patterns: list[str]
-    focus: Annotated[list[Focus], BeforeValidator(_as_list)] = ["security", "bugs"]
-    include: Annotated[list[str], BeforeValidator(_as_list)] = []
+    focus: Annotated[list[Focus], BeforeValidator(_as_list)] = Field(default=["security", "bugs"])
+    include: Annotated[list[str], BeforeValidator(_as_list)] = Field(default=[])
     """Kinds of files that are left out else; of scope.INCLUDES."""
     base: str | None = None
     engine: Engine = "auto"
-    reviewers: Annotated[int, _at_least(1)] = 1
+    reviewers: Annotated[int, Field(ge=1)] = 1
     models: list[str] | None = None
     with_findings: Any = None
     """What other reviewers found, in any of the forms that review/foreign.py reads."""
     sarif: bool = False
-    cursor: Annotated[int, _at_least(0)] = 0
+    cursor: Annotated[int, Field(ge=0)] = 0
     detail: Detail = "auto"
     """Whole findings, never a line each: more pages instead."""
-    max_files: Annotated[int, _at_least(1)] = 5000
-    max_cost_usd: Annotated[float, _at_least(0)] = 1.0
+    max_files: Annotated[int, Field(ge=1)] = 5000
+    max_cost_usd: MaxCost = 1.0
 
 
 async def call(services: Services, args: Args, progress: Progress) -> ToolResult:

@@ -9,28 +9,19 @@ from dataclasses import replace
 from typing import Annotated, Final
 
 import anyio.to_thread
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
+from fanout_mcp.jsonish import NUMBER, TABLE
 from fanout_mcp.panel import consult, result
 from fanout_mcp.panel.council import Council, deliberate
 from fanout_mcp.panel.deliberation import Answered, Event, OnEvent, Synthesised, line
-from fanout_mcp.tools.services import NUMBER, TABLE, Services, Tool, ToolResult
+from fanout_mcp.tools.services import Services, Tool, ToolResult
 from fanout_mcp.types import Json, Progress
 
 MAX_ROUNDS: Final = 5
 
 
-def _in_short(schema: dict[str, Json]) -> None:
-    """Of the arguments that oracle_batch, always shown beside it, takes too, show the types alone."""
-    for name in consult.PanelArguments.model_fields:
-        shown = schema["properties"][name]
-        form = shown["anyOf"][0] if "anyOf" in shown else shown  # the other branch is null
-        schema["properties"][name] = {key: form[key] for key in ("type", "enum") if key in form}
-
-
 class Args(consult.PanelArguments):
-    model_config = ConfigDict(extra="forbid", json_schema_extra=_in_short)
-
     rounds: Annotated[int, Field(ge=1, le=MAX_ROUNDS)] = 3
     speculate: bool = True
     """Begin a round before the one before is through."""

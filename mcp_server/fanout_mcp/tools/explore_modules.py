@@ -17,7 +17,7 @@ from typing import Annotated, Final
 
 import anyio
 import anyio.to_thread
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from fanout_mcp import jsonish
 from fanout_mcp.backends.plan import Engine, agent_call, chosen, portions, priced
@@ -25,6 +25,7 @@ from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.journal import Begun, Journal, Question, is_whole
+from fanout_mcp.jsonish import COUNT, LINES, NUMBER, TABLE, TEXT, answer_form, rows
 from fanout_mcp.source import pack
 from fanout_mcp.source.receipt import LIMIT, Bounded, Detail, Receipt, fitting
 from fanout_mcp.structure import describe
@@ -32,18 +33,13 @@ from fanout_mcp.structure.graph import Module
 from fanout_mcp.structure.survey import Gathered, Gathering
 from fanout_mcp.text import counted
 from fanout_mcp.tools.services import (
-    COUNT,
-    LINES,
     MAX_TOTAL_TOKENS,
-    NUMBER,
-    TABLE,
-    TEXT,
+    Arguments,
     MaxCost,
     Services,
     Tool,
     ToolResult,
     Wanted,
-    answer_form,
     check_price,
     entries,
     in_portions,
@@ -68,9 +64,7 @@ MODULE_BUDGET: Final = 24_000
 PLAN: Final = Plan(deadline_s=1_800.0)
 
 
-class Args(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class Args(Arguments):
     modules: Annotated[list[str] | None, Field(max_length=1_000, description="Names or paths.")] = None
     focus: Annotated[
         str,
@@ -324,7 +318,6 @@ def _within_budget(files: Sequence[pack.Packed]) -> list[pack.Packed]:
 
 
 def _mirrored(module: Module, gathered: Gathered) -> list[str]:
-    """Return a module's files, and their neighbours, for an agent to read."""
     known = gathered.graph
     around = [
         other
@@ -479,10 +472,7 @@ TOOL = Tool(
     output={
         "modules": entries("Objects, or `name: purpose` lines where they are many.", MODULE),
         "folded": {**LINES, "description": "A line for each tree that is in no module."},
-        "ranked": {
-            "type": "array",
-            "items": {**TABLE, "properties": {"path": TEXT, "score": NUMBER, "symbols": LINES}},
-        },
+        "ranked": rows(path=TEXT, score=NUMBER, symbols=LINES),
         "plan": TABLE,
         "next_cursor": COUNT,
         "receipt": TABLE,

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from fanout_hooks.client import events
 from fanout_mcp.errors import FanoutError, InvalidInput
 from fanout_mcp.reports import hooks
 from fanout_mcp.source.workers import Failure
 from fanout_mcp.text import compact, hint
-from fanout_mcp.tools.services import Services, Tool, ToolResult
+from fanout_mcp.tools.services import Arguments, Services, Tool, ToolResult
 from fanout_mcp.types import Json, Progress
 
 SHORT: Final = 4_000
@@ -38,9 +38,7 @@ MAX_LENGTH: Final = 200
 KNOWN: Final = tuple(sorted(events.BY_NAME))
 
 
-class Args(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class Args(Arguments):
     days: Annotated[int, Field(ge=1, le=365)] = 7
     event: Annotated[str | None, Field(description="One event, such as PreToolUse.")] = None
     detail: Literal["auto", "full"] = "auto"

@@ -11,17 +11,14 @@ from dataclasses import replace
 import anyio
 import anyio.to_thread
 
-from fanout_mcp.engine.retry import Hedge
 from fanout_mcp.engine.run import run
 from fanout_mcp.panel import consult, record
-from fanout_mcp.panel.asking import Asking, Decided, first_prompt
+from fanout_mcp.panel.asking import Asking, first_prompt
 from fanout_mcp.panel.result import head, section
 from fanout_mcp.tools.services import Services, Tool, ToolResult
 from fanout_mcp.types import Job, Json, Progress
 
-
-class Args(consult.PanelArguments):
-    """A panel's arguments, as they are."""
+Args = consult.PanelArguments
 
 
 async def call(services: Services, args: Args, progress: Progress) -> ToolResult:
@@ -31,14 +28,13 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
         return ToolResult(await anyio.to_thread.run_sync(_for_host, services, asked))
 
     terms = await consult.terms_of(backend, {member.model for member in asked.members}, args)
-    terms, price = await consult.within_budget(asked, terms, lambda shared: _jobs(asked, shared))
+    terms, price = await consult.within_budget(asked, terms, lambda own: _jobs(asked, own))
     if args.dry_run:
         return ToolResult(consult.dry(asked, price.at_most))
 
     ledger = consult.Ledger(backend.ask, terms.prices)
     asking = Asking(price.purse.leg(ledger.of(consult.Leg(1, "panel"))), services.workers)
-    hedge = Hedge() if services.settings.hedge else None
-    run_plan = consult.plan(terms, progress, asking, stop=Decided(asking, asked.ballot), hedge=hedge)
+    run_plan = consult.plan(terms, progress, asking, asked.ballot, hedge=services.settings.hedge)
     began = anyio.current_time()
     outcomes = await run(_jobs(asked, terms), asking, run_plan, services.limits)
     spent = consult.receipt(ledger.calls, ledger.usage, anyio.current_time() - began)
@@ -68,7 +64,6 @@ def _for_host(services: Services, asked: consult.Consultation) -> dict[str, Json
 def _report(
     asked: consult.Consultation, ruling: consult.Ruling, asking: Asking, spent: Mapping[str, Json]
 ) -> str:
-    """The long form: every answer whole, as Markdown."""
     parts = head(asked, ruling, spent)
     for member in asked.members:
         reason = ruling.failed.get(member.key) or "cut: the vote was decided without it"

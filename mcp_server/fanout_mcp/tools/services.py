@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Final, Generic, NamedTuple, TypeVar
 
 import anyio.to_thread
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from fanout_mcp.backends.plan import messages
 from fanout_mcp.engine.budget import Budget, Estimate, check
@@ -138,30 +138,19 @@ def verdict(result: ToolResult) -> str:
     return str(decision) if decision else "error" if result.is_error else "done"
 
 
-A = TypeVar("A", bound=BaseModel)
+class Arguments(BaseModel):
+    """Refuses unknown arguments, NaN and infinity."""
 
-TEXT: Final[Json] = {"type": "string"}
-COUNT: Final[Json] = {"type": "integer"}
-NUMBER: Final[Json] = {"type": "number"}
-TABLE: Final[Json] = {"type": "object"}
-LINES: Final[Json] = {"type": "array", "items": TEXT}
-"""JSON schemas of a result's fields."""
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+A = TypeVar("A", bound=BaseModel)
 
 
 def entries(description: str, properties: Mapping[str, Json]) -> Json:
     """Return the schema of a result's list: objects, or a line each where they are many."""
     items = {"type": ["object", "string"], "properties": properties}
     return {"type": "array", "description": description, "items": items}
-
-
-def answer_form(**properties: Json) -> dict[str, Json]:
-    """Return the schema of a model's answer: an object with these fields, all of them and no other."""
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +161,7 @@ class Tool(Generic[A]):
     title: str
     description: str
     arguments: type[A]
-    """A pydantic model with extra="forbid": unknown arguments are refused by name."""
+    """`Arguments`, or a model with the same configuration."""
     call: Callable[[Services, A, Progress], Awaitable[ToolResult]]
     """Raises errors.FanoutError with a sentence for the model; anything else is a defect."""
     output: Mapping[str, Json] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import anyio.to_thread
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from fanout_mcp import jsonish
 from fanout_mcp.backends.plan import Engine, agent_call, chosen, portions, priced
@@ -22,6 +22,7 @@ from fanout_mcp.engine.budget import Budget
 from fanout_mcp.engine.run import Plan
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.journal import Begun, Journal, Question, is_whole
+from fanout_mcp.jsonish import COUNT, LINES, TABLE, TEXT, answer_form
 from fanout_mcp.source import pack
 from fanout_mcp.source.discover import Found, discover
 from fanout_mcp.source.receipt import Bounded, Detail, Receipt
@@ -30,16 +31,12 @@ from fanout_mcp.structure.outline import Outline
 from fanout_mcp.structure.survey import CHUNK, outlines, telling
 from fanout_mcp.text import counted
 from fanout_mcp.tools.services import (
-    COUNT,
-    LINES,
-    TABLE,
-    TEXT,
+    Arguments,
     MaxCost,
     Services,
     Tool,
     ToolResult,
     Wanted,
-    answer_form,
     check_price,
     entries,
     in_portions,
@@ -60,9 +57,7 @@ DENSEST: Final = 3
 PLAN: Final = Plan(deadline_s=1_800.0)
 
 
-class Args(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class Args(Arguments):
     paths: Annotated[
         list[str], Field(min_length=1, max_length=10_000, description="Files, folders or globs.")
     ]

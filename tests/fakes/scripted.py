@@ -48,7 +48,6 @@ class Scripted(Backend):
     rules: Mapping[str, Reply | Sequence[Reply]] = field(default_factory=dict)
     default: Reply = field(default_factory=Reply)
     name: str = "scripted"
-    has_model: bool = True
     provider: str = "scripted"
     prices: Mapping[str, ModelPrice] = field(default_factory=dict)
     fallbacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
