@@ -169,9 +169,10 @@ class Answers:
         if not python:
             return None
         prefix = os.path.dirname(os.path.dirname(python))
+        depth = env.get("UV_RUN_RECURSION_DEPTH", "")
         given = {
             "UV": os.path.realpath(uv.exe),
-            "UV_RUN_RECURSION_DEPTH": str(_number(env.get("UV_RUN_RECURSION_DEPTH", "")) + 1),
+            "UV_RUN_RECURSION_DEPTH": str(int(depth) + 1 if depth.isdecimal() else 1),
             "VIRTUAL_ENV": prefix,
             "PATH": ":".join(filter(None, (os.path.dirname(python), env.get("PATH", "")))),
         }
@@ -261,7 +262,6 @@ def _load(path: str) -> dict[str, Answer]:
 def _save(path: str, known: dict[str, Answer]) -> None:
     """Keep the answers that name an interpreter; without the file uv is asked again in each session."""
     with contextlib.suppress(OSError):
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         files.replace(path, json.dumps({key: own for key, own in known.items() if own.python}).encode())
 
 
@@ -322,7 +322,3 @@ def _is_plain(site: str) -> bool:
         if any((name, text.strip()) != UVS_OWN for name, text in lines.items()):
             return False
     return not any(name.partition(".")[0] in CUSTOM for name in os.listdir(site))
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isdecimal() else 0
