@@ -13,6 +13,7 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Literal, NamedTuple
 
 from fanout_hooks.adoption import adopt, entries, native, pitfalls
@@ -277,13 +278,9 @@ def records(project: str, last: int = LAST) -> list[dict[str, Any]]:
         return []
     found = []
     for line in lines:
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict):
-            found.append(record)
-    return found
+        with suppress(ValueError, RecursionError):
+            found.append(json.loads(line))
+    return [record for record in found if isinstance(record, dict)]
 
 
 def paths(project: str) -> str:

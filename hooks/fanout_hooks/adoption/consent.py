@@ -137,18 +137,15 @@ def confirm(args: argparse.Namespace, otherwise: str = "Nothing was written.") -
         return True
     if not sys.stdin.isatty():
         raise Refused(f"no one can be asked here. {otherwise} --yes goes ahead unasked")
-    is_agreed = _answer("Go ahead? [y/N] ") in {"y", "yes"}
-    if not is_agreed:
-        say(otherwise)
-    return is_agreed
-
-
-def _answer(question: str) -> str:
     try:
-        return input(question).strip().lower()
+        answer = input("Go ahead? [y/N] ")
     except EOFError:  # Ctrl-D: who leaves has agreed to nothing
+        answer = ""
         say()
-        return ""
+    if answer.strip().lower() in {"y", "yes"}:
+        return True
+    say(otherwise)
+    return False
 
 
 def must_have(event: str | None, those: Iterable[str]) -> None:

@@ -7,7 +7,7 @@ Theory of operation. The client starts both entries of a group at once:
     sentinel   about 1 ms: looks whether this client's server is there (run/claims.py says how), and otherwise
                becomes the cold path: no server, or one not approved, starting or dead, loses nothing.
 
-Events without mcp_tool (event.COLD_EVENTS) have the second only, without the look. A guard has an entry of
+Events without mcp_tool (events.COLD) have the second only, without the look. A guard has an entry of
 its own with `onFailure: "block"`, always cold: it denies at worst, and no server is needed for it.
 
 How the line finds our own process:

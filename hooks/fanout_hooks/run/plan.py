@@ -168,17 +168,17 @@ def _may_meet(one: str, other: str) -> bool:
 
 def batch_levels(count: int, found: Iterable[Wait]) -> list[int]:
     """Return how many hooks each one has to wait for in a row, plus one: the longest chain is the maximum."""
-    before: dict[int, list[int]] = {}
+    before, levels = _direct(count, found), [1] * count
+    for place in in_order(before):
+        levels[place] += max((levels[earlier] for earlier in before[place]), default=0)
+    return levels
+
+
+def _direct(count: int, found: Iterable[Wait]) -> list[set[int]]:
+    before: list[set[int]] = [set() for _ in range(count)]
     for wait in found:
-        before.setdefault(wait.later, []).append(wait.earlier)
-    known: dict[int, int] = {}
-
-    def level(at: int) -> int:
-        if at not in known:
-            known[at] = 1 + max((level(one) for one in before.get(at, ())), default=0)
-        return known[at]
-
-    return [level(at) for at in range(count)]
+        before[wait.later].add(wait.earlier)
+    return before
 
 
 class Writers(NamedTuple):
@@ -395,9 +395,7 @@ def _units(
     written: Writers,
 ) -> list[Unit]:
     """Join warm hooks that follow one another; every other hook is a unit."""
-    direct: list[set[int]] = [set() for _ in planned]
-    for wait in waits:
-        direct[wait.later].add(wait.earlier)
+    direct = _direct(len(planned), waits)
     groups: list[list[int]] = []
     chain: list[int] | None = None
     before: list[set[int]] = [set() for _ in planned]

@@ -205,7 +205,7 @@ class Channel:
             self.sock.settimeout(5.0)
             self.sock.sendall(data)
         except OSError:
-            self._end()
+            self.close()
         finally:
             if not self.closed:
                 self.sock.setblocking(False)
@@ -217,9 +217,6 @@ class Channel:
             await self._waiting
         return self._arrived.popleft() if self._arrived else None
 
-    def close(self) -> None:
-        self._end()
-
     def _read(self) -> None:
         try:
             data = self.sock.recv(1 << 16)
@@ -228,14 +225,14 @@ class Channel:
         except OSError:
             data = b""
         if not data:
-            self._end()
+            self.close()
             return
         self._received += data
         begin = len(self.stamp) + HEAD
         while not self.closed and self._received:
             size = int.from_bytes(self._received[len(self.stamp) : begin], "big")
             if not self.stamp.startswith(self._received[: len(self.stamp)]) or size > MAX_MESSAGE:
-                self._end()
+                self.close()
                 return
             if len(self._received) < begin or len(self._received) < begin + size:
                 return
@@ -246,7 +243,7 @@ class Channel:
         try:
             message = json.loads(body)
         except (ValueError, RecursionError):
-            self._end()
+            self.close()
             return
         if isinstance(message, dict):
             self._arrived.append(message)
@@ -256,7 +253,7 @@ class Channel:
         if self._waiting is not None:
             self._waiting.set(True)
 
-    def _end(self) -> None:
+    def close(self) -> None:
         if not self.closed:
             self.closed = True
             self._loop.unwatch(self.sock.fileno())
