@@ -334,7 +334,6 @@ def _placed(
 
 
 def script_of(command: str, project: str) -> str:
-    """Return the script that a command names, "" when there is none to read."""
     try:
         words = shlex.split(command)
     except ValueError:

@@ -45,7 +45,6 @@ MAX_NAMED = 3
 
 
 def way_back(place: Place) -> str:
-    """Say how the hooks come back by a command, newest copy first."""
     kept = sorted(usable(place), key=os.path.getmtime, reverse=True)
     if not kept:
         return f"No copy of its hooks is in {place.state}/backups"

@@ -114,7 +114,6 @@ def add_scopes(parser: argparse.ArgumentParser) -> None:
 
 
 def project_of(args: argparse.Namespace) -> str:
-    """Return the project's folder as an absolute path."""
     named: str | None = args.project
     if named is not None:
         if not os.path.isdir(named):

@@ -94,7 +94,6 @@ def with_member(text: str, keys: Keys, value: Any) -> str:
 
 
 def without(text: str, keys: Keys) -> str:
-    """Return the text less one member or item, which is there."""
     way, _ = _reach(text, keys[:-1])
     at = way[-1]
     part = at.part(keys[-1])
@@ -121,7 +120,6 @@ def has_lines(text: str) -> bool:
 
 
 def unit_of(text: str) -> str:
-    """Return what the file is indented by, a level."""
     top = root(text)
     lead = text[top.start + 1 : top.parts[0].start] if top.parts else ""
     return lead.rpartition("\n")[2] or UNIT if "\n" in lead else UNIT

@@ -17,7 +17,6 @@ SERVER = "fanout"
 PLUGIN_SERVER = "plugin:fanout:fanout"
 """The names under which our server is registered: by the user, and by the plugin."""
 TOOL = "run_hooks"
-"""The server's tool that runs hooks."""
 MARK = ": fanout "
 """Our commands begin so (`:` does nothing): for people who read the file, and to recognize them."""
 SHOWN = "fanout hooks"
@@ -240,7 +239,6 @@ PLUGIN = "fanout"
 
 
 def is_expected(env: dict[str, str], words: Sequence[str]) -> bool:
-    """Say so for the server with this environment and this command line."""
     root = env.get("CLAUDE_PLUGIN_ROOT")
     if root:
         return json_of(os.path.join(root, ".claude-plugin", "plugin.json")).get("name") == PLUGIN

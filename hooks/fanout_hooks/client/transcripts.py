@@ -59,8 +59,6 @@ class HookRun(NamedTuple):
 
 
 class Transcript(NamedTuple):
-    """One conversation in order, with the hooks that ran in it."""
-
     path: str
     entries: tuple[Prompt | Message, ...]
     hooks: tuple[HookRun, ...]

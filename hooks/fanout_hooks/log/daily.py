@@ -132,7 +132,6 @@ def _advice(data: Mapping[str, Any]) -> list[str]:
 
 
 def advice_words(own: Mapping[str, Any]) -> str:
-    """Return a recommendation as one sentence."""
     who = f"{own['event']}/{own['hook']}" if own["hook"] else own["event"]
     gain = f" (about {own['gain_ms']:.0f} ms an event)" if own["gain_ms"] >= 1 else ""
     return f"{who}: {own['reason']}{gain}"

@@ -56,8 +56,6 @@ class Damaged(ValueError):
 
 
 class Head(NamedTuple):
-    """What a line says of its event as a whole."""
-
     day: str
     hour: str
     phase: str

@@ -308,7 +308,6 @@ def _ms(began: float) -> float:
 
 
 def close_from(first: int) -> None:
-    """Close every descriptor from this number on."""
     try:
         last = max(map(int, os.listdir("/dev/fd")))
     except OSError:

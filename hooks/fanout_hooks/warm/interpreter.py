@@ -536,7 +536,6 @@ class Batch:
         return self._since + self.left[0].timeout_s - time.monotonic()
 
     def new_results(self) -> list[Ran]:
-        """Take in the results that were not reported yet."""
         self._take_in()
         found, self._ran = self._ran, []
         return found

@@ -67,7 +67,6 @@ class UvProgram(NamedTuple):
 class Found(NamedTuple):
     program: Program
     given: dict[str, str]
-    """The variables that uv sets."""
     watched: tuple[str, ...]
 
 
@@ -248,7 +247,6 @@ def _root(folder: str) -> str:
 
 
 def _load(path: str) -> dict[str, Answer]:
-    """Return the answers of earlier sessions, nothing where they can't be read."""
     try:
         data = json.loads(files.read(path))
         return {
