@@ -10,7 +10,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import TextIO
 
 from fanout_hooks.client import json_edit
@@ -67,14 +67,8 @@ def _repeats_counted(lines: list[str]) -> Iterator[str]:
             yield lines[at]
             at += 1
             continue
-        size = next(
-            (
-                size
-                for size in range(MIN_REPEATED, at - before)
-                if lines[before + size : before + size + 1] != lines[at + size : at + size + 1]
-            ),
-            at - before,
-        )
+        pairs = zip(lines[before:at], lines[at:], strict=False)
+        size = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
         space = lines[at][1 : len(lines[at]) - len(lines[at][1:].lstrip())]
         yield f"{lines[at][0]}{space}… {size} lines as above"
         at += size

@@ -18,6 +18,7 @@ import errno
 import os
 import stat
 import time
+from collections.abc import Iterator
 from typing import BinaryIO
 
 try:
@@ -152,6 +153,14 @@ def folder_in(project: str, *names: str) -> str:
     if os.path.realpath(folder) != os.path.join(os.path.realpath(project), *names):
         raise OSError(f"{folder} leads out of the project: a link is on the way; remove it")
     return folder
+
+
+def upwards(folder: str) -> Iterator[str]:
+    """Yield a folder and all above it, the nearest first."""
+    yield folder
+    while (above := os.path.dirname(folder)) != folder:
+        folder = above
+        yield folder
 
 
 def is_running(pid: str) -> bool:

@@ -26,6 +26,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from fanout_hooks.client.config import Hook
+from fanout_hooks.client.files import upwards
 from fanout_hooks.learn.memory import Memory, version_of
 from fanout_hooks.warm.command import Program, launcher, python_of, words_of
 
@@ -206,7 +207,7 @@ def lock_keys(hook: Footprint, written: Writers) -> dict[str, bool]:
         else:
             keys.setdefault(path, False)
     for path in list(keys):
-        for folder in _above(path):
+        for folder in upwards(os.path.dirname(path)):
             keys.setdefault(folder, False)
     keys |= {f"resource {name}": False for name in hook.shares}
     return keys | {f"resource {name}": True for name in hook.resources}
@@ -214,12 +215,6 @@ def lock_keys(hook: Footprint, written: Writers) -> dict[str, bool]:
 
 def _folder_of(pattern: str) -> str:
     return os.path.dirname(pattern.partition("*")[0])
-
-
-def _above(path: str) -> Iterable[str]:
-    while (folder := os.path.dirname(path)) != path:
-        yield folder
-        path = folder
 
 
 # --- The plan of one event ----------------------------------------------------------------------------------

@@ -117,17 +117,10 @@ def uv_of(words: Sequence[str], env: dict[str, str], cwd: str) -> UvProgram | No
     watched = [exe, file, f"{file}.lock", env.get("UV_CONFIG_FILE", "")]
     users = env.get("XDG_CONFIG_HOME") or os.path.join(env.get("HOME", ""), ".config")
     watched += [os.path.join(users, "uv", name) for name in USERS]
-    for above in _upwards(folder if block is None else os.path.dirname(file)):
+    for above in files.upwards(os.path.abspath(folder if block is None else os.path.dirname(file))):
         watched += [os.path.join(above, name) for name in CONFIGURED]
     own = (exe, tuple(kept), file, words[at], tuple(words[at + 1 :]), block is not None)
     return UvProgram(*own, tuple(watched))
-
-
-def _upwards(folder: str) -> Sequence[str]:
-    folders = [os.path.abspath(folder)]
-    while os.path.dirname(folders[-1]) != folders[-1]:
-        folders.append(os.path.dirname(folders[-1]))
-    return folders
 
 
 class Answers:
@@ -242,8 +235,8 @@ def _project(uv: UvProgram, cwd: str) -> str:
 
 
 def _root(folder: str) -> str:
-    holds = (above for above in _upwards(folder) if os.path.isfile(os.path.join(above, "pyproject.toml")))
-    return next(holds, "")
+    above = files.upwards(os.path.abspath(folder))
+    return next((at for at in above if os.path.isfile(os.path.join(at, "pyproject.toml"))), "")
 
 
 def _load(path: str) -> dict[str, Answer]:
