@@ -23,7 +23,7 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from fanout_hooks.adoption import consent, entries, native
+from fanout_hooks.adoption import entries, native
 from fanout_hooks.adoption.consent import OK, add_scopes, confirm, places, say, say_diff, say_wrapped, some
 from fanout_hooks.adoption.entries import Registration
 from fanout_hooks.adoption.native import Hooks, StaysNative
@@ -420,7 +420,6 @@ def outlook(hooks: Sequence[config.Hook], server: str, project: str) -> list[str
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_scopes(parser)
-    consent.add_flag(parser)
     parser.add_argument(
         "--all",
         action="store_true",

@@ -105,6 +105,7 @@ def add_scopes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shared", action="store_true", help="also the project's committed settings file")
     parser.add_argument("--yes", action="store_true", help="don't ask")
     add_project(parser)
+    add_flag(parser)
 
 
 def project_of(args: argparse.Namespace) -> str:
