@@ -280,15 +280,13 @@ def memory_file(name: str) -> int:
 
 def sealed_file(name: str, data: bytes) -> int:
     """Return a descriptor of a file with this content; no one can change it where the system can seal it."""
-    if not hasattr(os, "memfd_create") or not hasattr(fcntl, "F_ADD_SEALS"):
-        fd = memory_file(name)
-        write_all(fd, data)
-        return fd
-    fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    can_seal = hasattr(os, "memfd_create") and hasattr(fcntl, "F_ADD_SEALS")
+    fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING) if can_seal else memory_file(name)
     write_all(fd, data)
-    seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
-    with contextlib.suppress(OSError):
-        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
+    if can_seal:
+        seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
     return fd
 
 
