@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 
 def main(argv: "list[str]") -> int:
-    """Start the process that the first argument names."""
     if argv[:1] == ["supervisor"]:
         from fanout_hooks.log.append import after_event
         from fanout_hooks.run.supervisor import main as supervise

@@ -98,7 +98,7 @@ def sequential_agents(transcript: Transcript) -> Iterator[Observation]:
         if stopped and not agents:
             continue  # they never ran, so nothing follows them
         if len(agents) == 1:
-            event = _event(agents[0])
+            event = {"hook_event_name": "PreToolUse", **_fields(agents[0])}
             history, verdict = gate.decide(history, event, "smart")
             if verdict.kind == "wait":
                 denied, _ = gate.settle(history, event, "smart")
@@ -107,7 +107,7 @@ def sequential_agents(transcript: Transcript) -> Iterator[Observation]:
                 history = _as_launched(denied, agents[0])
         else:
             for use in agents:
-                history, _ = gate.decide(history, _event(use), "smart")
+                history = _step(history, "PreToolUse", **_fields(use))
         for use in agents:
             history = _step(history, "PostToolUse", **_fields(use), tool_response=_whole(use))
         calls = [{**_fields(use), "tool_response": use.text} for use in entry.uses]
@@ -117,19 +117,18 @@ def sequential_agents(transcript: Transcript) -> Iterator[Observation]:
 
 def _on_prompt(history: History, prompt: Prompt) -> History:
     """A notification says that a background agent has stopped; a person's prompt starts over."""
-    for agent in AGENT_ID.findall(prompt.text if prompt.text.startswith(gate.MACHINE_TURN) else ""):
+    for agent in _stopped(prompt):
         history = _step(history, "SubagentStop", agent_id=agent, last_assistant_message=prompt.text)
     return _step(history, "UserPromptSubmit", prompt=prompt.text)
 
 
 def _background_ends(transcript: Transcript) -> dict[str, float]:
     prompts = [entry for entry in transcript.entries if isinstance(entry, Prompt)]
-    return {
-        agent: prompt.at
-        for prompt in prompts
-        if prompt.text.startswith(gate.MACHINE_TURN)
-        for agent in AGENT_ID.findall(prompt.text)
-    }
+    return {agent: prompt.at for prompt in prompts for agent in _stopped(prompt)}
+
+
+def _stopped(prompt: Prompt) -> list[str]:
+    return AGENT_ID.findall(prompt.text) if prompt.text.startswith(gate.MACHINE_TURN) else []
 
 
 def _as_launched(history: History, use: Use) -> History:
@@ -158,10 +157,6 @@ def _whole(use: Use) -> dict[str, Any]:
 
 def _step(history: History, name: str, **fields: Any) -> History:
     return gate.decide(history, {"hook_event_name": name, **fields}, "smart")[0]
-
-
-def _event(use: Use) -> dict[str, Any]:
-    return {"hook_event_name": "PreToolUse", **_fields(use)}
 
 
 def _fields(use: Use) -> dict[str, Any]:
@@ -339,8 +334,11 @@ def _placed(
 
 
 def script_of(command: str, project: str) -> str:
-    """Return the script that a command names, "" when there is none to read."""
-    for word in _split(command):
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        words = command.split()
+    for word in words:
         path = word.replace("${CLAUDE_PROJECT_DIR}", project).replace("$CLAUDE_PROJECT_DIR", project)
         path = path.replace("${HOME}", "~").replace("$HOME", "~")
         path = os.path.join(project, os.path.expanduser(path))
@@ -361,13 +359,6 @@ def _below(paths: frozenset[str], project: str) -> frozenset[str]:
     """Name paths as a source does: relative to the project."""
     start = project.rstrip("/") + "/"
     return frozenset(path.removeprefix(start) for path in paths)
-
-
-def _split(command: str) -> list[str]:
-    try:
-        return shlex.split(command) or [""]
-    except ValueError:
-        return command.split() or [""]
 
 
 def _line_of(lines: list[str], command: str, after: int) -> int:

@@ -27,7 +27,6 @@ COMMANDS = {
     "cost": ("adoption.cost", "show what hooks cost per event and tool call, and what fanout would save"),
     "dispatch": ("adoption.dispatch", "run the hooks for one event read from stdin, and print the answer"),
 }
-"""Command -> the module that defines it, and its line in the help."""
 OK, REFUSED, USAGE = 0, 1, 2
 
 

@@ -69,25 +69,19 @@ def keep(error: BaseException, env: Mapping[str, str]) -> str:
     import traceback
 
     from fanout_hooks.client import files
+    from fanout_hooks.client.places import state_folder
 
-    folder = folder_of(env)
+    folder = os.path.join(os.path.dirname(state_folder(env)), "crashes")
     stamp = time.strftime("%Y%m%d-%H%M%S")
     path = os.path.join(folder, f"{stamp}-{os.getpid()}-{time.monotonic_ns() % 10**9:09}.txt")
     try:
         text = blanked("".join(traceback.format_exception(error)), secrets_of(env))
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        for old in sorted(os.listdir(folder))[: -(MAX_REPORTS - 1)]:
-            os.unlink(os.path.join(folder, old))
         files.replace(path, text.encode("utf-8", "backslashreplace"))
+        for old in sorted(os.listdir(folder))[:-MAX_REPORTS]:
+            os.unlink(os.path.join(folder, old))
     except (OSError, MemoryError, RecursionError):
         return ""
     return path
-
-
-def folder_of(env: Mapping[str, str]) -> str:
-    from fanout_hooks.client.places import state_folder
-
-    return os.path.join(os.path.dirname(state_folder(dict(env))), "crashes")
 
 
 def secrets_of(env: Mapping[str, str]) -> list[str]:

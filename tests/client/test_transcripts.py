@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,20 +40,14 @@ def test_a_transcript_that_is_removed_meanwhile_is_passed_over(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The folder was read; before anything is asked about its files, one goes."""
-    scandir = os.scandir
+    walk = os.walk
 
-    class Removing:
-        def __init__(self, folder: str) -> None:
-            with scandir(folder) as entries:
-                self.entries = list(entries)
+    def removing(folder: str) -> Iterator[tuple[str, list[str], list[str]]]:
+        for found in walk(folder):
             (project / "b.jsonl").unlink(missing_ok=True)
+            yield found
 
-        def __enter__(self) -> list[os.DirEntry[str]]:
-            return self.entries
-
-        def __exit__(self, *_: object) -> None: ...
-
-    monkeypatch.setattr(os, "scandir", Removing)
+    monkeypatch.setattr(os, "walk", removing)
     assert named(project) == ["a/subagents/agent-1.jsonl", "a.jsonl"]
 
 

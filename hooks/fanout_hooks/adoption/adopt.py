@@ -23,7 +23,7 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from fanout_hooks.adoption import consent, entries, native
+from fanout_hooks.adoption import entries, native
 from fanout_hooks.adoption.consent import OK, add_scopes, confirm, places, say, say_diff, say_wrapped, some
 from fanout_hooks.adoption.entries import Registration
 from fanout_hooks.adoption.native import Hooks, StaysNative
@@ -45,7 +45,6 @@ MAX_NAMED = 3
 
 
 def way_back(place: Place) -> str:
-    """Say how the hooks come back by a command, newest copy first."""
     kept = sorted(usable(place), key=os.path.getmtime, reverse=True)
     if not kept:
         return f"No copy of its hooks is in {place.state}/backups"
@@ -421,7 +420,6 @@ def outlook(hooks: Sequence[config.Hook], server: str, project: str) -> list[str
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_scopes(parser)
-    consent.add_flag(parser)
     parser.add_argument(
         "--all",
         action="store_true",

@@ -320,7 +320,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def to_text(found: Sequence[Measured], rounds: int, path: PathInUse) -> str:
-    """Return the figures as a table, and what they say of the way in which events run here."""
     counted = "1 round" if rounds == 1 else f"{rounds} rounds"
     parts = [f"Milliseconds an event, the median of {counted}.", _table(found)]
     if path.path == "cold":

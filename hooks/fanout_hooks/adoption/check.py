@@ -13,6 +13,7 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Literal, NamedTuple
 
 from fanout_hooks.adoption import adopt, entries, native, pitfalls
@@ -62,7 +63,6 @@ def findings(project: str, env: dict[str, str]) -> list[Finding]:
 
 
 def adopted_scopes(project: str, env: dict[str, str]) -> list[Place]:
-    """Return the scopes whose settings lead to a hooks.json."""
     return [own for own, hooks, _ in adopt.registered(project, env) if native.is_adopted(hooks, own.scope)]
 
 
@@ -191,7 +191,6 @@ _SCRIPT_PATH = re.compile(rf".*\.(?:{config.SCRIPTS})")
 
 
 def _why_it_fails(hook: config.Hook, project: str, env: dict[str, str]) -> str:
-    """Return why a command hook can't start here, as far as its words say."""
     own = env | {"CLAUDE_PROJECT_DIR": project}
     words = [hook.command, *hook.args] if hook.args is not None else split(hook.command, own)
     if not words:  # the shell makes more of it than we can read
@@ -277,13 +276,9 @@ def records(project: str, last: int = LAST) -> list[dict[str, Any]]:
         return []
     found = []
     for line in lines:
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict):
-            found.append(record)
-    return found
+        with suppress(ValueError, RecursionError):
+            found.append(json.loads(line))
+    return [record for record in found if isinstance(record, dict)]
 
 
 def paths(project: str) -> str:

@@ -10,7 +10,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import TextIO
 
 from fanout_hooks.client import json_edit
@@ -67,14 +67,8 @@ def _repeats_counted(lines: list[str]) -> Iterator[str]:
             yield lines[at]
             at += 1
             continue
-        size = next(
-            (
-                size
-                for size in range(MIN_REPEATED, at - before)
-                if lines[before + size : before + size + 1] != lines[at + size : at + size + 1]
-            ),
-            at - before,
-        )
+        pairs = zip(lines[before:at], lines[at:], strict=False)
+        size = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
         space = lines[at][1 : len(lines[at]) - len(lines[at][1:].lstrip())]
         yield f"{lines[at][0]}{space}… {size} lines as above"
         at += size
@@ -111,10 +105,10 @@ def add_scopes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shared", action="store_true", help="also the project's committed settings file")
     parser.add_argument("--yes", action="store_true", help="don't ask")
     add_project(parser)
+    add_flag(parser)
 
 
 def project_of(args: argparse.Namespace) -> str:
-    """Return the project's folder as an absolute path."""
     named: str | None = args.project
     if named is not None:
         if not os.path.isdir(named):
@@ -137,18 +131,15 @@ def confirm(args: argparse.Namespace, otherwise: str = "Nothing was written.") -
         return True
     if not sys.stdin.isatty():
         raise Refused(f"no one can be asked here. {otherwise} --yes goes ahead unasked")
-    is_agreed = _answer("Go ahead? [y/N] ") in {"y", "yes"}
-    if not is_agreed:
-        say(otherwise)
-    return is_agreed
-
-
-def _answer(question: str) -> str:
     try:
-        return input(question).strip().lower()
+        answer = input("Go ahead? [y/N] ")
     except EOFError:  # Ctrl-D: who leaves has agreed to nothing
+        answer = ""
         say()
-        return ""
+    if answer.strip().lower() in {"y", "yes"}:
+        return True
+    say(otherwise)
+    return False
 
 
 def must_have(event: str | None, those: Iterable[str]) -> None:

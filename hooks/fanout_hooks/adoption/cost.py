@@ -266,7 +266,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def to_text(found: Sequence[Row], sessions: int, days: int) -> str:
-    """Return the rows as a table, and what it means for one tool call."""
     shown = found[:MAX_ROWS]
     width = max(len(_about(row)) for row in shown)
     lines = [f"{'event':<{width}} {'calls':>7}{'hooks':>7}{'now':>10}{'fanout':>12}"]

@@ -7,7 +7,7 @@ Theory of operation. The client starts both entries of a group at once:
     sentinel   about 1 ms: looks whether this client's server is there (run/claims.py says how), and otherwise
                becomes the cold path: no server, or one not approved, starting or dead, loses nothing.
 
-Events without mcp_tool (event.COLD_EVENTS) have the second only, without the look. A guard has an entry of
+Events without mcp_tool (events.COLD) have the second only, without the look. A guard has an entry of
 its own with `onFailure: "block"`, always cold: it denies at worst, and no server is needed for it.
 
 How the line finds our own process:
@@ -188,7 +188,6 @@ def matched(event: str, matchers: Iterable[str], entries: list[dict[str, Any]]) 
 
 
 def is_ours(entry: Any) -> bool:
-    """Say whether an entry of a settings file was put there by fanout."""
     if not isinstance(entry, dict):
         return False
     if entry.get("type") == "mcp_tool":
@@ -229,12 +228,10 @@ def less(hooks: dict[str, Any], some: Iterable[dict[str, Any]]) -> dict[str, Any
 
 
 def without_ours(hooks: dict[str, Any]) -> dict[str, Any]:
-    """Return `hooks` less everything that fanout ever put there."""
     return without(hooks, is_ours)
 
 
 def only_ours(hooks: dict[str, Any]) -> dict[str, Any]:
-    """Return `hooks` less everything but ours; a group without entries is dropped."""
     found: dict[str, Any] = {}
     for event, group, _ in each(hooks):
         kept = {**group, "hooks": [entry for entry in group["hooks"] if is_ours(entry)]}
@@ -244,7 +241,6 @@ def only_ours(hooks: dict[str, Any]) -> dict[str, Any]:
 
 
 def joined(hooks: dict[str, Any], more: dict[str, list[Group]]) -> dict[str, Any]:
-    """Return `hooks` with our groups after those that are there."""
     there = {event: groups for event in more if isinstance(groups := hooks.get(event), list)}
     return hooks | {event: [*there.get(event, []), *groups] for event, groups in more.items() if groups}
 
@@ -329,7 +325,6 @@ def _bad(event: str, groups: Any) -> Iterator[str]:
 
 
 def group_problem(group: dict[str, Any]) -> str:
-    """Return why Claude Code doesn't take a group, or ""."""
     return "" if isinstance(group.get("matcher", ""), str) else ".matcher must be a text"
 
 

@@ -42,7 +42,6 @@ def why_native(event: str, group: entries.Group, entry: dict[str, Any]) -> str:
 
 
 def runnable(hooks: Hooks) -> Hooks:
-    """Return what fanout can run; the rest stays in the settings."""
     taken: Hooks = {}
     for event, group, entry in entries.each(hooks):
         if entries.is_ours(entry) or why_native(event, group, entry):
@@ -66,7 +65,6 @@ def left(hooks: Hooks, reasons: Mapping[int, str]) -> Iterator[StaysNative]:
 
 
 def owned_by(scope: str) -> Callable[[Any], bool]:
-    """Return what says whether an entry is ours, for this scope's hooks."""
     begins = (f"{places.MARK}{scope};", f"{places.MARK}{scope} guard;")
 
     def is_owned(entry: Any) -> bool:
@@ -137,7 +135,6 @@ def with_guards_named(hooks: Hooks, called: Sequence[str]) -> Hooks:
 
 
 def names(hooks: Hooks) -> list[str]:
-    """Return "event: name" of each hook."""
     return [
         f"{event}: {entry.get('name') or config.short_name(entry, group)}"
         for event, group, entry in entries.each(hooks)

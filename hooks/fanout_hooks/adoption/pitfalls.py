@@ -82,7 +82,6 @@ def of_hooks(hooks: Hooks, env: dict[str, str], project: str) -> Iterator[str]:
 
 
 def odd_matcher(event: str, matcher: str) -> str:
-    """Return why a matcher doesn't mean what it seems to, or ""."""
     row = events.of(event)
     if matcher in ("", "*"):
         return ""

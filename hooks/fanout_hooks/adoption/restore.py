@@ -14,7 +14,7 @@ import os
 from contextlib import suppress
 from typing import NamedTuple
 
-from fanout_hooks.adoption import adopt, consent, entries, native
+from fanout_hooks.adoption import adopt, entries, native
 from fanout_hooks.adoption.adopt import hooks_of, original_in
 from fanout_hooks.adoption.consent import OK, add_scopes, confirm, places, say, say_diff, say_wrapped, some
 from fanout_hooks.adoption.native import Hooks
@@ -166,7 +166,6 @@ def _tidy(place: Place) -> None:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_scopes(parser)
-    consent.add_flag(parser)
     parser.add_argument(
         "--from",
         dest="copy",

@@ -216,7 +216,6 @@ def misformed(entry: dict[str, Any], forms: Mapping[str, str]) -> str:
 
 
 def why_unmatched(event: str, matcher: str) -> str:
-    """Return why a matcher can't be read as the client reads it, or ""."""
     row = events.of(event)
     why = matchers.why_unread(matcher, lists_names=row.lists_names) if row.matches else ""
     return f"its matcher {matcher!r} is not read here as Claude Code reads it ({why})" if why else ""
@@ -251,7 +250,6 @@ def _hook(entry: dict[str, Any], event: str, group: dict[str, Any], scope: str) 
 
 
 SCRIPTS = "py|sh|bash|js|mjs|ts|rb|pl"
-"""How a script's name ends."""
 _SCRIPT = re.compile(rf"([^\s\"'/=]{{1,255}})\.(?:{SCRIPTS})\b")
 
 
@@ -299,7 +297,6 @@ def named(hooks: list[Hook], problems: list[str]) -> Config:
 
 
 def after_problems(hooks: Iterable[Hook], event: str) -> list[str]:
-    """Name the typos and the cycles of `after` in one event."""
     own = {hook.name: hook for hook in hooks if hook.event == event}
     problems = [
         f'"{hook.name}" says after "{name}", and there is no hook of that name'

@@ -175,6 +175,5 @@ def of(name: str) -> Event:
 
 
 def why_native(name: str) -> str:
-    """Return why hooks of an event stay in the settings file, or ""."""
     way = of(name).way
     return "" if way in ("warm", "cold") else way

@@ -18,6 +18,7 @@ import errno
 import os
 import stat
 import time
+from collections.abc import Iterator
 from typing import BinaryIO
 
 try:
@@ -77,7 +78,7 @@ def opened(path: str | os.PathLike[str], *, follow: bool = False) -> BinaryIO:
 
 
 def replace(path: str, data: bytes, mode: int = 0o600, *, is_synced: bool = False) -> None:
-    """Replace a file. Raises OSError, and leaves the old one then.
+    """Replace a file, in a folder that is made with it. Raises OSError, and leaves the old one then.
 
     One that is not synced may be empty after a power cut, which its readers must treat as missing.
     """
@@ -85,7 +86,7 @@ def replace(path: str, data: bytes, mode: int = 0o600, *, is_synced: bool = Fals
     beside = os.path.join(folder, f"{TEMPORARY}{os.getpid()}-{name}.tmp")  # by its end no one reads it
     remove(beside)  # a process of the same number died over it, or it was planted
     try:
-        with os.fdopen(os.open(beside, NEW, 0o600), "wb") as file:
+        with os.fdopen(own(beside, NEW), "wb") as file:
             file.write(data)
             if is_synced:
                 file.flush()
@@ -152,6 +153,14 @@ def folder_in(project: str, *names: str) -> str:
     if os.path.realpath(folder) != os.path.join(os.path.realpath(project), *names):
         raise OSError(f"{folder} leads out of the project: a link is on the way; remove it")
     return folder
+
+
+def upwards(folder: str) -> Iterator[str]:
+    """Yield a folder and all above it, the nearest first."""
+    yield folder
+    while (above := os.path.dirname(folder)) != folder:
+        folder = above
+        yield folder
 
 
 def is_running(pid: str) -> bool:

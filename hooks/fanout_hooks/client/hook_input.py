@@ -25,7 +25,6 @@ class Field(NamedTuple):
 
 
 def fields_of(event: str) -> list[Field]:
-    """Return the fields of an event, in the client's order."""
     found: dict[str, Field] = {}
     for part in (events.COMMON, "hook_event_name:s", events.of(event).fields):
         optional = False

@@ -83,18 +83,10 @@ def with_member(text: str, keys: Keys, value: Any) -> str:
     way, depth = _reach(text, keys)
     for key in reversed(keys[depth + 1 :]):
         value = {key: value}
-    unit, line = unit_of(text), new_line(text)
-
-    def written(indent: str | None) -> str:
-        if indent is None:
-            return json.dumps(value, ensure_ascii=False)
-        return json.dumps(value, ensure_ascii=False, indent=unit).replace("\n", line + indent)
-
-    return _put(text, way, keys[depth] if depth < len(keys) else None, written)
+    return _put(text, way, keys[depth] if depth < len(keys) else None, _writer(text, value))
 
 
 def without(text: str, keys: Keys) -> str:
-    """Return the text less one member or item, which is there."""
     way, _ = _reach(text, keys[:-1])
     at = way[-1]
     part = at.part(keys[-1])
@@ -114,17 +106,11 @@ def new_line(text: str) -> str:
     return "\r\n" if "\r\n" in text else "\n"
 
 
-def has_lines(text: str) -> bool:
-    """Say whether the members of the outermost object are on their own lines, or would be."""
+def unit_of(text: str) -> str | None:
+    """Return what the file is indented by, a level; None where its members are all on one line."""
     top = root(text)
-    return not top.parts or "\n" in text[top.start + 1 : top.parts[0].start]
-
-
-def unit_of(text: str) -> str:
-    """Return what the file is indented by, a level."""
-    top = root(text)
-    lead = text[top.start + 1 : top.parts[0].start] if top.parts else ""
-    return lead.rpartition("\n")[2] or UNIT if "\n" in lead else UNIT
+    lead = text[top.start + 1 : top.parts[0].start] if top.parts else "\n"
+    return lead.rpartition("\n")[2] or UNIT if "\n" in lead else None
 
 
 def _reach(text: str, keys: Keys) -> tuple[list[Container], int]:
@@ -136,6 +122,17 @@ def _reach(text: str, keys: Keys) -> tuple[list[Container], int]:
             return way, depth
         way.append(container(text, part.value))
     return way, len(keys)
+
+
+def _writer(text: str, value: Any) -> Written:
+    unit, line = unit_of(text) or UNIT, new_line(text)
+
+    def written(indent: str | None) -> str:
+        if indent is None:
+            return json.dumps(value, ensure_ascii=False)
+        return json.dumps(value, ensure_ascii=False, indent=unit).replace("\n", line + indent)
+
+    return written
 
 
 def _put(text: str, way: Sequence[Container], key: str | int | None, written: Written) -> str:
@@ -151,7 +148,7 @@ def _put(text: str, way: Sequence[Container], key: str | int | None, written: Wr
     outer = _indent(lead)
     if outer is None:
         return text[:at] + name + written(None) + text[at:]
-    line, inner = new_line(text), outer + unit_of(text)
+    line, inner = new_line(text), outer + (unit_of(text) or UNIT)
     before = line * (1 + (space.count("\n") == 1)) + inner
     return text[:at] + before + name + written(inner) + ("" if space else line + outer) + text[at:]
 
@@ -206,11 +203,7 @@ def with_value(text: str, key: str, value: Any) -> str:
 
 def formatted(text: str, value: Any) -> str:
     """Write a value as the rest of the file is written, to stand one level deep."""
-    if not has_lines(text):
-        return json.dumps(value, ensure_ascii=False)
-    unit = unit_of(text)
-    written = json.dumps(value, ensure_ascii=False, indent=unit)
-    return written.replace("\n", new_line(text) + unit)
+    return _writer(text, value)(unit_of(text))
 
 
 def formatted_file(value: Any) -> str:

@@ -104,7 +104,6 @@ def seen_as(event: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def why_unread(matcher: str, *, lists_names: bool = True) -> str:
-    """Return why a matcher can't be read as the client does, or ""."""
     if matcher in ("", "*"):
         return ""
     words = words_of(matcher, lists_names=lists_names)

@@ -17,7 +17,6 @@ SERVER = "fanout"
 PLUGIN_SERVER = "plugin:fanout:fanout"
 """The names under which our server is registered: by the user, and by the plugin."""
 TOOL = "run_hooks"
-"""The server's tool that runs hooks."""
 MARK = ": fanout "
 """Our commands begin so (`:` does nothing): for people who read the file, and to recognize them."""
 SHOWN = "fanout hooks"
@@ -63,8 +62,8 @@ def _home(env: Mapping[str, str]) -> str:
 # --- Do the settings hold what the plugin registers, too? Then the plugin's entries stand down. -------------
 # Looked at on every event of the plugin, so no JSON is read: our own word in the file is enough.
 
-SIGN = b'"fanout_gate"'
-CALL = b'"run_hooks"'
+SIGN = '"fanout_gate"'
+CALL = '"run_hooks"'
 OPTIONS = ("CLAUDE_PLUGIN_OPTION_GATE", "FANOUT_PLUGIN_GATE")
 """The plugin's option, as the client gives it to hooks and as the plugin gives it to its server."""
 
@@ -76,23 +75,16 @@ def plugin_stands_down(project: str, env: Mapping[str, str]) -> bool:
 
 def by_settings(project: str, env: Mapping[str, str]) -> bool:
     """Say whether a settings file of the user or the project registers the log and the gate."""
-    return any(_holds(path, SIGN) for path in _files(project, env))
+    return _is_in_settings(SIGN, project, env)
 
 
 def calls(project: str, env: Mapping[str, str]) -> bool:
     """Say whether a settings file of the user or the project has hooks that call a server of ours."""
-    return any(_holds(path, CALL) for path in _files(project, env))
+    return _is_in_settings(CALL, project, env)
 
 
-def _files(project: str, env: Mapping[str, str]) -> list[str]:
-    return [settings_file(scope, project, claude_folder(env)) for scope in FILES]
-
-
-def _holds(path: str, sign: bytes) -> bool:
-    try:
-        return sign in files.read(path, follow=True)
-    except OSError:
-        return False
+def _is_in_settings(sign: str, project: str, env: Mapping[str, str]) -> bool:
+    return any(sign in files.text(settings_file(scope, project, claude_folder(env))) for scope in FILES)
 
 
 # --- Where the files of one scope lie, and which server its entries can call. -------------------------------
@@ -247,24 +239,14 @@ PLUGIN = "fanout"
 
 
 def is_expected(env: dict[str, str], words: Sequence[str]) -> bool:
-    """Say so for the server with this environment and this command line."""
     root = env.get("CLAUDE_PLUGIN_ROOT")
     if root:
-        return _is_our_plugin(root)
+        return json_of(os.path.join(root, ".claude-plugin", "plugin.json")).get("name") == PLUGIN
     project = env.get("CLAUDE_PROJECT_DIR") or os.getcwd()
     own = find("local", project, env)
     return calls(project, env) and any(
         _is_started_by(entry.get("command"), entry.get("args", []), words) for entry in registered(own)
     )
-
-
-def _is_our_plugin(root: str) -> bool:
-    try:
-        with open(os.path.join(root, ".claude-plugin", "plugin.json"), "rb") as file:
-            about = json.load(file)
-    except (OSError, ValueError):
-        return False
-    return isinstance(about, dict) and about.get("name") == PLUGIN
 
 
 def _is_started_by(command: object, args: object, words: Sequence[str]) -> bool:

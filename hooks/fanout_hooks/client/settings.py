@@ -194,17 +194,15 @@ def on_disk(target: str) -> bytes | None:
 
 
 def _keep(before: File, state_folder: str) -> str:
-    folder = _own_folder(state_folder, "backups")
-    own = _name_of(before.target)
+    folder, own = os.path.join(state_folder, "backups"), _name_of(before.target)
     seconds, rest = divmod(time.time_ns(), 10**9)  # of one moment: the names' order decides what is swept
     when = time.strftime("%Y%m%d-%H%M%S", time.localtime(seconds))
     path = os.path.join(folder, f"{own}.{when}-{rest:09}.json")
-    fd = os.open(path, files.NEW, 0o600)
     try:
-        with os.fdopen(fd, "wb") as file:
+        with os.fdopen(files.own(path, files.NEW), "wb") as file:
             file.write(before.raw or b"")
     except OSError as error:
-        os.unlink(path)
+        files.remove(path)
         raise Refused(f"{path} can't be written: {error.strerror}; {before.path} stays as it was") from None
     for old in sorted(name for name in os.listdir(folder) if name.startswith(own))[:-KEEP_BACKUPS]:
         os.unlink(os.path.join(folder, old))
@@ -223,21 +221,12 @@ def _name_of(target: str) -> str:
     return f"{os.path.basename(target)}-{digest}"
 
 
-def _own_folder(state_folder: str, name: str) -> str:
-    folder = os.path.join(state_folder, name)
-    try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise Refused(f"{folder} can't be made: {error.strerror}; nothing was written") from None
-    return folder
-
-
 @contextmanager
 def locked(target: str, state_folder: str, wait_s: float = LOCK_S) -> Iterator[None]:
     """Hold a file against others of ours: the lock lies in our own folder, not the user's. Raises Refused."""
-    path = os.path.join(_own_folder(state_folder, "locks"), _name_of(target))
+    path = os.path.join(state_folder, "locks", _name_of(target))
     try:
-        fd = os.open(path, files.OWN, 0o600)
+        fd = files.own(path)
     except OSError as error:
         raise Refused(f"{path} can't be written: {error.strerror}; nothing was written") from None
     try:

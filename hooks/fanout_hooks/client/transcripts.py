@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
@@ -58,8 +59,6 @@ class HookRun(NamedTuple):
 
 
 class Transcript(NamedTuple):
-    """One conversation in order, with the hooks that ran in it."""
-
     path: str
     entries: tuple[Prompt | Message, ...]
     hooks: tuple[HookRun, ...]
@@ -75,23 +74,13 @@ def project_folder(root: str, claude: str) -> str:
 def find(folder: str, since: float = 0.0) -> list[str]:
     """List the transcripts below a folder, sub-agents' included, written since a time, the newest first."""
     found: list[tuple[float, str]] = []
-    for entry in _files(folder):
-        with suppress(OSError):  # the client has just removed it
-            found.append((entry.stat(follow_symlinks=False).st_mtime, entry.path))
-    return [path for written, path in sorted(found, reverse=True) if written >= since]
-
-
-def _files(folder: str) -> Iterator[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            listed = list(entries)
-    except OSError:
-        return
-    for entry in listed:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _files(entry.path)
-        elif entry.name.endswith(".jsonl") and entry.is_file(follow_symlinks=False):
-            yield entry
+    for below, _, names in os.walk(folder):
+        for path in (os.path.join(below, name) for name in names if name.endswith(".jsonl")):
+            with suppress(OSError):  # the client has just removed it
+                about = os.lstat(path)
+                if stat.S_ISREG(about.st_mode) and about.st_mtime >= since:
+                    found.append((about.st_mtime, path))
+    return [path for _, path in sorted(found, reverse=True)]
 
 
 def read(path: str) -> Transcript:

@@ -218,7 +218,7 @@ def is_due(project: str, now: float) -> bool:
 def write_report_when_due(
     project: str, state: str, now: float | None = None
 ) -> subprocess.Popen[bytes] | None:
-    """Start the report's process when it is due; return it for tests. `state`: memory.state_folder."""
+    """Start the report's process when it is due; return it for tests. `state`: places.state_folder."""
     now = time.time() if now is None else now
     if not is_due(project, now) or not _is_first(project, state, now):
         return None

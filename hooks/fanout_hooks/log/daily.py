@@ -23,17 +23,13 @@ from fanout_hooks.log.tally import Digest
 MAX_HOOKS = 30
 
 
-def path_of(project: str) -> str:
-    return os.path.join(project, REPORT_NAME)
-
-
 def write_daily(project: str, days: int = 7, now: float | None = None) -> str:
     """Write the report of a project and return its path. Raises OSError; the old file stays then."""
     now = time.time() if now is None else now
     baseline = places.json_of(report.baseline_path(project))
     data = report.build(report.read(project, days, now), days, now=now, baseline=baseline)
     files.folder_in(project, *log_append.FOLDER)
-    path = path_of(project)
+    path = os.path.join(project, REPORT_NAME)
     files.replace(path, markdown(data, now).encode())
     return path
 
@@ -136,7 +132,6 @@ def _advice(data: Mapping[str, Any]) -> list[str]:
 
 
 def advice_words(own: Mapping[str, Any]) -> str:
-    """Return a recommendation as one sentence."""
     who = f"{own['event']}/{own['hook']}" if own["hook"] else own["event"]
     gain = f" (about {own['gain_ms']:.0f} ms an event)" if own["gain_ms"] >= 1 else ""
     return f"{who}: {own['reason']}{gain}"
@@ -167,10 +162,7 @@ def _notes(data: Mapping[str, Any]) -> list[str]:
 # The client writes a line for a hook only when it had output or failed, so these figures are of such runs
 # alone; where they are shown, it says "with output only".
 
-OURS = (
-    SHOWN,
-    *(f"{server}/{TOOL}" for server in (SERVER, PLUGIN_SERVER)),
-)
+OURS = (SHOWN, f"{SERVER}/{TOOL}", f"{PLUGIN_SERVER}/{TOOL}")
 """What the client writes for our lines, and for our calls to the server."""
 MAX_FILES = 500
 MARK = b'"durationMs"'

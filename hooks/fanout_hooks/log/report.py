@@ -191,7 +191,6 @@ OWN = "fanout itself"
 class Period(NamedTuple):
     events: dict[str, EventTally]
     gates: Counter[str]
-    """What the gate did."""
     notes: Counter[str]
     damaged: int
     days: int
@@ -385,7 +384,6 @@ def changes(current: Period, before: Period) -> list[dict[str, str]]:
 
 
 def gate_summary(counts: Mapping[str, int]) -> dict[str, Any]:
-    """Return what the gate did: verdicts and sizes of waves."""
     sizes = {int(what[5:]): count for what, count in counts.items() if what.startswith("wave ")}
     waves = sum(sizes.values())
     return {

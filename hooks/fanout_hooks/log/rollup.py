@@ -16,6 +16,7 @@ import stat
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -55,8 +56,6 @@ class Damaged(ValueError):
 
 
 class Head(NamedTuple):
-    """What a line says of its event as a whole."""
-
     day: str
     hour: str
     phase: str
@@ -412,7 +411,9 @@ def _counted(path: str, log: str) -> Tally:
         if end > done:
             tally.merge(_count(fd, done, end))
         if end - done >= SAVE_FROM or (done and not os.path.lexists(kept)):
-            _save(kept, {"inode": about.st_ino, "end": end, "tally": tally.to_json()})
+            data = {"inode": about.st_ino, "end": end, "tally": tally.to_json()}
+            with suppress(OSError):  # it only costs time
+                files.replace(kept, json.dumps(data, separators=(",", ":")).encode())
         return tally
     finally:
         os.close(fd)
@@ -431,13 +432,6 @@ def _recall(kept: str, about: os.stat_result) -> tuple[int, Tally]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
     return 0, Tally()
-
-
-def _save(kept: str, data: dict[str, Any]) -> None:
-    try:
-        files.replace(kept, json.dumps(data, separators=(",", ":")).encode())
-    except OSError:
-        return  # it only costs time
 
 
 # --- Counting a large log in several processes --------------------------------------------------------------

@@ -42,7 +42,6 @@ class Digest:
             self.add_to(bucket_of(ms), ms, times)
 
     def add_to(self, bucket: int, ms: float, times: int) -> None:
-        """Count a duration whose bucket is known."""
         self.buckets[bucket] = self.buckets.get(bucket, 0) + times
         self.count += times
         self.total += ms * times
@@ -163,7 +162,6 @@ class Tally:
         self.days: dict[str, dict[str, EventTally]] = {}
         """By day and event."""
         self.gates: dict[str, Counter[str]] = {}
-        """The gate's verdicts and waves."""
         self.notes: dict[str, Counter[str]] = {}
         self.damaged: Counter[str] = Counter()
         """Lines that are none; "" where no line around them names a day."""

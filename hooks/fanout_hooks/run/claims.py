@@ -127,7 +127,6 @@ def _pid_in(path: str) -> str:
 
 def mark(where: str, keys: tuple[str, ...], pid: int) -> None:
     """Leave the signs by which sentinels know that this client's server is there. Raises OSError."""
-    os.makedirs(where, mode=0o700, exist_ok=True)
     for key in keys:
         files.replace(os.path.join(where, f"server-{key}"), f"{pid}\n".encode())
 

@@ -24,8 +24,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from fanout_hooks.client import events
-from fanout_hooks.client.files import NEW, folder_in
+from fanout_hooks.client import events, files
 from fanout_hooks.client.hook_input import limit_of
 
 # --- The context of an event's hooks, joined in their order and kept below the client's bound. --------------
@@ -318,13 +317,10 @@ KEEP_CONTEXT_S = 24 * 3600
 def kept_whole(decision: Decision, project: str) -> Decision:
     """Put the context that doesn't fit into a file of the project's state, for a day, and name it."""
     try:
-        folder = folder_in(project, ".claude", "fanout", "cache")
+        folder = files.folder_in(project, ".claude", "fanout", "cache")
         path = os.path.join(folder, f"context-{time.time_ns():x}.txt")
-        os.makedirs(folder, mode=0o700, exist_ok=True)
+        files.replace(path, decision.overflow.encode("utf-8", "replace"))
         _sweep(folder)
-        fd = os.open(path, NEW, 0o600)
-        with os.fdopen(fd, "w", encoding="utf-8", errors="replace") as file:
-            file.write(decision.overflow)
     except OSError:
         return decision
     answer = json.loads(decision.stdout)

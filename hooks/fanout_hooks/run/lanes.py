@@ -295,12 +295,7 @@ def reopened(fd: int) -> int:
 
 def nearest(folder: str) -> str:
     """Return the folder, or the nearest one above it that is still there."""
-    while not os.path.isdir(folder):
-        above = os.path.dirname(folder)
-        if above in ("", folder):
-            return "/"
-        folder = above
-    return folder
+    return next(filter(os.path.isdir, files.upwards(folder)), "/")
 
 
 def _ms(began: float) -> float:
@@ -308,7 +303,6 @@ def _ms(began: float) -> float:
 
 
 def close_from(first: int) -> None:
-    """Close every descriptor from this number on."""
     try:
         last = max(map(int, os.listdir("/dev/fd")))
     except OSError:

@@ -31,9 +31,8 @@ class Launch(NamedTuple):
 
 def write(state_folder: str, launch: Launch) -> None:
     """Leave the two paths for committed entries. Raises OSError."""
-    os.makedirs(state_folder, mode=0o700, exist_ok=True)
-    path = os.path.join(state_folder, NAME)
-    files.replace(path, os.fsencode(f"{launch.python}\n{launch.script}\n"))
+    both = os.fsencode(f"{launch.python}\n{launch.script}\n")
+    files.replace(os.path.join(state_folder, NAME), both)
 
 
 def keep(state_folder: str) -> None:

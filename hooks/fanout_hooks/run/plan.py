@@ -26,6 +26,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from fanout_hooks.client.config import Hook
+from fanout_hooks.client.files import upwards
 from fanout_hooks.learn.memory import Memory, version_of
 from fanout_hooks.warm.command import Program, launcher, python_of, words_of
 
@@ -64,22 +65,21 @@ class Footprint(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """Hook `later` waits for hook `earlier`, and why."""
-
     earlier: int
     later: int
     why: str
 
 
-def waits_for(hooks: Sequence[Footprint]) -> list[Wait]:
+def waits_for(hooks: Sequence[Footprint]) -> tuple[list[Wait], list[set[int]]]:
     """Return who waits for whom in an event, each pair once, with the reason; never in a circle.
+
+    The second is, per hook, everybody who ends before it starts.
 
     The declared order is kept first. What conflicts, then what shares a worker, is added in configuration
     order: one pair is turned around where it would close a circle with what is kept, and none is lost.
     """
     found: dict[tuple[int, int], str] = {}
     before: list[set[int]] = [set() for _ in hooks]
-    """Per hook everybody who ends before it starts."""
 
     def keep(earlier: int, later: int, why: str) -> None:
         found[earlier, later] = why
@@ -102,11 +102,10 @@ def waits_for(hooks: Sequence[Footprint]) -> list[Wait]:
             is_ordered = later in before[earlier] or earlier in before[later]
             if hooks[earlier].in_turn == hook.in_turn and not is_ordered:
                 keep(earlier, later, IN_TURN)
-    return [Wait(earlier, later, why) for (earlier, later), why in found.items()]
+    return [Wait(earlier, later, why) for (earlier, later), why in found.items()], before
 
 
 def _after(hooks: Sequence[Footprint]) -> dict[tuple[int, int], str]:
-    """Return the declared order, earlier and later, with the reason."""
     places = {hook.name: place for place, hook in enumerate(hooks)}
     return {
         (places[name], later): f'"{hook.name}" says after "{name}"'
@@ -129,7 +128,6 @@ def in_order(before: Sequence[set[int]]) -> list[int]:
 
 
 def clash(one: Footprint, other: Footprint) -> str:
-    """Return why two hooks can't run at once, or ""."""
     shared = one.resources & other.resources
     if shared:
         return f"both use {min(shared)}"
@@ -168,17 +166,13 @@ def _may_meet(one: str, other: str) -> bool:
 
 def batch_levels(count: int, found: Iterable[Wait]) -> list[int]:
     """Return how many hooks each one has to wait for in a row, plus one: the longest chain is the maximum."""
-    before: dict[int, list[int]] = {}
+    direct: list[set[int]] = [set() for _ in range(count)]
     for wait in found:
-        before.setdefault(wait.later, []).append(wait.earlier)
-    known: dict[int, int] = {}
-
-    def level(at: int) -> int:
-        if at not in known:
-            known[at] = 1 + max((level(one) for one in before.get(at, ())), default=0)
-        return known[at]
-
-    return [level(at) for at in range(count)]
+        direct[wait.later].add(wait.earlier)
+    levels = [1] * count
+    for place in in_order(direct):
+        levels[place] += max((levels[earlier] for earlier in direct[place]), default=0)
+    return levels
 
 
 class Writers(NamedTuple):
@@ -195,7 +189,6 @@ class Writers(NamedTuple):
         return cls(written, patterns, frozenset(map(os.path.dirname, written)))
 
     def touch(self, read: str) -> bool:
-        """Say whether a hook writes what is read."""
         if read in self.paths or read in self.folders or os.path.dirname(read) in self.paths:
             return True
         if any(_same_place(read, pattern) for pattern in self.patterns):
@@ -214,7 +207,7 @@ def lock_keys(hook: Footprint, written: Writers) -> dict[str, bool]:
         else:
             keys.setdefault(path, False)
     for path in list(keys):
-        for folder in _above(path):
+        for folder in upwards(os.path.dirname(path)):
             keys.setdefault(folder, False)
     keys |= {f"resource {name}": False for name in hook.shares}
     return keys | {f"resource {name}": True for name in hook.resources}
@@ -222,12 +215,6 @@ def lock_keys(hook: Footprint, written: Writers) -> dict[str, bool]:
 
 def _folder_of(pattern: str) -> str:
     return os.path.dirname(pattern.partition("*")[0])
-
-
-def _above(path: str) -> Iterable[str]:
-    while (folder := os.path.dirname(path)) != path:
-        yield folder
-        path = folder
 
 
 # --- The plan of one event ----------------------------------------------------------------------------------
@@ -301,16 +288,16 @@ def make(
     if is_for_one and sum(one.program is not None for one in planned) < WORTH_A_START:
         planned = tuple(one._replace(way="lane", program=None) for one in planned)
     footprints = tuple(_footprint(one, project, memory) for one in planned)
-    waits = tuple(waits_for(footprints))
+    waits, before = waits_for(footprints)
     levels = batch_levels(len(hooks), [wait for wait in waits if wait.why != IN_TURN])
     files = dict.fromkeys(file for one in planned for file in (one.file, *one.watched) if file)
     written = memory.written.union(declared, *(one.writes for one in footprints))
     return Plan(
         planned,
         footprints,
-        waits,
+        tuple(waits),
         tuple(levels),
-        tuple(_units(planned, footprints, waits, Writers.of(written))),
+        tuple(_units(planned, footprints, waits, before, Writers.of(written))),
         memory,
         memory.revision,
         tuple((file, version_of(file)) for file in files),
@@ -392,24 +379,19 @@ def _units(
     planned: Sequence[Planned],
     footprints: Sequence[Footprint],
     waits: Sequence[Wait],
+    before: Sequence[set[int]],
     written: Writers,
 ) -> list[Unit]:
     """Join warm hooks that follow one another; every other hook is a unit."""
-    direct: list[set[int]] = [set() for _ in planned]
-    for wait in waits:
-        direct[wait.later].add(wait.earlier)
     groups: list[list[int]] = []
-    chain: list[int] | None = None
-    before: list[set[int]] = [set() for _ in planned]
-    """Per hook everybody who ends before it starts."""
-    for place in in_order(direct):
-        before[place] = direct[place].union(*(before[earlier] for earlier in direct[place]))
+    chain: list[int] = []
+    for place in in_order(before):
         if planned[place].way != "warm":
             groups.append([place])
         elif (
-            chain is not None
-            and direct[place] <= before[chain[0]].union(chain)
-            and _fits(planned[place], planned[chain[0]])
+            chain
+            and before[place] <= before[chain[0]].union(chain)
+            and _process_of(planned[place]) == _process_of(planned[chain[0]])
         ):
             chain.append(place)
         else:
@@ -418,13 +400,10 @@ def _units(
     return [_unit(group, footprints, waits, written) for group in groups]
 
 
-def _fits(one: Planned, first: Planned) -> bool:
-    """Say whether two programs run in the same interpreter."""
-    ours, theirs = one.program, first.program
-    if ours is None or theirs is None:
-        return False
-    is_alike = (one.given is None) == (first.given is None)
-    return is_alike and (ours.interpreter, ours.flags) == (theirs.interpreter, theirs.flags)
+def _process_of(planned: Planned) -> tuple[object, ...]:
+    """Return what programs have in common that run in one process."""
+    own = planned.program
+    return () if own is None else (own.interpreter, own.flags, planned.given is None)
 
 
 def _unit(group: list[int], footprints: Sequence[Footprint], waits: Sequence[Wait], written: Writers) -> Unit:

@@ -58,7 +58,6 @@ class Places:
 
     @property
     def is_idle(self) -> bool:
-        """Say whether no hook of an event is at work."""
         return self._free == AT_ONCE
 
     def give_back(self) -> None:

@@ -196,7 +196,6 @@ def for_event(base: dict[str, str], event: dict[str, Any], client: int) -> dict[
 
 
 def _ancestors(pid: int) -> Iterator[int]:
-    """Yield a process's parent, its parent and so on, as far as the system says."""
     while pid > 1:
         try:
             with open(f"/proc/{pid}/stat") as file:

@@ -75,14 +75,9 @@ def words_of(command: str, args: tuple[str, ...] | None, env: dict[str, str], cw
 
 
 def which(name: str, env: dict[str, str], cwd: str) -> str | None:
-    if "/" in name:
-        path = os.path.join(cwd, name)
-        return path if os.access(path, os.X_OK) and os.path.isfile(path) else None
-    for folder in env.get("PATH", os.defpath).split(":"):
-        path = os.path.join(cwd, folder, name)
-        if os.access(path, os.X_OK) and os.path.isfile(path):
-            return path
-    return None
+    folders = [""] if "/" in name else env.get("PATH", os.defpath).split(":")
+    paths = (os.path.join(cwd, folder, name) for folder in folders)
+    return next((path for path in paths if os.access(path, os.X_OK) and os.path.isfile(path)), None)
 
 
 def of_python(python: str) -> tuple[str, ...]:
@@ -121,12 +116,10 @@ def _shebang(words: list[str], env: dict[str, str], cwd: str) -> list[str]:
     if not first.startswith("#!"):
         return words
     found = first[2:].split()
-    if found[:1] in (["/usr/bin/env"], ["/bin/env"]):
+    by_env = found[:1] in (["/usr/bin/env"], ["/bin/env"])
+    found = found[by_env:]
+    if by_env and found[:1] == ["-S"] and not _ENV_SPECIAL.intersection(first[2:]):
         found = found[1:]
-        if found[:1] == ["-S"] and not _ENV_SPECIAL.intersection(first[2:]):
-            found = found[1:]
-        elif len(found) != 1:
-            return words
     elif len(found) != 1:
         return words
     if not launcher(found):

@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Self, TypeVar
 
+from fanout_hooks.client.files import upwards
 from fanout_hooks.client.hook_input import HEAD, LOOK_S, asked_for
 from fanout_hooks.learn.memory import version_of
 from fanout_hooks.warm.command import Program, is_shim, of_python
@@ -536,7 +537,6 @@ class Batch:
         return self._since + self.left[0].timeout_s - time.monotonic()
 
     def new_results(self) -> list[Ran]:
-        """Take in the results that were not reported yet."""
         self._take_in()
         found, self._ran = self._ran, []
         return found
@@ -675,12 +675,8 @@ def environment_version(exe: str) -> str:
 
 def _chosen_by(exe: str, env: dict[str, str], cwd: str) -> Iterator[str]:
     yield from (f"{name}={env[name]}" for name in VARIABLES if name in env)
-    folder = cwd
-    while True:
+    for folder in upwards(cwd):
         yield from _those_there(folder, VERSION_FILES)
-        if os.path.dirname(folder) == folder:
-            break
-        folder = os.path.dirname(folder)
     # The global choice: pyenv's, two above its shims, and asdf's.
     yield from _those_there(os.path.dirname(os.path.dirname(exe)), ("version",))
     yield from _those_there(env.get("HOME", ""), (".tool-versions", ".config/mise/config.toml"))

@@ -205,7 +205,7 @@ class Channel:
             self.sock.settimeout(5.0)
             self.sock.sendall(data)
         except OSError:
-            self._end()
+            self.close()
         finally:
             if not self.closed:
                 self.sock.setblocking(False)
@@ -217,9 +217,6 @@ class Channel:
             await self._waiting
         return self._arrived.popleft() if self._arrived else None
 
-    def close(self) -> None:
-        self._end()
-
     def _read(self) -> None:
         try:
             data = self.sock.recv(1 << 16)
@@ -228,14 +225,14 @@ class Channel:
         except OSError:
             data = b""
         if not data:
-            self._end()
+            self.close()
             return
         self._received += data
         begin = len(self.stamp) + HEAD
         while not self.closed and self._received:
             size = int.from_bytes(self._received[len(self.stamp) : begin], "big")
             if not self.stamp.startswith(self._received[: len(self.stamp)]) or size > MAX_MESSAGE:
-                self._end()
+                self.close()
                 return
             if len(self._received) < begin or len(self._received) < begin + size:
                 return
@@ -246,7 +243,7 @@ class Channel:
         try:
             message = json.loads(body)
         except (ValueError, RecursionError):
-            self._end()
+            self.close()
             return
         if isinstance(message, dict):
             self._arrived.append(message)
@@ -256,7 +253,7 @@ class Channel:
         if self._waiting is not None:
             self._waiting.set(True)
 
-    def _end(self) -> None:
+    def close(self) -> None:
         if not self.closed:
             self.closed = True
             self._loop.unwatch(self.sock.fileno())
@@ -283,15 +280,13 @@ def memory_file(name: str) -> int:
 
 def sealed_file(name: str, data: bytes) -> int:
     """Return a descriptor of a file with this content; no one can change it where the system can seal it."""
-    if not hasattr(os, "memfd_create") or not hasattr(fcntl, "F_ADD_SEALS"):
-        fd = memory_file(name)
-        write_all(fd, data)
-        return fd
-    fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    can_seal = hasattr(os, "memfd_create") and hasattr(fcntl, "F_ADD_SEALS")
+    fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING) if can_seal else memory_file(name)
     write_all(fd, data)
-    seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
-    with contextlib.suppress(OSError):
-        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
+    if can_seal:
+        seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
     return fd
 
 

@@ -288,7 +288,6 @@ class Spares:
             self._held.pop(0).set(True)
 
     def done(self) -> None:
-        """Note that a hook that was asked for has ended."""
         self._at_work -= 1
 
     def refill(self) -> None:

@@ -67,7 +67,6 @@ class UvProgram(NamedTuple):
 class Found(NamedTuple):
     program: Program
     given: dict[str, str]
-    """The variables that uv sets."""
     watched: tuple[str, ...]
 
 
@@ -118,17 +117,10 @@ def uv_of(words: Sequence[str], env: dict[str, str], cwd: str) -> UvProgram | No
     watched = [exe, file, f"{file}.lock", env.get("UV_CONFIG_FILE", "")]
     users = env.get("XDG_CONFIG_HOME") or os.path.join(env.get("HOME", ""), ".config")
     watched += [os.path.join(users, "uv", name) for name in USERS]
-    for above in _upwards(folder if block is None else os.path.dirname(file)):
+    for above in files.upwards(os.path.abspath(folder if block is None else os.path.dirname(file))):
         watched += [os.path.join(above, name) for name in CONFIGURED]
     own = (exe, tuple(kept), file, words[at], tuple(words[at + 1 :]), block is not None)
     return UvProgram(*own, tuple(watched))
-
-
-def _upwards(folder: str) -> Sequence[str]:
-    folders = [os.path.abspath(folder)]
-    while os.path.dirname(folders[-1]) != folders[-1]:
-        folders.append(os.path.dirname(folders[-1]))
-    return folders
 
 
 class Answers:
@@ -169,9 +161,10 @@ class Answers:
         if not python:
             return None
         prefix = os.path.dirname(os.path.dirname(python))
+        depth = env.get("UV_RUN_RECURSION_DEPTH", "")
         given = {
             "UV": os.path.realpath(uv.exe),
-            "UV_RUN_RECURSION_DEPTH": str(_number(env.get("UV_RUN_RECURSION_DEPTH", "")) + 1),
+            "UV_RUN_RECURSION_DEPTH": str(int(depth) + 1 if depth.isdecimal() else 1),
             "VIRTUAL_ENV": prefix,
             "PATH": ":".join(filter(None, (os.path.dirname(python), env.get("PATH", "")))),
         }
@@ -242,12 +235,11 @@ def _project(uv: UvProgram, cwd: str) -> str:
 
 
 def _root(folder: str) -> str:
-    holds = (above for above in _upwards(folder) if os.path.isfile(os.path.join(above, "pyproject.toml")))
-    return next(holds, "")
+    above = files.upwards(os.path.abspath(folder))
+    return next((at for at in above if os.path.isfile(os.path.join(at, "pyproject.toml"))), "")
 
 
 def _load(path: str) -> dict[str, Answer]:
-    """Return the answers of earlier sessions, nothing where they can't be read."""
     try:
         data = json.loads(files.read(path))
         return {
@@ -261,7 +253,6 @@ def _load(path: str) -> dict[str, Answer]:
 def _save(path: str, known: dict[str, Answer]) -> None:
     """Keep the answers that name an interpreter; without the file uv is asked again in each session."""
     with contextlib.suppress(OSError):
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         files.replace(path, json.dumps({key: own for key, own in known.items() if own.python}).encode())
 
 
@@ -322,7 +313,3 @@ def _is_plain(site: str) -> bool:
         if any((name, text.strip()) != UVS_OWN for name, text in lines.items()):
             return False
     return not any(name.partition(".")[0] in CUSTOM for name in os.listdir(site))
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isdecimal() else 0
