@@ -86,9 +86,9 @@ def on_unseen() -> Iterator[Row]:
         "three other authors": of_three_more(),
         "three more authors": held_out(),
         "three further authors": blind(),
+        "three authors after the first fit": after_fit(),
     }.items():
         yield from _judged(f"by {author}, weights fitted with them", own)
-    yield from _judged("by three authors after the fit", after_fit())
     every = unseen()
     yield from _judged("held out", [pair for pair in every if not pair.changed_for and not pair.after])
     yield from _judged(

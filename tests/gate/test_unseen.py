@@ -67,7 +67,7 @@ def test_what_had_to_wait_passes_in_every_author_s_pairs(pair: Unseen) -> None:
         pytest.param(of_three_more(), 44, id="three more"),
         pytest.param(held_out(), 44, id="held out"),
         pytest.param(blind(), 40, id="blind"),
-        pytest.param(after_fit(), 36, id="after the fit"),
+        pytest.param(after_fit(), 48, id="after the fit"),
         pytest.param(of_doubts(), 33, id="doubts"),
     ],
 )
