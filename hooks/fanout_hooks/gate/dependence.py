@@ -4,7 +4,7 @@ A second call passes when one of these holds, each of which is enough:
 
 1. It says that it depends, the person asked for an order, or its language is not read (English only).
 2. It is another attempt: the same prompt again, or the first agent did not finish.
-3. It refers back: "the findings", "again", "the four" where an answer counts four.
+3. It refers back: "the findings", "again".
 4. It names what only an answer holds: a path or an identifier, or words that weigh enough together.
 5. Its opening mentions what the first was about, or its subject is in the first's prompt and in an answer.
 6. Both act on one thing: a file that the first changes, one port, device, branch or working copy, or what the
@@ -100,9 +100,7 @@ def certain(pair: Pair) -> str:
         return "it is the same task with something added"
     if len(pair.answer) <= SHORT_ANSWER and DID_NOT_FINISH.first(pair.answer):
         return "the earlier agent did not finish this"
-    if words := (
-        REFERS_BACK.new(pair.task, pair.first) or AGAIN.new(pair.name, pair.first_name) or _counted(pair)
-    ):
+    if words := REFERS_BACK.new(pair.task, pair.first) or AGAIN.new(pair.name, pair.first_name):
         return f"it refers back ({shown(words)})"
     if words := pair.answered or ", ".join(sorted(pair.new)) * (pair.evidence >= 1):
         return f"it names what an earlier answer says ({shown(words)})"
@@ -201,10 +199,6 @@ AGAIN = Rule(
     r"|(?:round|part|step|phase|pass|attempt|iteration)\s+(?:[2-9]|two|ii))\b"
 )
 """Words of a second round, in a description."""
-COUNTED = re.compile(
-    r"\b(?:the|those|all)\s+(\d+(?![.\d])|two|three|four|five|six|seven|eight|nine|ten)\b", re.IGNORECASE
-)
-NUMERALS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 DEFINITE = re.compile(r"\b(?:the|each|every|these|those|all)\s+([\w-]+)", re.IGNORECASE)
 """A thing that is known already."""
 DID_NOT_FINISH = Rule(
@@ -477,16 +471,6 @@ def _changes(prompt: str) -> bool:
 
 def _asks(name: str, own: list[str]) -> bool:
     return bool(INQUIRY.first(name)) or any("?" in unit or INQUIRY.first(unit) for unit in own[:2])
-
-
-def _counted(pair: Pair) -> str:
-    """Return "the four" where an answer says four, or 4."""
-    for match in COUNTED.finditer(pair.task):
-        number = match.group(1).casefold()
-        digits = str(NUMERALS.index(number)) if number in NUMERALS else number
-        if pair.reported & {number, digits} and folded(match.group()) not in folded(pair.first):
-            return match.group()
-    return ""
 
 
 def _subject(name: str) -> set[str]:
