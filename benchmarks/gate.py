@@ -28,7 +28,18 @@ from fanout_mcp.edge.hook_bridge import HookBridge, start_supervisor
 from gate.scenarios import Scenario, load, pairs
 from gate.session import Session
 from gate.test_scenarios import MIN_CAUGHT, play
-from gate.unseen import Unseen, after_fit, blind, fresh, held_out, of_three, of_three_more, second_of, unseen
+from gate.unseen import (
+    Unseen,
+    after_fit,
+    blind,
+    fresh,
+    hard,
+    held_out,
+    of_three,
+    of_three_more,
+    second_of,
+    unseen,
+)
 
 EVENTS = 300
 TIMES = 200
@@ -87,6 +98,7 @@ def on_unseen() -> Iterator[Row]:
         "three more authors": held_out(),
         "three further authors": blind(),
         "three authors after the first fit": after_fit(),
+        "three authors of hard pairs": hard(),
     }.items():
         yield from _judged(f"by {author}, weights fitted with them", own)
     every = unseen()

@@ -102,7 +102,7 @@ FREE = (
         "Profile churn data\nGive type, share of nulls and cardinality of each column of "
         "churn.parquet, no files.",
         "Explain churn\nWhich of our customers left last year, in what regions, and what did they say to us?",
-        WEIGHED,
+        "",
         id="inquiries with one subject",
     ),
     pytest.param(
@@ -136,9 +136,9 @@ FREE = (
     ),
     pytest.param(
         "Read a\nRead the API.",
-        "Ask b\nWhat does the CLI print?",
+        "Read b\nWhat does the CLI print?",
         WEIGHED,
-        id="short prompts without a form",
+        id="short prompts",
     ),
 )
 CHANGED = (

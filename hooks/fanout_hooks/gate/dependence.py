@@ -10,10 +10,9 @@ A second call passes when one of these holds, each of which is enough:
 6. Both act on one thing: a file that the first changes, one port, device, branch or working copy, or what the
    first sets up.
 
-What is left is weighed (weights.py). One form, two questions, words that neither the first nor a long answer
-has speak for sending it back; hardly any words, those of an answer, words that lean on what was before, and
-work that starts where the first ended, against it. The weights and the common words are fitted to the pairs
-in tests/gate: `python -m benchmarks._gate_weights`.
+What is left is weighed (weights.py). One form, two questions and tasks worded in full speak for sending it
+back; words that lean on what was before, and work that starts where the first ended, against it. The weights
+and the common words are fitted to the pairs in tests/gate: `python -m benchmarks._gate_weights`.
 
 A missed sequence costs seconds, a wrong denial costs trust.
 """
@@ -22,7 +21,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import NamedTuple
@@ -115,20 +114,16 @@ def signs(pair: Pair) -> dict[str, float]:
     """Return what the weights are for, each about 0 to 4."""
     beginnings = (pair.name, pair.first_name), (pair.opening, pair.first_opening)
     endings = (stems(own[-1]) if own else [] for own in (pair.own, pair.their_own))
-    own = {*pair.mine, *stems(pair.name)} - FUNCTION_STEMS - SMALL_NUMBERS
-    begins = own & {*stems(pair.opening), *stems(pair.name)} & {*stems(pair.first)}
+    shorter = min(len(pair.mine), len(pair.theirs))
     return {
         "always": 1.0,
         "one verb": float(any(stems(one)[:1] == stems(two)[:1] for one, two in beginnings)),
         "one ending": _overlap(*endings),
         "both ask": float(_asks(pair.name, pair.own) and _asks(pair.first_name, pair.their_own)),
+        "takes up": float(bool(TAKES_UP.first(pair.name) or TAKES_UP.first(pair.opening))),
         "both create": float(bool(CREATES.first(pair.opening) and CREATES.first(pair.first_opening))),
         "leans": float(bool(LEANS_BACK.new(f"{pair.name}\n{pair.opening}", pair.first))),
-        "says little": float(pair.weight({*pair.mine} - FUNCTION_STEMS) < LITTLE),
-        "long answer": math.log1p(max(len(pair.reported), SHORT)),
-        "words of an answer": 10 * pair.weight(own & pair.new) / (1 + pair.weight(own)),
-        "words of its own": pair.weight(own - pair.reported - pair.known) / 4,
-        "begins as the first": pair.weight(begins - pair.reported),
+        "length": math.log1p(shorter),
         "acts after reading": float(pair.acts and not pair.first_acts),
     }
 
@@ -232,6 +227,11 @@ WRITES_NOTHING = Rule(
     r")(?:\s+(?:any|anything|code|files?|the\s+(?:code|files?|repository))\b|\s*[.,;!\n]|\s*$)|\bread[\s-]only\b"
     r"|\b(?:report|suggestions|findings)\s+only\b|\bno\s+(?:edits|changes)(?:\s*[.,;!\n]|\s*$)"
 )
+TAKES_UP = Rule(
+    r"\A(?:implement|fix|repair|patch|apply|address|resolve|refactor|rewrite|port|migrate|move|extract|convert|replace"
+    r"|remove|delete|rename|add|build|create|write|update|draft|design|prototype|wire|integrate)\b"
+)
+"""Verbs of what is often done with an answer."""
 CREATES = Rule(
     r"\A(?:implement|create|build|add|develop|design|write(?!.*\b(?:tests?|docs?|runbook|guide|page)\b))\b"
 )
@@ -325,10 +325,6 @@ FILLER = re.compile(
 )
 SMALL_NUMBERS = frozenset(map(str, range(100)))
 """Any two texts may have them."""
-SHORT = 7
-"""An answer of fewer words, "Done." say, leaves no less unsaid than one of so many."""
-LITTLE = 2
-"""What the words of a task weigh that can hardly be read alone: "Read the file"."""
 OPENING = 12
 """With so many words a task has said what it is about."""
 
@@ -411,19 +407,7 @@ class Pair:
     @cached_property
     def new(self) -> set[str]:
         """The words of the second that only an answer holds."""
-        return set(stems(self.task)) & self.reported - self.known - FUNCTION_STEMS
-
-    @cached_property
-    def known(self) -> set[str]:
-        return set(stems(self._known))
-
-    @cached_property
-    def _telling(self) -> set[str]:
-        return set(stems(" ".join(TELLING.findall(self.task)))) - SMALL_NUMBERS
-
-    def weight(self, words: Iterable[str]) -> float:
-        """Return what words weigh together: names most, common words least."""
-        return sum(0.25 if word in COMMON_STEMS else 1 if word in self._telling else 0.5 for word in words)
+        return set(stems(self.task)) & self.reported - set(stems(self._known)) - FUNCTION_STEMS
 
     @cached_property
     def answered(self) -> str:
@@ -438,11 +422,13 @@ class Pair:
 
         In the description, and after "the" or "each", they weigh double: there they are what it is about.
         """
+        telling = set(stems(" ".join(TELLING.findall(self.task)))) - SMALL_NUMBERS
+        weigh = {word: 0.25 if word in COMMON_STEMS else 1 if word in telling else 0.5 for word in self.new}
         sentences = {frozenset(sentence & self.new) for sentence in self._sentences}
         own = [self.new.intersection(stems(unit)) for unit in (self.name, *self.own)]
         subject = self.new & set(stems(" ".join(DEFINITE.findall("\n".join(self.own)))))
-        found = max(self.weight(one & other) for one in sentences for other in own)
-        return max(found, 2 * self.weight(subject), len(self.new & set(stems(self.name))))
+        found = max(sum(map(weigh.__getitem__, one & other)) for one in sentences for other in own)
+        return max(found, 2 * sum(map(weigh.__getitem__, subject)), len(self.new & set(stems(self.name))))
 
 
 def _own(prompt: str, other: str) -> list[str]:
