@@ -28,7 +28,18 @@ from fanout_mcp.edge.hook_bridge import HookBridge, start_supervisor
 from gate.scenarios import Scenario, load, pairs
 from gate.session import Session
 from gate.test_scenarios import MIN_CAUGHT, play
-from gate.unseen import Unseen, after_fit, blind, fresh, held_out, of_three, of_three_more, second_of, unseen
+from gate.unseen import (
+    Unseen,
+    after_fit,
+    blind,
+    fresh,
+    hard,
+    held_out,
+    of_three,
+    of_three_more,
+    second_of,
+    unseen,
+)
 
 EVENTS = 300
 TIMES = 200
@@ -86,9 +97,10 @@ def on_unseen() -> Iterator[Row]:
         "three other authors": of_three_more(),
         "three more authors": held_out(),
         "three further authors": blind(),
+        "three authors after the first fit": after_fit(),
+        "three authors of hard pairs": hard(),
     }.items():
         yield from _judged(f"by {author}, weights fitted with them", own)
-    yield from _judged("by three authors after the fit", after_fit())
     every = unseen()
     yield from _judged("held out", [pair for pair in every if not pair.changed_for and not pair.after])
     yield from _judged(

@@ -14,53 +14,55 @@ EARLIER = Earlier(
     "callers. The default policy never gives up, which looks like a bug.",
     "Explore",
 )
-
-
-@pytest.mark.parametrize(
-    "task",
-    [
-        "Find who calls it and in which circumstances.",
-        "Explain how it behaves when the server is down.",
-        "Check whether they share state.",
-        "List its callers.",
-        "Which of them is used most?",
-        "Describe why that is so.",
-        "Explain that in simple words.",
-        "Check whether this also happens on Windows.",
-        "Search the issues for people who ran into this.",
-        "Compare both in a table.",
-        "Compare the two.",
-        "List pros and cons of each.",
-        "Analyze the former.",
-        "Analyze the implications.",
-        "Research workarounds.",
-        "Find a better alternative to it.",
-        "Check the first one for overflow.",
-        "Explore option B in depth.",
-        "Find similar problems elsewhere.",
-        "Find other code with the same flaw.",
-        "Search for more such places.",
-        "Explore who else is affected.",
-        "Look there for race conditions.",
-        "Summarize everything so far.",
-        "Tell me more.",
-        "Search harder.",
-        "Explore the part you left out.",
-        "Check your claims.",
-        "Verify the answer independently.",
-        "Review the report for mistakes.",
-        "Summarize all findings in one paragraph.",
-        "Find evidence for the claim.",
-        "Explore the three callers.",
-        "Find out who introduced the bug.",
-        "Investigate the suspicious behaviour.",
-        "Find the root cause.",
-        "Read the file.",
-        "Explore the retry logic of this project with a focus on who never gives up.",
-    ],
+ALONE = (
+    "Find who calls it and in which circumstances.",
+    "Explain how it behaves when the server is down.",
+    "Check whether they share state.",
+    "List its callers.",
+    "Which of them is used most?",
+    "Describe why that is so.",
+    "Explain that in simple words.",
+    "Check whether this also happens on Windows.",
+    "Search the issues for people who ran into this.",
+    "Compare both in a table.",
+    "Compare the two.",
+    "List pros and cons of each.",
+    "Analyze the former.",
+    "Analyze the implications.",
+    "Research workarounds.",
+    "Find a better alternative to it.",
+    "Check the first one for overflow.",
+    "Explore option B in depth.",
+    "Find similar problems elsewhere.",
+    "Find other code with the same flaw.",
+    "Search for more such places.",
+    "Explore who else is affected.",
+    "Look there for race conditions.",
+    "Summarize everything so far.",
+    "Tell me more.",
+    "Search harder.",
+    "Explore the part you left out.",
+    "Check your claims.",
+    "Verify the answer independently.",
+    "Review the report for mistakes.",
+    "Summarize all findings in one paragraph.",
+    "Find evidence for the claim.",
+    "Explore the three callers.",
+    "Find out who introduced the bug.",
+    "Investigate the suspicious behaviour.",
+    "Find the root cause.",
+    "Read the file.",
+    "Explore the retry logic of this project with a focus on who never gives up.",
 )
+
+
+def question_of(task: str) -> tuple[str, Earlier, str, str]:
+    return f"{' '.join(task.split()[:4])}\n{task}", EARLIER, HUMAN, ""
+
+
+@pytest.mark.parametrize("task", ALONE)
 def test_what_can_not_be_read_alone_depends(task: str) -> None:
-    assert dependence.why(f"{' '.join(task.split()[:4])}\n{task}", EARLIER, HUMAN)
+    assert dependence.why(*question_of(task))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from gate.unseen import (
     after_fit,
     blind,
     fresh,
+    hard,
     held_out,
     of_doubts,
     of_one_verb,
@@ -50,7 +51,7 @@ def test_most_of_what_could_have_gone_together_is_sent_back() -> None:
     "pair",
     [
         own
-        for own in (*fresh(), *of_three(), *of_three_more(), *held_out(), *blind(), *after_fit())
+        for own in (*fresh(), *of_three(), *of_three_more(), *held_out(), *blind(), *after_fit(), *hard())
         if not own.needless
     ],
     ids=_id,
@@ -68,6 +69,7 @@ def test_what_had_to_wait_passes_in_every_author_s_pairs(pair: Unseen) -> None:
         pytest.param(held_out(), 44, id="held out"),
         pytest.param(blind(), 40, id="blind"),
         pytest.param(after_fit(), 36, id="after the fit"),
+        pytest.param(hard(), 13, id="hard"),
         pytest.param(of_doubts(), 33, id="doubts"),
     ],
 )

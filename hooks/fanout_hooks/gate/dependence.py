@@ -4,7 +4,7 @@ A second call passes when one of these holds, each of which is enough:
 
 1. It says that it depends, the person asked for an order, or its language is not read (English only).
 2. It is another attempt: the same prompt again, or the first agent did not finish.
-3. It refers back: "the findings", "again", "the four" where an answer counts four.
+3. It refers back: "the findings", "again".
 4. It names what only an answer holds: a path or an identifier, or words that weigh enough together.
 5. Its opening mentions what the first was about, or its subject is in the first's prompt and in an answer.
 6. Both act on one thing: a file that the first changes, one port, device, branch or working copy, or what the
@@ -99,9 +99,7 @@ def certain(pair: Pair) -> str:
         return "it is the same task with something added"
     if len(pair.answer) <= SHORT_ANSWER and DID_NOT_FINISH.first(pair.answer):
         return "the earlier agent did not finish this"
-    if words := (
-        REFERS_BACK.new(pair.task, pair.first) or AGAIN.new(pair.name, pair.first_name) or _counted(pair)
-    ):
+    if words := REFERS_BACK.new(pair.task, pair.first) or AGAIN.new(pair.name, pair.first_name):
         return f"it refers back ({shown(words)})"
     if words := pair.answered or ", ".join(sorted(pair.new)) * (pair.evidence >= 1):
         return f"it names what an earlier answer says ({shown(words)})"
@@ -192,14 +190,10 @@ LEANS_BACK = Rule(
 )
 """Words that in an opening lean on what was before; further on, the task itself explains them."""
 AGAIN = Rule(
-    r"\b(?:again|re-?(?:run|try|do|check|visit)|continue|remaind?(?:er|ing)|refute|second|finish"
+    r"\Are-?(?:run|try|do|check|visit)\b|\b(?:again|continue|remaind?(?:er|ing)|refute|second|finish"
     r"|(?:round|part|step|phase|pass|attempt|iteration)\s+(?:[2-9]|two|ii))\b"
 )
 """Words of a second round, in a description."""
-COUNTED = re.compile(
-    r"\b(?:the|those|all)\s+(\d+(?![.\d])|two|three|four|five|six|seven|eight|nine|ten)\b", re.IGNORECASE
-)
-NUMERALS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 DEFINITE = re.compile(r"\b(?:the|each|every|these|those|all)\s+([\w-]+)", re.IGNORECASE)
 """A thing that is known already."""
 DID_NOT_FINISH = Rule(
@@ -210,7 +204,7 @@ DID_NOT_FINISH = Rule(
     r"\binterrupted\b|\bgave\s+up\b|\bpermission\s+denied\b|\bplease\s+(?:clarify|specify|provide)\b",
     r"\bwhich\s+(?:one\s+)?(?:do|did|should)\s+(?:you|I)\b|\bAPI\s+Error\b",
     r"\A\W*(?:(?:I\s+)?found\s+)?(?:nothing|none|no\s+(?:such|match|trace|hits?|results?|sign|mention|occurrence))\b",
-    r"(?:\A|[.!?]\s)\W{0,9}there(?:'s|\s+(?:is|are|was|were))\s+no\b|\bnot\s+(?:found|a\s+single)\b|\bnothing\s+found\b",
+    r"\A(?:[^.!?\n]*[.!?]\s)?\W{0,9}there(?:'s|\s+(?:is|are|was|were))\s+no\b|\bnot\s+(?:found|a\s+single)\b|\bnothing\s+found\b",
 )
 SHORT_ANSWER = 400
 """A short answer with words of failure is a failure; in a long one they are a finding."""
@@ -463,16 +457,6 @@ def _changes(prompt: str) -> bool:
 
 def _asks(name: str, own: list[str]) -> bool:
     return bool(INQUIRY.first(name)) or any("?" in unit or INQUIRY.first(unit) for unit in own[:2])
-
-
-def _counted(pair: Pair) -> str:
-    """Return "the four" where an answer says four, or 4."""
-    for match in COUNTED.finditer(pair.task):
-        number = match.group(1).casefold()
-        digits = str(NUMERALS.index(number)) if number in NUMERALS else number
-        if pair.reported & {number, digits} and folded(match.group()) not in folded(pair.first):
-            return match.group()
-    return ""
 
 
 def _subject(name: str) -> set[str]:

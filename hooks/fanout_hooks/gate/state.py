@@ -11,8 +11,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 from fanout_hooks.client import files
@@ -48,19 +47,18 @@ def attempt(where: str, session: str, step: Step) -> Done | None:
     It never waits, for it is called in a loop that serves other events too. Raises Unusable.
     """
     path = _path(where, session)
-    with _locked(path) as is_ours:
-        if not is_ours:
-            return None
+
+    def change() -> Done:
         before, note = _read(path)
         after, verdict = step(before)
         if after != before:
             is_new = not os.path.exists(path)
-            files.replace(
-                path, json.dumps(_to_json(after), ensure_ascii=True, separators=(",", ":")).encode()
-            )
+            files.replace(path, json.dumps(_to_json(after), separators=(",", ":")).encode())
             if is_new:
                 sweep(where, time.time())
-    return Done(verdict, note)
+        return Done(verdict, note)
+
+    return _locked(path, change)
 
 
 def peek(where: str, session: str) -> History:
@@ -80,14 +78,15 @@ def count(where: str, step: Callable[[governor.Ledger], tuple[governor.Ledger, T
     None: another process holds the lock now. Raises Unusable.
     """
     path = os.path.join(where, governor.FILE)
-    with _locked(path) as is_ours:
-        if not is_ours:
-            return None
+
+    def change() -> T:
         before = governor.read(path)
         after, value = step(before)
         if after != before:
             governor.write(path, after)
-    return value
+        return value
+
+    return _locked(path, change)
 
 
 def has_launches(where: str, session: str) -> bool:
@@ -137,18 +136,15 @@ def _last_used(path: str) -> float:
     return os.lstat(path).st_mtime
 
 
-@contextmanager
-def _locked(path: str) -> Iterator[bool]:
-    """Say whether the lock of a file is ours now. Raises Unusable, for what fails within, too."""
+def _locked(path: str, change: Callable[[], T]) -> T | None:
+    """Change a file under its lock; None: another process holds it. Raises Unusable, for the change, too."""
     try:
         fd = files.own(path + ".lock")
         try:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return change()
+        except BlockingIOError:
+            return None
         finally:
             os.close(fd)
     except OSError as error:
