@@ -105,7 +105,43 @@ FILES = [
     ("a.go", "// Adapted from https://a.example/b\n\n// Holds things.\npackage a\n", "Holds things."),
     ("a.yml", "# Deploys the web app.\nname: foo\non: push\n", "Deploys the web app."),
     ("a.yml", "# Deploys.\nname: foo\ndescription: Deploys the web app.\n", "Deploys the web app."),
-    ("a.yml", "# Copyright X\nname: foo\n", "foo"),
+    ("a.yml", "# Copyright X\nname: foo\non: push\n", "foo"),
+    ("a.yml", "name: Alice\nage: 3\n", "YAML: name, age"),
+    (
+        "README.md",
+        "<h1>Shop</h1>\n\n## Contents\n\n- a\n\n## Use\n\nEasily.\n",
+        "Markdown: ## Contents, ## Use",
+    ),
+    (
+        "shop.py",
+        'class A:\n    """One."""\n\n\nclass B:\n    """Other."""\n',
+        "no description; defines A, B (derived)",
+    ),
+    (
+        "a.c",
+        '#include "b.h"\n\n/*\n * For counting.\n */\n\nint c() { return 1; }\n\nint d() { return 2; }\n',
+        "no description; defines c, d (derived)",
+    ),
+    (
+        "main.rs",
+        "//! Run with\n//!\n//! ```not_rust\n//! cargo run\n//! ```\n\nfn main() {}\n",
+        "no description; defines main (derived)",
+    ),
+    (
+        "a.js",
+        "export default function (config) {\n  request.onload = () => 1\n}\n",
+        "no description; JavaScript without definitions, 3 lines (derived)",
+    ),
+    (
+        "a.go",
+        "package a\n\ntype entry struct{}\n\nfunc find() {}\n",
+        "no description; defines entry, find (derived)",
+    ),
+    (
+        "a.rs",
+        "fn main() {}\n\nenum State {}\n\nimpl Default for State {\n    fn default() -> State {}\n}\n",
+        "no description; defines State, main (derived)",
+    ),
     (
         "Cart.java",
         "package a;\n\n/** Holds things. */\n// reimplemented from Basket\npublic class Cart {}\n",
@@ -320,3 +356,19 @@ def test_overloads_are_shown_once_and_the_one_with_a_doc() -> None:
         "1 interface Cart",
         " 4 int total(int a) - Adds.",
     ]
+
+
+def test_a_table_names_a_part_of_its_file_and_a_key_without_its_value_nothing() -> None:
+    assert symbol_rows(outline_text("a.toml", 'name = "a"\n\n[tool]\nb = 1\n')) == ["3 tool"]
+    assert symbol_rows(outline_text("a.yml", "name: a\njobs:\n  b: 1\n")) == []
+
+
+def test_what_a_generator_defines_has_no_rows() -> None:
+    assert (
+        symbol_rows(outline_text("a.c", "/* A Bison parser, made by GNU Bison 3.8. */\n#define A 1\n")) == []
+    )
+
+
+def test_a_signature_begins_behind_the_remarks_above_it() -> None:
+    text = 'class A {\n  @Suppress("B") // Still there.\n  @Test fun c() {\n  }\n}\n'
+    assert symbol_rows(outline_text("A.kt", text)) == ["1 class A", " 3 fun c()"]

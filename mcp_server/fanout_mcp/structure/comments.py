@@ -59,6 +59,9 @@ _CREDIT: Final = re.compile(
 )
 """Whom or what a text owes itself to, by name: "Based on the settings, chooses a theme" is prose."""
 
+CUT_OFF: Final = re.compile(r"(?:[;{:]|\b(?:with|using|via|like|by|as|to|from|follows|this|and|or|the))\s*$")
+"""How a paragraph ends that an example or a list completes, and code."""
+
 _STATUS: Final = re.compile(
     r"(?i)\b(?:is|are) (?:still |currently |now )?(?:an? )?(?:experimental|deprecated|unstable)\b"
 )
@@ -98,16 +101,26 @@ _XML_NAME: Final = re.compile(r"<\w+ \w+=\"(?:\w:)?([^\"]*)\"\s*/>")
 _XML_MARK: Final = re.compile(r"</?(?:summary|para|c|code|b|i|see|seealso|description)\b[^<>]*>")
 """Of .NET's documents: a reference stands for its name, other marks for nothing."""
 
-_JAVADOC: Final = re.compile(r"\{@(?:link|linkplain|code|literal)\s++([^{}\s]++)[^{}]*+\}")
+_JAVADOC: Final = re.compile(
+    r"\{@(?:link(?:plain)?\s++[^{}\s]++(?=\s++[^{}\s])|\w++)\s++([^{}]++)\}"
+    r"|</?(?:p|b|i|em|code|tt|strong|a [^<>]*)/?>"
+)
+"""A link stands for its label, else for what it leads to; marks of HTML for nothing."""
 
 _ATTRIBUTE: Final = re.compile(r"\s*(?:#!?\[|@|export\s*$|template\s*<|\[)")
-_FIRST_CODE: Final = re.compile(
-    r"\s*(?:#!\[|package\b|import\b|from\b|use\b|using\b|include\b|module\b|namespace\b|library\b|pragma\b|require|#include|#pragma"
-    r"|#ifndef|#define|#if|set\s+-|local\s+\w+\s*=\s*(?:require|\{)|const\s++.*require\("
-    r"|['\"]use strict|@file:|@testable|declare\("
-    r"|defmodule\b|exports?\b\s*[{*]|export\s+\*|extern crate|mod\s|pub mod\s|terraform\b|part of\b"
-    r"|(?i:syntax|use|set|begin|create\s+extension)\b)"
+_OPENS: Final = re.compile(
+    r"\s*(?:#!\[|package\b|module\b|namespace\b|library\b|pragma\b|#pragma|#ifndef|#define|#if|set\s+-"
+    r"|['\"]use strict|@file:|declare\(|defmodule\b|terraform\b|part of\b"
+    r"|(?i:syntax|set|begin|create\s+extension)\b)"
 )
+"""What begins a file: its own words may still follow."""
+
+_LOADS: Final = re.compile(
+    r"\s*(?:import\b|from\b|(?i:use)\b|using\b|include\b|require|#include|@testable|extern crate"
+    r"|(?:pub )?mod\s|local\s+\w+\s*=\s*(?:require|\{)|const\s++.*require\(|exports?\b\s*[{*]|export\s+\*)"
+)
+"""What a file takes from others: a comment above it may be the file's, one below is about what follows."""
+
 _ABBREVIATED: Final = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|vs|cf|resp|approx|a\.k\.a|incl|Dr|Mr|St|No)|\b[A-Z])\.$"
 )
@@ -157,9 +170,12 @@ def spoken(lines: Iterable[str], name: str = "") -> str:
     """Return the first sentence of a comment's lines that is prose; `name`: of the file, which is none."""
     paragraph: list[str] = []
     fallback = ""
+    in_example = False
     for line in [*lines, ""]:
-        if line.strip() and not RULER.match(line):
-            paragraph.append(line)
+        is_fence = line.lstrip().startswith(("```", "~~~"))
+        in_example ^= is_fence
+        if line.strip() and not is_fence and not RULER.match(line):
+            paragraph += [] if in_example else [line]
             continue
         sentence, is_title = _paragraph(paragraph, name)
         if sentence and not is_title:
@@ -179,10 +195,11 @@ def _paragraph(lines: Sequence[str], name: str) -> tuple[str, bool]:
     prose = [
         line for line in prose if not _TOOL.match(line) and (not _MARK.match(line) or _BRIEF.match(line))
     ]
-    prose = [_JAVADOC.sub(r"\1", line) for line in prose]
+    whole = "\n".join(prose)
+    prose = _JAVADOC.sub(lambda match: " ".join((match[1] or "").split()), whole).split("\n")
     whole = " ".join(prose)
     whole = whole.rstrip()
-    if not re.search(r"[^\W\d_]{2}", whole) or _is_no_prose(whole) or whole.endswith((";", "{", ":")):
+    if not re.search(r"[^\W\d_]{2}", whole) or _is_no_prose(whole) or CUT_OFF.search(whole):
         return "", False  # without a word, a licence's, code that was commented out, or before an example
     is_title = False
     if len(prose) > 1 and re.match(r"\s*@title\b", prose[0]):
@@ -276,7 +293,7 @@ def first_comment(text: str, form: Commented, name: str = "") -> str:
 def _is_first(code: str, form: Commented) -> bool:
     if form.name == "Bash":
         return not re.match(r"\s*(?:function\s|[\w-]+\s*\(\))", code)
-    return _FIRST_CODE.match(code) is not None
+    return (_OPENS.match(code) or _LOADS.match(code)) is not None
 
 
 def groups(text: str, form: Commented) -> Iterator[tuple[list[str], str]]:
@@ -304,7 +321,8 @@ def groups(text: str, form: Commented) -> Iterator[tuple[list[str], str]]:
                 yield group, line
             # Without a grammar what comes after the first code may be anything.
             is_known = isinstance(form, Language) and (form.name != "Bash" or _OPTIONS.match(line))
-            if not is_known or not _is_first(line, form) or _BODY.match(line):
+            is_open = form.name == "Bash" or _OPENS.match(line)
+            if not is_known or not is_open or _BODY.match(line):
                 return
             group = []
     if group:

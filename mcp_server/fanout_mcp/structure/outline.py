@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 # --- visible ------------------------------------------------------------------------------------------------
 # Which definitions others may name: by keyword, by the form of the name, by what a file says it exports.
 
-_HIDDEN: Final = re.compile(r"\b(?:private|protected|fileprivate)\b|^#")
+_HIDDEN: Final = re.compile(r"\b(?:private|protected|fileprivate)\b")
 _HIDING: Final[Mapping[str, str | tuple[str, ...]]] = {
     "Lua": "local ",
     "Elixir": ("defp ", "defmacrop ", "defguardp ", "@typep ", "defnp "),
@@ -67,7 +67,7 @@ def given(found: Sequence[Found], exported: set[str], data: bytes, *, is_test: b
     is_open = b"export" not in data
     kept = []
     for one in found:
-        if is_test and _is_handed_over(one.node):
+        if _HANDLER.search(one.name) or (is_test and _is_handed_over(one.node)):
             continue
         if one.kind == "export":
             if one.name in own:
@@ -81,6 +81,10 @@ def given(found: Sequence[Found], exported: set[str], data: bytes, *, is_test: b
                 continue
         kept.append(one)
     return kept
+
+
+_HANDLER: Final = re.compile(r"\.on[a-z]+$")
+"""What an object is given to call: `request.onload = () => ...` defines nothing."""
 
 
 def _is_handed_over(node: Node) -> bool:
@@ -113,7 +117,7 @@ def is_public(name: str, signature: str, kind: str, language: str) -> bool:
         return not name.startswith("_")
     # Before the name: its constructor or one of its parameters may be private.
     head = signature.partition(name if name and name in signature else "(")[0]
-    return kind != "variable" and not name.startswith("_") and not _HIDDEN.search(head)
+    return kind != "variable" and not name.startswith(("_", "#")) and not _HIDDEN.search(head)
 
 
 # --- What stands out in a file: where a program starts, how much it branches, what to know first. -----------
@@ -162,7 +166,7 @@ def notes(text: str, symbols: Sequence[Symbol], *, is_whole: bool) -> Iterator[s
 
 # --- outline ------------------------------------------------------------------------------------------
 
-VERSION: Final = 22
+VERSION: Final = 23
 """Part of every cache key: raise it when an outline changes."""
 
 MAX_SIGNATURE: Final = 200
@@ -307,7 +311,10 @@ def _outline_patterns(outline: Outline, text: str, form: documents.Form) -> Outl
 def _outline_plain(outline: Outline, text: str) -> Outline:
     language, doc, places = documents.describe(outline.path, text)
     what = "heading" if language == "Markdown" else "key"
-    found = [Symbol(what, "", line, line, name.replace("\n", " ")) for name, line in places]
+    found = [
+        Symbol(what, "", line, line, name.replace("\n", " "), public=is_part)
+        for name, line, is_part in places
+    ]
     doc, scrubbed = _scrubbed(doc.replace("\n", " "), found)
     symbols = tuple(replace(one, name=one.signature) for one in scrubbed)
     declares = tuple(manifests.declared(outline.path, text))
@@ -500,7 +507,7 @@ def _past_attributes(node: Node) -> int:
     first: Node | None = node.child(0) if node.child_count else None
     if first is not None and first.type == "modifiers":
         first = first.child(0) if first.child_count else None
-    while first is not None and first.type in _ATTRIBUTES:
+    while first is not None and (first.type in _ATTRIBUTES or "comment" in first.type):
         holder = first.parent
         first = first.next_sibling or (holder and holder.next_sibling)
     return first.start_byte if first is not None else node.start_byte
