@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from fanout_mcp.structure.describe import module_purpose, purpose, symbol_rows
 from fanout_mcp.structure.graph import Module, facts, graph
-from fanout_mcp.structure.outline import outline_text
+from fanout_mcp.structure.outline import outline_path, outline_text
 
 APACHE = """\
 /*
@@ -23,6 +24,7 @@ APACHE = """\
  * distributed under the License is distributed on an "AS IS" BASIS.
  */
 """
+NO_B = "no description; defines B (derived)"
 FILES = [
     ("README.md", "Sells *nice* things.\n\n## Sponsors\n\nMany.\n", "Sells *nice* things."),
     ("README.md", "*Shop* sells things.\n\n# Shop\n", "Shop: *Shop* sells things."),
@@ -82,7 +84,7 @@ FILES = [
     (
         "a.h",
         "// Copyright X\n\n#ifndef A\n/* For POSIX. */\n#include <b.h>\nint c();\n",
-        "no description; defines c (derived)",
+        "no description; declares c (derived)",
     ),
     ("README.md", "# ![Shop](a.webp)\n\nSells things.\n", "Shop: Sells things."),
     ("run.sh", "#!/bin/sh\n\nset -eu\n\n# Opens the shop.\n\na=1\n", "Opens the shop."),
@@ -107,6 +109,29 @@ FILES = [
     ("a.yml", "# Deploys.\nname: foo\ndescription: Deploys the web app.\n", "Deploys the web app."),
     ("a.yml", "# Copyright X\nname: foo\non: push\n", "foo"),
     ("a.yml", "name: Alice\nage: 3\n", "YAML: name, age"),
+    ("README.md", "<!--\nNot shown.\n-->\n\n# Shop\n\nSells things.\n", "Shop: Sells things."),
+    ("a.php", "<?php\n/*\n * This file is part of a.\n *\n * (c) Ann Lee\n */\nclass B {}\n", NO_B),
+    ("a.rb", "# Be sure to restart when you change this.\nclass B\nend\n", NO_B),
+    ("a.kt", "// All of it was taken from https://a.example\n\npackage b\n\nclass B\n", NO_B),
+    (
+        "tests/a.rs",
+        "pub const A: u8 = 1;\n\n#[test]\nfn holds() {}\n",
+        "no description; defines holds, A (derived)",
+    ),
+    ("a.c", "TEST_CASE(1)\nvoid b(int c) {}\n", "no description; defines b (derived)"),
+    ("a.py", "class B:\n    def __init__(self): ...\n", NO_B),
+    ("a.md", "Easy.\n\n## Use\n\n## Help\n", "Markdown: ## Use, ## Help"),
+    ("A.java", "/** <p>Holds {@link Item the\n * items}. */\nclass A {}\n", "Holds the items."),
+    (
+        "__init__.py",
+        "from a import B\n\ndef __getattr__(name): ...\n",
+        "no description; Python without definitions, 3 lines (derived)",
+    ),
+    (
+        "Cart.ts",
+        "export const A = 1\n\nexport class Cart {\n  #sum() {}\n  add() {}\n}\n",
+        "no description; defines Cart, add, A (derived)",
+    ),
     (
         "README.md",
         "<h1>Shop</h1>\n\n## Contents\n\n- a\n\n## Use\n\nEasily.\n",
@@ -187,7 +212,7 @@ FILES = [
     (
         "shop.rb",
         "module Shop\n  # Sells at night.\n\n  A = 1\nend\n",
-        "no description; defines Shop (derived)",
+        "no description; defines Shop, Shop.A (derived)",
     ),
     (
         "a.rb",
@@ -361,6 +386,16 @@ def test_overloads_are_shown_once_and_the_one_with_a_doc() -> None:
 def test_a_table_names_a_part_of_its_file_and_a_key_without_its_value_nothing() -> None:
     assert symbol_rows(outline_text("a.toml", 'name = "a"\n\n[tool]\nb = 1\n')) == ["3 tool"]
     assert symbol_rows(outline_text("a.yml", "name: a\njobs:\n  b: 1\n")) == []
+
+
+def test_a_heading_that_comes_again_names_no_part() -> None:
+    rows = symbol_rows(outline_text("a.md", "# Shop\n\n## 2.0\n\n### Fixed\n\n## 1.0\n\n### Fixed\n"))
+    assert rows == ["1 # Shop", "3 ## 2.0", "7 ## 1.0"]
+
+
+def test_a_title_is_cited_at_its_heading_and_not_at_a_badge_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("[![shop](https://a.example/shop)](b)\n\n# shop\n\nSells things.\n")
+    assert outline_path(tmp_path, "README.md").doc_line == 3
 
 
 def test_what_a_generator_defines_has_no_rows() -> None:

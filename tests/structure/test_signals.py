@@ -154,6 +154,12 @@ NOTHING = [
     ("a.go", 'package a\n\nimport exec "example.com/exec"\n\nfunc a() { exec.Command("ls") }\n', "security"),
     ("a.py", "import os\nopen(os.devnull, 'w')\n", "data flow"),
     ("a.c", "void f(int a) { assert(a); }\n", "testing"),
+    ("a.py", "import sys\nprint(sys.argv[0])\n", "data flow"),
+    (
+        "a_test.go",
+        'package a\n\nimport "github.com/stretchr/testify/require"\n\nfunc f() { require.New(t) }\n',
+        "testing",
+    ),
     ("a.py", "import time\ntime.sleep(1)\n", "testing"),
     ("a.py", "A = 'price'  # price\n", "price"),
 ]

@@ -82,7 +82,7 @@ async def test_only_what_helps_is_said_of_a_module_and_a_count_says_what_it_leav
     files = {
         "tools/base.py": '"""What all tools share."""\n\ndef run(a):\n    assert a\n    return a\n',
         "tools/one.py": '"""One."""\nfrom tools.base import run\n',
-        "tools/CODE_OF_CONDUCT.md": "# Our Pledge\n\nWe are kind.\n",
+        "tools/Old-Changes.md": "# Our Pledge\n\nWe are kind.\n",
         "tools/ci.yml": "name: CI\non: push\n",
         "tools/go.mod": "module x.example\n",
         "tools/a.go": "// Package tools helps.\npackage tools\n\ntype A struct{}\n",

@@ -35,7 +35,7 @@ _BEHIND: Final = f"{whitespace}*/"
 """What comment marks leave around a line."""
 
 _LEGAL: Final = re.compile(
-    r"(?i)copyright|©|\blicen[sc]ed?\b|spdx-|all rights reserved|redistributions?\b"
+    r"(?i)copyright|©|\(c\)\s|\blicen[sc]ed?\b|spdx-|all rights reserved|redistributions?\b"
     r"|permission is hereby granted"
     r"|\bas is\b|without warrant|any warranty|warranties|damages|liab(?:le|ility)"
     r"|unless required by applicable"
@@ -44,7 +44,8 @@ _LEGAL: Final = re.compile(
     r"|this (?:file|program) is (?:part of|free|distributed)|unencumbered|names? of (?:its"
     r"|the) (?:contributors|authors)"
     r"|^(?:\W*)(?:created|written|authored|maintained) by\b|^\W*authors?\b|^(?:\W*+\w++:?){0,2}\W*+https?://\S+$"
-    r"|^\W*(?:see|for) .{0,60}licen[sc]e"
+    r"|^\W*(?:see|for) .{0,60}licen[sc]e|^\W*from \S+$"
+    r"|\b(?:taken|copied|ported|adapted|borrowed|derived) from [^.\n]{0,80}https?://"
 )
 _NAMES: Final = (
     r"[\"'`*_(<@]{0,3}[A-ZÀ-Þ][^\s,:]{0,60}(?:,?(?: and| &)? [A-ZÀ-Þ][^\s,:]{0,60}){0,8}"
@@ -64,8 +65,9 @@ CUT_OFF: Final = re.compile(r"(?:[;{:]|\b(?:with|using|via|like|by|as|to|from|fo
 
 _STATUS: Final = re.compile(
     r"(?i)\b(?:is|are) (?:still |currently |now )?(?:an? )?(?:experimental|deprecated|unstable)\b"
+    r"|^(?:be sure to|make sure|please|don't|do not|remember to|note:|note that)\b"
 )
-"""What says how finished a thing is, not what it is for."""
+"""What says how finished a thing is, or tells its editor what to do, not what it is for."""
 
 _TOOL: Final = re.compile(
     r"(?i)^\W*(?:eslint|tslint|jshint|jslint|oxlint|biome-ignore|@ts-|-\*-|vim?:|ex:|coding[:=]"

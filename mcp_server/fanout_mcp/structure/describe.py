@@ -66,7 +66,8 @@ def _top(outline: Outline) -> list[Symbol]:
     own = [one for one in outline.symbols if not one.in_function and one.kind not in _HOLDERS | _NOT_CODE]
     spaces = {one.full for one in outline.symbols if one.kind in _HOLDERS - {"impl"}}
     top = [one for one in own if not one.parent or one.parent in spaces] or own
-    return [one for one in top if one.public] or top
+    public = [one for one in top if one.public and outline.kind != "test"]  # tests need not be
+    return public or [one for one in top if not one.name.endswith("__")]
 
 
 def _is_named(symbol: Symbol, outline: Outline) -> bool:
@@ -118,13 +119,17 @@ def derived(outline: Outline, users: Sequence[str] = ()) -> str:
     names = _names(outline)
     exports = [symbol.name for symbol in top if symbol.kind == "export"]
     if names:
-        what = f"defines {_some(names, 4)}"
+        verb = "declares" if outline.path.endswith(_HEADERS) else "defines"
+        what = f"{verb} {_some(names, 4)}"
     elif exports:
         what = f"passes on {_some(exports, 4)}"
     else:
         what = f"{outline.language or 'text'} without definitions, {counted(outline.lines, 'line')}"
     used = f" for {_some(list(users), 3)}" if users else ""
     return f"{NO_DESCRIPTION}{what}{used} (derived)"
+
+
+_HEADERS: Final = (".h", ".hh", ".hpp", ".hxx", ".pyi", ".d.ts")
 
 
 def _names(outline: Outline) -> list[str]:
@@ -138,16 +143,18 @@ def _defined(outline: Outline) -> list[Symbol]:
     is_open = any(one.public for one in shown)
     inside = [one for one in outline.symbols if not one.in_function and (one.public or not is_open)]
     types = [one for one in shown if one.kind not in _FUNCTIONS | _PLAIN]
+    rest = [one for one in shown if one.kind in {"constant", "variable", "property"}]
     if outline.language in _MODULES:
         types = _holding(inside) or types
         if types:
-            return types
+            return [*types, *rest]
     # One type alone is what the file's name says already: what it does, its methods say.
     functions = [one for one in (inside if len(types) == 1 else shown) if one.kind in _METHODS]
     if outline.language == "Go":  # a method alone doesn't say of what
         functions = [one for one in functions if one.kind != "method"] or functions
-    rest = [one for one in shown if one.kind in {"constant", "variable", "property"}]
-    return [*types, *functions, *rest]
+    if outline.language in {"C", "C++"}:  # a macro that is called at the top looks like a definition
+        functions = [one for one in functions if not one.name.isupper()]
+    return [*types, *(one for one in functions if not one.name.endswith("__")), *rest]
 
 
 def _holding(inside: Sequence[Symbol]) -> list[Symbol]:
@@ -436,7 +443,7 @@ def _components(facts: Facts, known: Graph) -> list[str]:
         outline = known.outlines[path]
         if len(found) == MAX_COMPONENTS:
             break
-        if outline.kind in _DATA or _KNOWN_BY_NAME.match(path.rpartition("/")[2]):
+        if outline.kind in _DATA or _KNOWN_BY_NAME.search(path.rpartition("/")[2]):
             continue
         # Of a file known by its name alone there may be nothing to say but its length.
         sentence, line = written(outline)
@@ -455,7 +462,7 @@ _IMPORTS_NAME_FILES: Final = SCRIPTS | {"Python", "Notebook", "C", "C++"}
 """Languages in which each use of a file needs an import of it: elsewhere a count leaves some out."""
 
 _KNOWN_BY_NAME: Final = re.compile(
-    r"(?i)(?:change(?:s|log)|history|news|licen[cs]e|copying|code_of_conduct|contributing|security|authors)(?:\W|$)"
+    r"(?i)\b(?:change(?:s|log)|history|news|licen[cs]e|copying|code_of_conduct|contribut\w+|security|authors)\b"
 )
 """Files whose names say all that their first words repeat."""
 

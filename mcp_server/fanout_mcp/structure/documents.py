@@ -91,7 +91,7 @@ def _markdown(text: str, *, is_readme: bool) -> tuple[str, Places]:
         paragraph = [own[1].strip("\"' ")] if own else []
         named = re.search(r"^title\s*:\s*([^\n>|]+)$", front[1], re.MULTILINE)
         title = plain_text(named[1].strip("\"' ")) if named else ""
-    lines = text.split("\n")
+    lines = _REMARK.sub(lambda match: "\n" * match[0].count("\n"), text).split("\n")
     for number, line in enumerate(lines, 1):
         mark = re.match(r"\s{0,3}(```+|~~~+)", line)
         under = lines[number] if number < len(lines) else ""
@@ -124,6 +124,7 @@ def _markdown(text: str, *, is_readme: bool) -> tuple[str, Places]:
     return ": ".join(part for part in (title, prose) if part), headings[:MAX_KEYS]
 
 
+_REMARK: Final = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _ABOUT: Final = re.compile(r"(?i)[#\W]*(?:about|introduction|overview|summary|description|what)\b")
 _VERSION: Final = re.compile(
     r"(?i)\W*+(?:unreleased\b|next(?: release| version)?\W*$"

@@ -8,6 +8,7 @@ Not `ast`: it knows the running interpreter's grammar alone, and rejects what a 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from fanout_mcp.structure.comments import (
     first_child,
     first_sentence,
     opening,
+    plain_text,
 )
 from fanout_mcp.structure.documents import Script, script_of
 from fanout_mcp.structure.languages import (
@@ -253,11 +255,14 @@ def outline_path(root: Path, path: str) -> Outline:
     if isinstance(source, Skipped):
         return Outline(path, skipped=source.reason)
     outline = outline_text(path, source.text)
+    title = next((one for one in outline.symbols[:1] if one.kind == "heading"), None)
+    if title and outline.doc.startswith(plain_text(title.name.lstrip("# "))):
+        return replace(outline, doc_line=title.line)  # badges above it may name it, too
     return replace(outline, doc_line=_line_of(outline.doc, source.text))
 
 
 def _line_of(doc: str, text: str) -> int:
-    """Find the line where a doc begins: its first words, of a title alone, whatever marks are between."""
+    """Find the line where a doc begins: its first words, whatever marks are between."""
     words = re.findall(r"[^\W_]+", doc.partition(": ")[0][:60])
     for most in (5, 3, 2, 1):
         begins = r"[\W_]+".join(map(re.escape, words[:most]))
@@ -311,8 +316,9 @@ def _outline_patterns(outline: Outline, text: str, form: documents.Form) -> Outl
 def _outline_plain(outline: Outline, text: str) -> Outline:
     language, doc, places = documents.describe(outline.path, text)
     what = "heading" if language == "Markdown" else "key"
+    often = Counter(name for name, *_ in places)  # `### Fixed` of each version names no part
     found = [
-        Symbol(what, "", line, line, name.replace("\n", " "), public=is_part)
+        Symbol(what, "", line, line, name.replace("\n", " "), public=is_part and often[name] == 1)
         for name, line, is_part in places
     ]
     doc, scrubbed = _scrubbed(doc.replace("\n", " "), found)
