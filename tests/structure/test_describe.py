@@ -73,7 +73,7 @@ FILES = [
     (
         "a.go",
         "package a\n\n// Logs.\nfunc With() {}\n\nfunc (b) C() {}\n\nfunc (b) D() {}\n\nfunc (b) E() {}\n",
-        "With: Logs.",
+        "no description; defines With (derived)",
     ),
     (
         "test/spec_a.rb",
@@ -120,6 +120,18 @@ FILES = [
     ),
     ("a.c", "TEST_CASE(1)\nvoid b(int c) {}\n", "no description; defines b (derived)"),
     ("a.py", "class B:\n    def __init__(self): ...\n", NO_B),
+    ("a.js", "/**\n * Module dependencies.\n */\n\nconst c = require('c')\nclass B {}\n", NO_B),
+    ("B.swift", "//\n//  A.swift\n//  Shop\n//\n//  Created by X\n//\n\nclass B {}\n", NO_B),
+    (
+        "main.go",
+        "package main\n\n// Hit clicks.\ntype Hit struct{}\n\nfunc (m model) Init() {}\n\nfunc main() {}\n",
+        "no description; defines Hit, main (derived)",
+    ),
+    (
+        "a.ts",
+        "export class Cart {\n  constructor() {}\n  sum() {}\n}\n",
+        "no description; defines Cart, sum (derived)",
+    ),
     ("a.md", "Easy.\n\n## Use\n\n## Help\n", "Markdown: ## Use, ## Help"),
     ("A.java", "/** <p>Holds {@link Item the\n * items}. */\nclass A {}\n", "Holds the items."),
     (
@@ -221,8 +233,16 @@ FILES = [
     ),
     (
         "run.sh",
-        "#!/bin/sh\nset -e\n\n# Opens the shop.\nopen_shop() {\n  :\n}\n",
+        "#!/bin/sh\nset -e\n\n# Opens the shop.\nopen_shop() {\n  :\n  :\n  :\n  :\n  :\n}\n",
         "open_shop: Opens the shop.",
+    ),
+    ("a.sh", "set -e\n\n# Opens.\nb() {\n  :\n}\n\nc=1\n\necho $c\n", "no description; defines b (derived)"),
+    ("a.swift", "/// For more information take a look at `C`.\nclass B {}\n", NO_B),
+    ("a.js", "// install b first:\n// https://a.example/\nconst c = require('c')\nclass B {}\n", NO_B),
+    (
+        "a.py",
+        "# empty\n",
+        "no description; Python without definitions, 1 line (derived)",
     ),
     (
         "a.lua",

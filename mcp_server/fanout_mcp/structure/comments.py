@@ -45,7 +45,7 @@ _LEGAL: Final = re.compile(
     r"|the) (?:contributors|authors)"
     r"|^(?:\W*)(?:created|written|authored|maintained) by\b|^\W*authors?\b|^(?:\W*+\w++:?){0,2}\W*+https?://\S+$"
     r"|^\W*(?:see|for) .{0,60}licen[sc]e|^\W*from \S+$"
-    r"|\b(?:taken|copied|ported|adapted|borrowed|derived) from [^.\n]{0,80}https?://"
+    r"|\b(?:taken|copied|ported|adapted|borrowed|converted|derived) (?:\w{1,20} ){0,3}from [^.\n]{0,80}https?://"
 )
 _NAMES: Final = (
     r"[\"'`*_(<@]{0,3}[A-ZÀ-Þ][^\s,:]{0,60}(?:,?(?: and| &)? [A-ZÀ-Þ][^\s,:]{0,60}){0,8}"
@@ -65,9 +65,10 @@ CUT_OFF: Final = re.compile(r"(?:[;{:]|\b(?:with|using|via|like|by|as|to|from|fo
 
 _STATUS: Final = re.compile(
     r"(?i)\b(?:is|are) (?:still |currently |now )?(?:an? )?(?:experimental|deprecated|unstable)\b"
-    r"|^(?:be sure to|make sure|please|don't|do not|remember to|note:|note that)\b"
+    r"|^(?:be sure to|make sure|please|don't|do not|remember to|note:|note that|see |empty\b"
+    r"|for (?:more|further) )"
 )
-"""What says how finished a thing is, or tells its editor what to do, not what it is for."""
+"""What says how finished a thing is, tells its editor what to do or where to read on, not what it is for."""
 
 _TOOL: Final = re.compile(
     r"(?i)^\W*(?:eslint|tslint|jshint|jslint|oxlint|biome-ignore|@ts-|-\*-|vim?:|ex:|coding[:=]"
@@ -79,8 +80,9 @@ _TOOL: Final = re.compile(
     r"|dart format|mark:|ignore_for_file|language-server|solhint|phpcs|@phpstan|psalm|cspell|stylelint"
     r"|language\s+\w+"
     r"|(?:module|maintainer|stability|portability)\s*:|@format|@generated|#region|#endregion|\{-#|options_ghc"
-    r"|(?:stdlib|standard library|third[- ]party|local|internal) imports?\b"
-    r"|(?:exit|abort|stop|fail) (?:\w+ )?(?:on|if|when|fast)\b|todo\b|fixme\b|xxx\b)"
+    r"|(?:(?:stdlib|standard library|third[- ]party|local|internal|external|module|public|private) )?"
+    r"(?:imports?|includes?|exports?|requires?|dependenc(?:y|ies)|constants|types|variables|helpers)\W*$"
+    r"|https?://\S+\s*$|(?:exit|abort|stop|fail) (?:\w+ )?(?:on|if|when|fast)\b|todo\b|fixme\b|xxx\b)"
 )
 RULER: Final = re.compile(r"^\s*([=\-~^\"'*+#.:_`])\1{2,}\s*$")
 """A line of RST under a title, or above it, or between two parts."""
@@ -197,6 +199,8 @@ def _paragraph(lines: Sequence[str], name: str) -> tuple[str, bool]:
     prose = [
         line for line in prose if not _TOOL.match(line) and (not _MARK.match(line) or _BRIEF.match(line))
     ]
+    if len(prose) <= NAMES_ALONE and re.fullmatch(r"\s*[^\s/]+\.\w+\s*", prose[0] if prose else ""):
+        return "", False  # the file's name, as an editor writes it above the project's
     whole = "\n".join(prose)
     prose = _JAVADOC.sub(lambda match: " ".join((match[1] or "").split()), whole).split("\n")
     whole = " ".join(prose)
@@ -216,6 +220,10 @@ def _paragraph(lines: Sequence[str], name: str) -> tuple[str, bool]:
         if "." in sentence.rstrip(".") or "/" in sentence:
             return "", False
     return sentence, is_title
+
+
+NAMES_ALONE: Final = 2
+"""Lines of a paragraph that only names its file and project."""
 
 
 def _is_no_prose(text: str) -> bool:

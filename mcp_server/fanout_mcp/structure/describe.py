@@ -66,8 +66,9 @@ def _top(outline: Outline) -> list[Symbol]:
     own = [one for one in outline.symbols if not one.in_function and one.kind not in _HOLDERS | _NOT_CODE]
     spaces = {one.full for one in outline.symbols if one.kind in _HOLDERS - {"impl"}}
     top = [one for one in own if not one.parent or one.parent in spaces] or own
-    public = [one for one in top if one.public and outline.kind != "test"]  # tests need not be
-    return public or [one for one in top if not one.name.endswith("__")]
+    public = [one for one in top if one.public and one.kind != "method"]
+    is_own = outline.kind == "test" or outline.entry  # no one uses it: what is public says little
+    return (not is_own and public) or [one for one in top if not one.name.endswith("__")]
 
 
 def _is_named(symbol: Symbol, outline: Outline) -> bool:
@@ -77,7 +78,7 @@ def _is_named(symbol: Symbol, outline: Outline) -> bool:
 
 
 def _main_doc(outline: Outline) -> tuple[str, int]:
-    """Return the doc of what a file is named after, else of its only type or definition, by its name.
+    """Return the doc of what a file is named after, else of its only definition or the one that fills it.
 
     What one of several says is not what their file is for; nor is what a test case checks.
     """
@@ -87,8 +88,8 @@ def _main_doc(outline: Outline) -> tuple[str, int]:
     outer = {one.name for one in outline.symbols if not one.parent}
     defined = [one for one in top if one.kind not in _PLAIN | {"method"}]
     types = [one for one in defined if one.kind not in _FUNCTIONS]
-    types = [one for one in types if len(types) == 1 and one.end_line - one.line > outline.lines / 2]
-    alone = [spaces[:1] if len(outer) == 1 else [], types, defined]
+    large = [one for one in types or defined if one.end_line - one.line > outline.lines / 2]
+    alone = [spaces[:1] if len(outer) == 1 else [], large, types if len(defined) == 1 else []]
     found = named or next((few for few in alone if len(few) == 1 and few[0].doc), [])
     main = next((one for one in found if one.doc), None)
     if main is None or (outline.kind == "test" and main.kind in _FUNCTIONS):
@@ -140,7 +141,7 @@ def _names(outline: Outline) -> list[str]:
 
 def _defined(outline: Outline) -> list[Symbol]:
     shown = _top(outline)
-    is_open = any(one.public for one in shown)
+    is_open = all(one.public for one in shown)
     inside = [one for one in outline.symbols if not one.in_function and (one.public or not is_open)]
     types = [one for one in shown if one.kind not in _FUNCTIONS | _PLAIN]
     rest = [one for one in shown if one.kind in {"constant", "variable", "property"}]
@@ -154,7 +155,8 @@ def _defined(outline: Outline) -> list[Symbol]:
         functions = [one for one in functions if one.kind != "method"] or functions
     if outline.language in {"C", "C++"}:  # a macro that is called at the top looks like a definition
         functions = [one for one in functions if not one.name.isupper()]
-    return [*types, *(one for one in functions if not one.name.endswith("__")), *rest]
+    functions = [one for one in functions if one.name != "constructor" and not one.name.endswith("__")]
+    return [*types, *functions, *rest]
 
 
 def _holding(inside: Sequence[Symbol]) -> list[Symbol]:
@@ -469,9 +471,10 @@ _KNOWN_BY_NAME: Final = re.compile(
 
 def _repeats(sentence: str, path: str) -> bool:
     """Tell whether a sentence only says a file's name again, or a part of it: "Tests" in test.yml."""
-    stem = path.rpartition("/")[2].partition(".")[0]
+    folder, _, stem = posixpath.splitext(path)[0].rpartition("/")
+    stem = folder.rpartition("/")[2] if stem.lower() in {"readme", "index"} else stem.partition(".")[0]
     said, name = ("".join(re.findall(r"\w+", text.casefold())).replace("_", "") for text in (sentence, stem))
-    return said in name or (name in said and len(said) <= len(name) + 3)
+    return (name != "" and said in name) or (name in said and len(said) <= len(name) + 3)
 
 
 def _users(outline: Outline, known: Graph) -> str:
