@@ -237,6 +237,17 @@ FILES = [
         "open_shop: Opens the shop.",
     ),
     ("a.sh", "set -e\n\n# Opens.\nb() {\n  :\n}\n\nc=1\n\necho $c\n", "no description; defines b (derived)"),
+    (
+        "a.rs",
+        "impl A for B {\n    fn c() {}\n}\n\n#[cfg(test)]\nmod tests {\n    fn holds() {}\n}\n",
+        "no description; defines c (derived)",
+    ),
+    ("a.rs", "//! WARNING: not for you.\n\npub struct B;\n", NO_B),
+    (
+        "a.py",
+        'class B:\n    """One."""\n\n    b = 1\n    c = 2\n    d = 3\n\n\nclass C: ...\n',
+        "no description; defines B, C (derived)",
+    ),
     ("a.swift", "/// For more information take a look at `C`.\nclass B {}\n", NO_B),
     ("a.js", "// install b first:\n// https://a.example/\nconst c = require('c')\nclass B {}\n", NO_B),
     (

@@ -65,7 +65,7 @@ CUT_OFF: Final = re.compile(r"(?:[;{:]|\b(?:with|using|via|like|by|as|to|from|fo
 
 _STATUS: Final = re.compile(
     r"(?i)\b(?:is|are) (?:still |currently |now )?(?:an? )?(?:experimental|deprecated|unstable)\b"
-    r"|^(?:be sure to|make sure|please|don't|do not|remember to|note:|note that|see |empty\b"
+    r"|^(?:be sure to|make sure|please|don't|do not|remember to|note:|note that|warning:|see |empty\b"
     r"|for (?:more|further) )"
 )
 """What says how finished a thing is, tells its editor what to do or where to read on, not what it is for."""

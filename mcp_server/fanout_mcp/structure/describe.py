@@ -61,10 +61,17 @@ def written(outline: Outline) -> tuple[str, int]:
     return next(declared, None) or _main_doc(outline)
 
 
+_TESTS: Final = frozenset({"tests", "test"})
+"""Modules of a product's file that test it."""
+
+
 def _top(outline: Outline) -> list[Symbol]:
     """Return the definitions that no type holds, of them the public ones; a namespace is no type."""
     own = [one for one in outline.symbols if not one.in_function and one.kind not in _HOLDERS | _NOT_CODE]
-    spaces = {one.full for one in outline.symbols if one.kind in _HOLDERS - {"impl"}}
+    spaces = {
+        one.full for one in outline.symbols if one.kind in _HOLDERS - {"impl"} and one.name not in _TESTS
+    }
+    own = [one for one in own if one.parent.partition(".")[0] not in _TESTS]
     top = [one for one in own if not one.parent or one.parent in spaces] or own
     public = [one for one in top if one.public and one.kind != "method"]
     is_own = outline.kind == "test" or outline.entry  # no one uses it: what is public says little
@@ -88,7 +95,8 @@ def _main_doc(outline: Outline) -> tuple[str, int]:
     outer = {one.name for one in outline.symbols if not one.parent}
     defined = [one for one in top if one.kind not in _PLAIN | {"method"}]
     types = [one for one in defined if one.kind not in _FUNCTIONS]
-    large = [one for one in types or defined if one.end_line - one.line > outline.lines / 2]
+    only = (types or defined) if len(types or defined) == 1 else []
+    large = [one for one in only if one.end_line - one.line > outline.lines / 2]
     alone = [spaces[:1] if len(outer) == 1 else [], large, types if len(defined) == 1 else []]
     found = named or next((few for few in alone if len(few) == 1 and few[0].doc), [])
     main = next((one for one in found if one.doc), None)
@@ -568,7 +576,7 @@ def _risks(module: Module, known: Graph, facts: Facts) -> list[str]:
         for outline in outlines
         for symbol in outline.symbols
         if symbol.kind in {"function", "method"}
-        and symbol.parent.partition(".")[0] not in {"tests", "test"}
+        and symbol.parent.partition(".")[0] not in _TESTS
         and not (outline.language == "Zig" and symbol.name[:1].isupper())  # it returns a type
     ]
     if functions:
