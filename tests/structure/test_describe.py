@@ -248,6 +248,7 @@ FILES = [
         'class B:\n    """One."""\n\n    b = 1\n    c = 2\n    d = 3\n\n\nclass C: ...\n',
         "no description; defines B, C (derived)",
     ),
+    ("till.rb", "module Shop\n  # Opens it.\n  module Till\n    def open; end\n  end\nend\n", "Opens it."),
     ("a.swift", "/// For more information take a look at `C`.\nclass B {}\n", NO_B),
     ("a.js", "// install b first:\n// https://a.example/\nconst c = require('c')\nclass B {}\n", NO_B),
     (

@@ -90,14 +90,14 @@ def _main_doc(outline: Outline) -> tuple[str, int]:
     What one of several says is not what their file is for; nor is what a test case checks.
     """
     top = _top(outline)
-    spaces = [one for one in outline.symbols if one.kind in _HOLDERS - {"impl"} and not one.parent]
+    spaces = [one for one in outline.symbols if one.kind in _HOLDERS - {"impl"}]
     named = [one for one in (*top, *spaces) if one.kind != "method" and _is_named(one, outline)]
     outer = {one.name for one in outline.symbols if not one.parent}
     defined = [one for one in top if one.kind not in _PLAIN | {"method"}]
     types = [one for one in defined if one.kind not in _FUNCTIONS]
     only = (types or defined) if len(types or defined) == 1 else []
     large = [one for one in only if one.end_line - one.line > outline.lines / 2]
-    alone = [spaces[:1] if len(outer) == 1 else [], large, types if len(defined) == 1 else []]
+    alone = [[one for one in spaces if outer == {one.full}], large, types if len(defined) == 1 else []]
     found = named or next((few for few in alone if len(few) == 1 and few[0].doc), [])
     main = next((one for one in found if one.doc), None)
     if main is None or (outline.kind == "test" and main.kind in _FUNCTIONS):
