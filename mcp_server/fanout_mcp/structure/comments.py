@@ -199,6 +199,8 @@ def _paragraph(lines: Sequence[str], name: str) -> tuple[str, bool]:
     prose = [
         line for line in prose if not _TOOL.match(line) and (not _MARK.match(line) or _BRIEF.match(line))
     ]
+    if prose and prose[0].startswith("\t"):
+        return "", False  # code, as Go's comments show it
     if len(prose) <= NAMES_ALONE and re.fullmatch(r"\s*[^\s/]+\.\w+\s*", prose[0] if prose else ""):
         return "", False  # the file's name, as an editor writes it above the project's
     whole = "\n".join(prose)
@@ -255,7 +257,8 @@ def doc_above(lines: Sequence[str], row: int, form: Commented) -> str:
 
 MAX_ABOVE: Final = 300
 _MARKS_BEFORE: Final = re.compile(
-    r"(?:/\*+!?|\*+/|\*\)|\*|//+!?/?|#+[!=]?|=#|<#|#>|--\[\[|\]\]|-->|--+\|?|<!--|\{-\|?|-\}|\(\*+|'{3}|\"{3}|;+|%+|!+)\s?"
+    r"(?:/\*+!?|\*+/|\*\)|\*|//+!?/?|#+[!=]?|=#|<#|#>|--\[\[|\]\]"
+    r"|-->|--+\|?|<!--|\{-\|?|-\}|\(\*+|'{3}|\"{3}|;+|%+|!+) ?"
 )
 _MARKS_BEHIND: Final = ("*/", "-}", "]]", "*)", "#>", "=#", "-->", '"""')
 

@@ -162,7 +162,7 @@ def _defined(outline: Outline) -> list[Symbol]:
     if outline.language == "Go":  # a method alone doesn't say of what
         functions = [one for one in functions if one.kind != "method"] or functions
     if outline.language in {"C", "C++"}:  # a macro that is called at the top looks like a definition
-        functions = [one for one in functions if not one.name.isupper()]
+        functions = [one for one in functions if not one.name.isupper() and " " not in one.name]
     functions = [one for one in functions if one.name != "constructor" and not one.name.endswith("__")]
     return [*types, *functions, *rest]
 
@@ -503,7 +503,7 @@ def _says_more_than_its_name(outline: Outline) -> bool:
     return outline.how in {"grammar", "patterns"} and not all(_is_named(one, outline) for one in defined)
 
 
-_TESTS_ARE_BLOCKS: Final = SCRIPTS | {"Ruby", "Lua", "Elixir", "Dart"}
+_TESTS_ARE_BLOCKS: Final = SCRIPTS | {"Ruby", "Lua", "Elixir", "Dart", "C++"}
 """Languages whose tests are calls with a title: what a file of them defines is for its tests, and none."""
 
 
