@@ -250,6 +250,11 @@ FILES = [
     ),
     ("till.rb", "module Shop\n  # Opens it.\n  module Till\n    def open; end\n  end\nend\n", "Opens it."),
     ("a.go", "package a\n\n// Is used so:\n//\n//\tvar c B\ntype B struct{}\n", NO_B),
+    (
+        "a.h",
+        "class B final : public A<C> {\npublic:\n    int d();\n};\n\nclass E final : A {};\n",
+        "no description; declares B, E (derived)",
+    ),
     ("a.swift", "/// For more information take a look at `C`.\nclass B {}\n", NO_B),
     ("a.js", "// install b first:\n// https://a.example/\nconst c = require('c')\nclass B {}\n", NO_B),
     (

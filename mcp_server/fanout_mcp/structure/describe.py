@@ -460,7 +460,7 @@ def _components(facts: Facts, known: Graph) -> list[str]:
         if _repeats(sentence, path) if sentence else not _says_more_than_its_name(outline):
             continue
         line = line or next((one.line for one in _defined(outline)), 1)
-        what = purpose(outline).removeprefix(NO_DESCRIPTION).rstrip(".")
+        what = purpose(outline).removeprefix(NO_DESCRIPTION).rstrip(".:")
         found.append(f"{_name(path)}: {what}{_users(outline, known)} [{path}:{line}].")
     return found
 
