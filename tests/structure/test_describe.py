@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from fanout_mcp.structure.describe import module_purpose, purpose, symbol_rows
 from fanout_mcp.structure.graph import Module, facts, graph
-from fanout_mcp.structure.outline import outline_text
+from fanout_mcp.structure.outline import outline_path, outline_text
 
 APACHE = """\
 /*
@@ -23,6 +24,7 @@ APACHE = """\
  * distributed under the License is distributed on an "AS IS" BASIS.
  */
 """
+NO_B = "no description; defines B (derived)"
 FILES = [
     ("README.md", "Sells *nice* things.\n\n## Sponsors\n\nMany.\n", "Sells *nice* things."),
     ("README.md", "*Shop* sells things.\n\n# Shop\n", "Shop: *Shop* sells things."),
@@ -71,7 +73,7 @@ FILES = [
     (
         "a.go",
         "package a\n\n// Logs.\nfunc With() {}\n\nfunc (b) C() {}\n\nfunc (b) D() {}\n\nfunc (b) E() {}\n",
-        "With: Logs.",
+        "no description; defines With (derived)",
     ),
     (
         "test/spec_a.rb",
@@ -82,7 +84,7 @@ FILES = [
     (
         "a.h",
         "// Copyright X\n\n#ifndef A\n/* For POSIX. */\n#include <b.h>\nint c();\n",
-        "no description; defines c (derived)",
+        "no description; declares c (derived)",
     ),
     ("README.md", "# ![Shop](a.webp)\n\nSells things.\n", "Shop: Sells things."),
     ("run.sh", "#!/bin/sh\n\nset -eu\n\n# Opens the shop.\n\na=1\n", "Opens the shop."),
@@ -105,7 +107,78 @@ FILES = [
     ("a.go", "// Adapted from https://a.example/b\n\n// Holds things.\npackage a\n", "Holds things."),
     ("a.yml", "# Deploys the web app.\nname: foo\non: push\n", "Deploys the web app."),
     ("a.yml", "# Deploys.\nname: foo\ndescription: Deploys the web app.\n", "Deploys the web app."),
-    ("a.yml", "# Copyright X\nname: foo\n", "foo"),
+    ("a.yml", "# Copyright X\nname: foo\non: push\n", "foo"),
+    ("a.yml", "name: Alice\nage: 3\n", "YAML: name, age"),
+    ("README.md", "<!--\nNot shown.\n-->\n\n# Shop\n\nSells things.\n", "Shop: Sells things."),
+    ("a.php", "<?php\n/*\n * This file is part of a.\n *\n * (c) Ann Lee\n */\nclass B {}\n", NO_B),
+    ("a.rb", "# Be sure to restart when you change this.\nclass B\nend\n", NO_B),
+    ("a.kt", "// All of it was taken from https://a.example\n\npackage b\n\nclass B\n", NO_B),
+    (
+        "tests/a.rs",
+        "pub const A: u8 = 1;\n\n#[test]\nfn holds() {}\n",
+        "no description; defines holds, A (derived)",
+    ),
+    ("a.c", "TEST_CASE(1)\nvoid b(int c) {}\n", "no description; defines b (derived)"),
+    ("a.py", "class B:\n    def __init__(self): ...\n", NO_B),
+    ("a.js", "/**\n * Module dependencies.\n */\n\nconst c = require('c')\nclass B {}\n", NO_B),
+    ("B.swift", "//\n//  A.swift\n//  Shop\n//\n//  Created by X\n//\n\nclass B {}\n", NO_B),
+    (
+        "main.go",
+        "package main\n\n// Hit clicks.\ntype Hit struct{}\n\nfunc (m model) Init() {}\n\nfunc main() {}\n",
+        "no description; defines Hit, main (derived)",
+    ),
+    (
+        "a.ts",
+        "export class Cart {\n  constructor() {}\n  sum() {}\n}\n",
+        "no description; defines Cart, sum (derived)",
+    ),
+    ("a.md", "Easy.\n\n## Use\n\n## Help\n", "Markdown: ## Use, ## Help"),
+    ("A.java", "/** <p>Holds {@link Item the\n * items}. */\nclass A {}\n", "Holds the items."),
+    (
+        "__init__.py",
+        "from a import B\n\ndef __getattr__(name): ...\n",
+        "no description; Python without definitions, 3 lines (derived)",
+    ),
+    (
+        "Cart.ts",
+        "export const A = 1\n\nexport class Cart {\n  #sum() {}\n  add() {}\n}\n",
+        "no description; defines Cart, add, A (derived)",
+    ),
+    (
+        "README.md",
+        "<h1>Shop</h1>\n\n## Contents\n\n- a\n\n## Use\n\nEasily.\n",
+        "Markdown: ## Contents, ## Use",
+    ),
+    (
+        "shop.py",
+        'class A:\n    """One."""\n\n\nclass B:\n    """Other."""\n',
+        "no description; defines A, B (derived)",
+    ),
+    (
+        "a.c",
+        '#include "b.h"\n\n/*\n * For counting.\n */\n\nint c() { return 1; }\n\nint d() { return 2; }\n',
+        "no description; defines c, d (derived)",
+    ),
+    (
+        "main.rs",
+        "//! Run with\n//!\n//! ```not_rust\n//! cargo run\n//! ```\n\nfn main() {}\n",
+        "no description; defines main (derived)",
+    ),
+    (
+        "a.js",
+        "export default function (config) {\n  request.onload = () => 1\n}\n",
+        "no description; JavaScript without definitions, 3 lines (derived)",
+    ),
+    (
+        "a.go",
+        "package a\n\ntype entry struct{}\n\nfunc find() {}\n",
+        "no description; defines entry, find (derived)",
+    ),
+    (
+        "a.rs",
+        "fn main() {}\n\nenum State {}\n\nimpl Default for State {\n    fn default() -> State {}\n}\n",
+        "no description; defines State, main (derived)",
+    ),
     (
         "Cart.java",
         "package a;\n\n/** Holds things. */\n// reimplemented from Basket\npublic class Cart {}\n",
@@ -151,7 +224,7 @@ FILES = [
     (
         "shop.rb",
         "module Shop\n  # Sells at night.\n\n  A = 1\nend\n",
-        "no description; defines Shop (derived)",
+        "no description; defines Shop, Shop.A (derived)",
     ),
     (
         "a.rb",
@@ -160,8 +233,34 @@ FILES = [
     ),
     (
         "run.sh",
-        "#!/bin/sh\nset -e\n\n# Opens the shop.\nopen_shop() {\n  :\n}\n",
+        "#!/bin/sh\nset -e\n\n# Opens the shop.\nopen_shop() {\n  :\n  :\n  :\n  :\n  :\n}\n",
         "open_shop: Opens the shop.",
+    ),
+    ("a.sh", "set -e\n\n# Opens.\nb() {\n  :\n}\n\nc=1\n\necho $c\n", "no description; defines b (derived)"),
+    (
+        "a.rs",
+        "impl A for B {\n    fn c() {}\n}\n\n#[cfg(test)]\nmod tests {\n    fn holds() {}\n}\n",
+        "no description; defines c (derived)",
+    ),
+    ("a.rs", "//! WARNING: not for you.\n\npub struct B;\n", NO_B),
+    (
+        "a.py",
+        'class B:\n    """One."""\n\n    b = 1\n    c = 2\n    d = 3\n\n\nclass C: ...\n',
+        "no description; defines B, C (derived)",
+    ),
+    ("till.rb", "module Shop\n  # Opens it.\n  module Till\n    def open; end\n  end\nend\n", "Opens it."),
+    ("a.go", "package a\n\n// Is used so:\n//\n//\tvar c B\ntype B struct{}\n", NO_B),
+    (
+        "a.h",
+        "class B final : public A<C> {\npublic:\n    int d();\n};\n\nclass E final : A {};\n",
+        "no description; declares B, E (derived)",
+    ),
+    ("a.swift", "/// For more information take a look at `C`.\nclass B {}\n", NO_B),
+    ("a.js", "// install b first:\n// https://a.example/\nconst c = require('c')\nclass B {}\n", NO_B),
+    (
+        "a.py",
+        "# empty\n",
+        "no description; Python without definitions, 1 line (derived)",
     ),
     (
         "a.lua",
@@ -320,3 +419,29 @@ def test_overloads_are_shown_once_and_the_one_with_a_doc() -> None:
         "1 interface Cart",
         " 4 int total(int a) - Adds.",
     ]
+
+
+def test_a_table_names_a_part_of_its_file_and_a_key_without_its_value_nothing() -> None:
+    assert symbol_rows(outline_text("a.toml", 'name = "a"\n\n[tool]\nb = 1\n')) == ["3 tool"]
+    assert symbol_rows(outline_text("a.yml", "name: a\njobs:\n  b: 1\n")) == []
+
+
+def test_a_heading_that_comes_again_names_no_part() -> None:
+    rows = symbol_rows(outline_text("a.md", "# Shop\n\n## 2.0\n\n### Fixed\n\n## 1.0\n\n### Fixed\n"))
+    assert rows == ["1 # Shop", "3 ## 2.0", "7 ## 1.0"]
+
+
+def test_a_title_is_cited_at_its_heading_and_not_at_a_badge_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("[![shop](https://a.example/shop)](b)\n\n# shop\n\nSells things.\n")
+    assert outline_path(tmp_path, "README.md").doc_line == 3
+
+
+def test_what_a_generator_defines_has_no_rows() -> None:
+    assert (
+        symbol_rows(outline_text("a.c", "/* A Bison parser, made by GNU Bison 3.8. */\n#define A 1\n")) == []
+    )
+
+
+def test_a_signature_begins_behind_the_remarks_above_it() -> None:
+    text = 'class A {\n  @Suppress("B") // Still there.\n  @Test fun c() {\n  }\n}\n'
+    assert symbol_rows(outline_text("A.kt", text)) == ["1 class A", " 3 fun c()"]

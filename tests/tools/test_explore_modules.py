@@ -82,7 +82,13 @@ async def test_only_what_helps_is_said_of_a_module_and_a_count_says_what_it_leav
     files = {
         "tools/base.py": '"""What all tools share."""\n\ndef run(a):\n    assert a\n    return a\n',
         "tools/one.py": '"""One."""\nfrom tools.base import run\n',
-        "tools/CODE_OF_CONDUCT.md": "# Code of Conduct\n",
+        "tools/Old-Changes.md": "# Our Pledge\n\nWe are kind.\n",
+        "tools/ci.yml": "name: CI\non: push\n",
+        "tools/go.mod": "module x.example\n",
+        "tools/a.go": "// Package tools helps.\npackage tools\n\ntype A struct{}\n",
+        "tools/use/b.go": 'package use\n\nimport "x.example"\n\nvar B tools.A\n',
+        "tools/testdata/alice.py": '"""Alice."""\neval(1)\n',
+        "tools/cart.spec.js": "function sum() {}\nit('sums', () => sum())\n",
         "tools/test_base.py": "from tools.base import run\n\ndef test_run():\n    assert run(1)\n",
     }
     for path, text in files.items():
@@ -93,9 +99,13 @@ async def test_only_what_helps_is_said_of_a_module_and_a_count_says_what_it_leav
         "base.py: What all tools share; imported by 1 file, tests aside [tools/base.py:1]."
         in module["report"]
     )
-    assert "Conduct" not in module["report"]
+    assert "a.go: Package tools helps [tools/a.go:1]." in module["report"]
+    for left_out in ("Pledge", "ci.yml", "Alice", "Interaction: in this module use/b.go"):
+        assert left_out not in module["report"]
     assert "asserts (assert) [tools/test_base.py:4]" in module["report"]
     assert "asserts (assert) [tools/base.py" not in module["report"]
+    [tests] = (await explore(root, workers, modules=["tools/cart.spec.js"]))["modules"]
+    assert "defines" not in tests["report"]
 
 
 async def test_the_structure_says_what_a_module_is_and_how_it_hangs_together(

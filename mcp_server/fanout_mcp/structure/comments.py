@@ -35,7 +35,7 @@ _BEHIND: Final = f"{whitespace}*/"
 """What comment marks leave around a line."""
 
 _LEGAL: Final = re.compile(
-    r"(?i)copyright|©|\blicen[sc]ed?\b|spdx-|all rights reserved|redistributions?\b"
+    r"(?i)copyright|©|\(c\)\s|\blicen[sc]ed?\b|spdx-|all rights reserved|redistributions?\b"
     r"|permission is hereby granted"
     r"|\bas is\b|without warrant|any warranty|warranties|damages|liab(?:le|ility)"
     r"|unless required by applicable"
@@ -44,7 +44,8 @@ _LEGAL: Final = re.compile(
     r"|this (?:file|program) is (?:part of|free|distributed)|unencumbered|names? of (?:its"
     r"|the) (?:contributors|authors)"
     r"|^(?:\W*)(?:created|written|authored|maintained) by\b|^\W*authors?\b|^(?:\W*+\w++:?){0,2}\W*+https?://\S+$"
-    r"|^\W*(?:see|for) .{0,60}licen[sc]e"
+    r"|^\W*(?:see|for) .{0,60}licen[sc]e|^\W*from \S+$"
+    r"|\b(?:taken|copied|ported|adapted|borrowed|converted|derived) (?:\w{1,20} ){0,3}from [^.\n]{0,80}https?://"
 )
 _NAMES: Final = (
     r"[\"'`*_(<@]{0,3}[A-ZÀ-Þ][^\s,:]{0,60}(?:,?(?: and| &)? [A-ZÀ-Þ][^\s,:]{0,60}){0,8}"
@@ -59,10 +60,15 @@ _CREDIT: Final = re.compile(
 )
 """Whom or what a text owes itself to, by name: "Based on the settings, chooses a theme" is prose."""
 
+CUT_OFF: Final = re.compile(r"(?:[;{:]|\b(?:with|using|via|like|by|as|to|from|follows|this|and|or|the))\s*$")
+"""How a paragraph ends that an example or a list completes, and code."""
+
 _STATUS: Final = re.compile(
     r"(?i)\b(?:is|are) (?:still |currently |now )?(?:an? )?(?:experimental|deprecated|unstable)\b"
+    r"|^(?:be sure to|make sure|please|don't|do not|remember to|note:|note that|warning:|see |empty\b"
+    r"|for (?:more|further) )"
 )
-"""What says how finished a thing is, not what it is for."""
+"""What says how finished a thing is, tells its editor what to do or where to read on, not what it is for."""
 
 _TOOL: Final = re.compile(
     r"(?i)^\W*(?:eslint|tslint|jshint|jslint|oxlint|biome-ignore|@ts-|-\*-|vim?:|ex:|coding[:=]"
@@ -74,8 +80,9 @@ _TOOL: Final = re.compile(
     r"|dart format|mark:|ignore_for_file|language-server|solhint|phpcs|@phpstan|psalm|cspell|stylelint"
     r"|language\s+\w+"
     r"|(?:module|maintainer|stability|portability)\s*:|@format|@generated|#region|#endregion|\{-#|options_ghc"
-    r"|(?:stdlib|standard library|third[- ]party|local|internal) imports?\b"
-    r"|(?:exit|abort|stop|fail) (?:\w+ )?(?:on|if|when|fast)\b|todo\b|fixme\b|xxx\b)"
+    r"|(?:(?:stdlib|standard library|third[- ]party|local|internal|external|module|public|private) )?"
+    r"(?:imports?|includes?|exports?|requires?|dependenc(?:y|ies)|constants|types|variables|helpers)\W*$"
+    r"|https?://\S+\s*$|(?:exit|abort|stop|fail) (?:\w+ )?(?:on|if|when|fast)\b|todo\b|fixme\b|xxx\b)"
 )
 RULER: Final = re.compile(r"^\s*([=\-~^\"'*+#.:_`])\1{2,}\s*$")
 """A line of RST under a title, or above it, or between two parts."""
@@ -98,16 +105,26 @@ _XML_NAME: Final = re.compile(r"<\w+ \w+=\"(?:\w:)?([^\"]*)\"\s*/>")
 _XML_MARK: Final = re.compile(r"</?(?:summary|para|c|code|b|i|see|seealso|description)\b[^<>]*>")
 """Of .NET's documents: a reference stands for its name, other marks for nothing."""
 
-_JAVADOC: Final = re.compile(r"\{@(?:link|linkplain|code|literal)\s++([^{}\s]++)[^{}]*+\}")
+_JAVADOC: Final = re.compile(
+    r"\{@(?:link(?:plain)?\s++[^{}\s]++(?=\s++[^{}\s])|\w++)\s++([^{}]++)\}"
+    r"|</?(?:p|b|i|em|code|tt|strong|a [^<>]*)/?>"
+)
+"""A link stands for its label, else for what it leads to; marks of HTML for nothing."""
 
 _ATTRIBUTE: Final = re.compile(r"\s*(?:#!?\[|@|export\s*$|template\s*<|\[)")
-_FIRST_CODE: Final = re.compile(
-    r"\s*(?:#!\[|package\b|import\b|from\b|use\b|using\b|include\b|module\b|namespace\b|library\b|pragma\b|require|#include|#pragma"
-    r"|#ifndef|#define|#if|set\s+-|local\s+\w+\s*=\s*(?:require|\{)|const\s++.*require\("
-    r"|['\"]use strict|@file:|@testable|declare\("
-    r"|defmodule\b|exports?\b\s*[{*]|export\s+\*|extern crate|mod\s|pub mod\s|terraform\b|part of\b"
-    r"|(?i:syntax|use|set|begin|create\s+extension)\b)"
+_OPENS: Final = re.compile(
+    r"\s*(?:#!\[|package\b|module\b|namespace\b|library\b|pragma\b|#pragma|#ifndef|#define|#if|set\s+-"
+    r"|['\"]use strict|@file:|declare\(|defmodule\b|terraform\b|part of\b"
+    r"|(?i:syntax|set|begin|create\s+extension)\b)"
 )
+"""What begins a file: its own words may still follow."""
+
+_LOADS: Final = re.compile(
+    r"\s*(?:import\b|from\b|(?i:use)\b|using\b|include\b|require|#include|@testable|extern crate"
+    r"|(?:pub )?mod\s|local\s+\w+\s*=\s*(?:require|\{)|const\s++.*require\(|exports?\b\s*[{*]|export\s+\*)"
+)
+"""What a file takes from others: a comment above it may be the file's, one below is about what follows."""
+
 _ABBREVIATED: Final = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|vs|cf|resp|approx|a\.k\.a|incl|Dr|Mr|St|No)|\b[A-Z])\.$"
 )
@@ -157,9 +174,12 @@ def spoken(lines: Iterable[str], name: str = "") -> str:
     """Return the first sentence of a comment's lines that is prose; `name`: of the file, which is none."""
     paragraph: list[str] = []
     fallback = ""
+    in_example = False
     for line in [*lines, ""]:
-        if line.strip() and not RULER.match(line):
-            paragraph.append(line)
+        is_fence = line.lstrip().startswith(("```", "~~~"))
+        in_example ^= is_fence
+        if line.strip() and not is_fence and not RULER.match(line):
+            paragraph += [] if in_example else [line]
             continue
         sentence, is_title = _paragraph(paragraph, name)
         if sentence and not is_title:
@@ -179,10 +199,15 @@ def _paragraph(lines: Sequence[str], name: str) -> tuple[str, bool]:
     prose = [
         line for line in prose if not _TOOL.match(line) and (not _MARK.match(line) or _BRIEF.match(line))
     ]
-    prose = [_JAVADOC.sub(r"\1", line) for line in prose]
+    if prose and prose[0].startswith("\t"):
+        return "", False  # code, as Go's comments show it
+    if len(prose) <= NAMES_ALONE and re.fullmatch(r"\s*[^\s/]+\.\w+\s*", prose[0] if prose else ""):
+        return "", False  # the file's name, as an editor writes it above the project's
+    whole = "\n".join(prose)
+    prose = _JAVADOC.sub(lambda match: " ".join((match[1] or "").split()), whole).split("\n")
     whole = " ".join(prose)
     whole = whole.rstrip()
-    if not re.search(r"[^\W\d_]{2}", whole) or _is_no_prose(whole) or whole.endswith((";", "{", ":")):
+    if not re.search(r"[^\W\d_]{2}", whole) or _is_no_prose(whole) or CUT_OFF.search(whole):
         return "", False  # without a word, a licence's, code that was commented out, or before an example
     is_title = False
     if len(prose) > 1 and re.match(r"\s*@title\b", prose[0]):
@@ -197,6 +222,10 @@ def _paragraph(lines: Sequence[str], name: str) -> tuple[str, bool]:
         if "." in sentence.rstrip(".") or "/" in sentence:
             return "", False
     return sentence, is_title
+
+
+NAMES_ALONE: Final = 2
+"""Lines of a paragraph that only names its file and project."""
 
 
 def _is_no_prose(text: str) -> bool:
@@ -228,7 +257,8 @@ def doc_above(lines: Sequence[str], row: int, form: Commented) -> str:
 
 MAX_ABOVE: Final = 300
 _MARKS_BEFORE: Final = re.compile(
-    r"(?:/\*+!?|\*+/|\*\)|\*|//+!?/?|#+[!=]?|=#|<#|#>|--\[\[|\]\]|-->|--+\|?|<!--|\{-\|?|-\}|\(\*+|'{3}|\"{3}|;+|%+|!+)\s?"
+    r"(?:/\*+!?|\*+/|\*\)|\*|//+!?/?|#+[!=]?|=#|<#|#>|--\[\[|\]\]"
+    r"|-->|--+\|?|<!--|\{-\|?|-\}|\(\*+|'{3}|\"{3}|;+|%+|!+) ?"
 )
 _MARKS_BEHIND: Final = ("*/", "-}", "]]", "*)", "#>", "=#", "-->", '"""')
 
@@ -276,7 +306,7 @@ def first_comment(text: str, form: Commented, name: str = "") -> str:
 def _is_first(code: str, form: Commented) -> bool:
     if form.name == "Bash":
         return not re.match(r"\s*(?:function\s|[\w-]+\s*\(\))", code)
-    return _FIRST_CODE.match(code) is not None
+    return (_OPENS.match(code) or _LOADS.match(code)) is not None
 
 
 def groups(text: str, form: Commented) -> Iterator[tuple[list[str], str]]:
@@ -304,7 +334,8 @@ def groups(text: str, form: Commented) -> Iterator[tuple[list[str], str]]:
                 yield group, line
             # Without a grammar what comes after the first code may be anything.
             is_known = isinstance(form, Language) and (form.name != "Bash" or _OPTIONS.match(line))
-            if not is_known or not _is_first(line, form) or _BODY.match(line):
+            is_open = form.name == "Bash" or _OPENS.match(line)
+            if not is_known or not is_open or _BODY.match(line):
                 return
             group = []
     if group:

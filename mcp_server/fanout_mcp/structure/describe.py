@@ -13,11 +13,13 @@ from fanout_mcp.source.kinds import is_test
 from fanout_mcp.structure.comments import plain_text
 from fanout_mcp.structure.graph import Facts, Graph, Module, more, shortened
 from fanout_mcp.structure.outline import Outline, Symbol
+from fanout_mcp.structure.resolve import SCRIPTS
 from fanout_mcp.text import by_count, clip, compact, counted
 from fanout_mcp.types import Json
 
 # --- What a file is for, in one line: its own first sentence, else derived from what it defines. ------------
 
+NO_DESCRIPTION: Final = "no description; "
 MAX_LENGTH: Final = 160
 MAX_SIGNATURE: Final = 120
 MAX_DOC: Final = 80
@@ -37,9 +39,6 @@ _MODULES: Final = frozenset({"Elixir", "Ruby"})
 
 _KNOWN_BY_TYPE: Final = frozenset({"Java", "Kotlin", "Scala", "C#", "Swift", "PHP"})
 """Languages whose files are about the type that they are named after: its doc goes before a comment."""
-
-SEVERAL: Final = 2
-"""Definitions of a file from which on the doc of one is shown with its name."""
 
 _NOT_CODE: Final = frozenset({"key", "heading", "package"})
 _NOISE: Final = ("async def ", "def ", "function ", "func ", "fn ")
@@ -62,30 +61,21 @@ def written(outline: Outline) -> tuple[str, int]:
     return next(declared, None) or _main_doc(outline)
 
 
-def _main_symbol(top: Sequence[Symbol], outline: Outline) -> Symbol | None:
-    """Return the public definition that a file is about: the one it is named after, else the longest."""
-    if not top:
-        return next((one for one in outline.symbols if one.public and one.kind == "module"), None)
-    named = [symbol for symbol in top if symbol.kind != "method" and _is_named(symbol, outline)]
-    return max(
-        named or top,
-        key=lambda symbol: (
-            symbol.kind not in _PLAIN,
-            symbol.kind not in _FUNCTIONS,
-            symbol.end_line - symbol.line,
-        ),
-    )
+_TESTS: Final = frozenset({"tests", "test"})
+"""Modules of a product's file that test it."""
 
 
 def _top(outline: Outline) -> list[Symbol]:
-    """Return the public definitions that no type holds; what is in a namespace alone is at the top."""
-    own = [symbol for symbol in outline.symbols if symbol.is_offered]
-    holders = {symbol.name for symbol in own if symbol.kind in _HOLDERS and not symbol.parent}
-    return [
-        symbol
-        for symbol in own
-        if symbol.kind not in _HOLDERS | _NOT_CODE and (not symbol.parent or symbol.parent in holders)
-    ]
+    """Return the definitions that no type holds, of them the public ones; a namespace is no type."""
+    own = [one for one in outline.symbols if not one.in_function and one.kind not in _HOLDERS | _NOT_CODE]
+    spaces = {
+        one.full for one in outline.symbols if one.kind in _HOLDERS - {"impl"} and one.name not in _TESTS
+    }
+    own = [one for one in own if one.parent.partition(".")[0] not in _TESTS]
+    top = [one for one in own if not one.parent or one.parent in spaces] or own
+    public = [one for one in top if one.public and one.kind != "method"]
+    is_own = outline.kind == "test" or outline.entry  # no one uses it: what is public says little
+    return (not is_own and public) or [one for one in top if not one.name.endswith("__")]
 
 
 def _is_named(symbol: Symbol, outline: Outline) -> bool:
@@ -95,38 +85,26 @@ def _is_named(symbol: Symbol, outline: Outline) -> bool:
 
 
 def _main_doc(outline: Outline) -> tuple[str, int]:
-    """Return the doc of what a file is about: its name goes first where it alone does not say of what."""
-    holder = next((one for one in outline.symbols if one.kind in _HOLDERS and one.doc and one.public), None)
+    """Return the doc of what a file is named after, else of its only definition or the one that fills it.
+
+    What one of several says is not what their file is for; nor is what a test case checks.
+    """
     top = _top(outline)
-    main = _main_symbol(top, outline)
-    is_clear = False
-    if holder and (main is None or not _is_named(main, outline)):
-        main, is_clear = holder, len({one.name for one in outline.symbols if not one.parent}) == 1
-    elif main and (not main.doc or _is_one_of_many(main, top, outline)):
-        documented = [
-            one
-            for one in top
-            if one.doc
-            and not one.parent
-            and one.kind not in _PLAIN
-            and not _is_one_of_many(one, top, outline)
-        ]
-        main = max(documented, key=lambda symbol: symbol.end_line - symbol.line, default=None)
-    else:
-        others = sum(symbol.kind not in _PLAIN for symbol in top)
-        is_clear = main is not None and others <= SEVERAL and main.kind not in _FUNCTIONS | _PLAIN
-    if main is None or not main.doc:
+    spaces = [one for one in outline.symbols if one.kind in _HOLDERS - {"impl"}]
+    named = [one for one in (*top, *spaces) if one.kind != "method" and _is_named(one, outline)]
+    outer = {one.name for one in outline.symbols if not one.parent}
+    defined = [one for one in top if one.kind not in _PLAIN | {"method"}]
+    types = [one for one in defined if one.kind not in _FUNCTIONS]
+    only = (types or defined) if len(types or defined) == 1 else []
+    large = [one for one in only if one.end_line - one.line > outline.lines / 2]
+    alone = [[one for one in spaces if outer == {one.full}], large, types if len(defined) == 1 else []]
+    found = named or next((few for few in alone if len(few) == 1 and few[0].doc), [])
+    main = next((one for one in found if one.doc), None)
+    if main is None or (outline.kind == "test" and main.kind in _FUNCTIONS):
         return "", 0
-    is_clear = is_clear or _is_named(main, outline) or main.name in main.doc
+    is_only = main in spaces or (len(defined) == 1 and main.public and main.kind not in _FUNCTIONS)
+    is_clear = is_only or main in named or main.name in main.doc
     return (main.doc if is_clear else f"{main.name}: {main.doc}"), main.line
-
-
-def _is_one_of_many(one: Symbol, top: Sequence[Symbol], outline: Outline) -> bool:
-    """Tell a test case, or a function among many: what it does is not what its file is for."""
-    if one.kind not in _FUNCTIONS:
-        return False
-    is_many = sum(other.kind not in _PLAIN | {"method"} for other in top) > SEVERAL
-    return outline.kind == "test" or (is_many and not _is_named(one, outline))
 
 
 def _own_words(outline: Outline) -> str:
@@ -150,38 +128,43 @@ def derived(outline: Outline, users: Sequence[str] = ()) -> str:
     names = _names(outline)
     exports = [symbol.name for symbol in top if symbol.kind == "export"]
     if names:
-        what = f"defines {_some(names, 4)}"
+        verb = "declares" if outline.path.endswith(_HEADERS) else "defines"
+        what = f"{verb} {_some(names, 4)}"
     elif exports:
         what = f"passes on {_some(exports, 4)}"
     else:
         what = f"{outline.language or 'text'} without definitions, {counted(outline.lines, 'line')}"
-    start = "; starts a program" if outline.entry else ""
     used = f" for {_some(list(users), 3)}" if users else ""
-    return f"no description; {what}{used}{start} (derived)"
+    return f"{NO_DESCRIPTION}{what}{used} (derived)"
+
+
+_HEADERS: Final = (".h", ".hh", ".hpp", ".hxx", ".pyi", ".d.ts")
 
 
 def _names(outline: Outline) -> list[str]:
-    """Name what a file defines: types and modules, then functions; where there are none, its values."""
+    """Name what a file defines: types and modules, then functions, then its values."""
     called = {one.full if outline.language in _MODULES else one.name: None for one in _defined(outline)}
     return [name for name in called if name != "default"]
 
 
 def _defined(outline: Outline) -> list[Symbol]:
-    inside = [symbol for symbol in outline.symbols if symbol.is_offered]
-    top = [symbol for symbol in outline.symbols if not symbol.parent]
-    shown = [symbol for symbol in top if symbol.public] or top
-    shown = [symbol for symbol in shown if symbol.kind not in _HOLDERS] or inside or shown
-    types = [symbol for symbol in shown if symbol.kind not in _FUNCTIONS | _PLAIN | _HOLDERS]
+    shown = _top(outline)
+    is_open = all(one.public for one in shown)
+    inside = [one for one in outline.symbols if not one.in_function and (one.public or not is_open)]
+    types = [one for one in shown if one.kind not in _FUNCTIONS | _PLAIN]
+    rest = [one for one in shown if one.kind in {"constant", "variable", "property"}]
     if outline.language in _MODULES:
         types = _holding(inside) or types
         if types:
-            return types
+            return [*types, *rest]
     # One type alone is what the file's name says already: what it does, its methods say.
     functions = [one for one in (inside if len(types) == 1 else shown) if one.kind in _METHODS]
     if outline.language == "Go":  # a method alone doesn't say of what
         functions = [one for one in functions if one.kind != "method"] or functions
-    rest = [symbol for symbol in shown if symbol.kind in {"constant", "variable", "property"}]
-    return [*types, *functions] or rest
+    if outline.language in {"C", "C++"}:  # a macro that is called at the top looks like a definition
+        functions = [one for one in functions if not one.name.isupper() and " " not in one.name]
+    functions = [one for one in functions if one.name != "constructor" and not one.name.endswith("__")]
+    return [*types, *functions, *rest]
 
 
 def _holding(inside: Sequence[Symbol]) -> list[Symbol]:
@@ -195,8 +178,11 @@ def _holding(inside: Sequence[Symbol]) -> list[Symbol]:
 def symbol_rows(outline: Outline, most: int = MAX_FILE_SYMBOLS) -> list[str]:
     """Return every public symbol as `line signature - doc`, members indented below what holds them.
 
-    A file with very many gets shorter rows, so that all names still fit an answer.
+    A file with very many gets shorter rows, so that all names still fit an answer. What a generator
+    defines is read where it was generated from.
     """
+    if outline.kind == "generated":
+        return []
     shown = _once([symbol for symbol in outline.symbols if symbol.is_offered])
     holders = {symbol.full for symbol in shown}
     shown = [symbol for symbol in shown if not symbol.parent or symbol.parent in holders]
@@ -282,7 +268,6 @@ _COMMON_NAMES: Final = frozenset({"__init__.py", "mod.rs", "lib.rs", "index.js",
 """Names that say nothing without their folder."""
 
 STANDARD_NAMED: Final = 12
-HUB_USERS: Final = 10
 
 ROWS: Final = (12, 6, 3, 1)
 """Rows of each list of a module, tried from the left until a map has room for it."""
@@ -300,7 +285,7 @@ def described(
     """Return a module's fields as the static engine knows them; `room`: characters, of a map."""
     head = overview(module, known)
     parts, uses = _components(facts, known), _interactions(module, facts, known)
-    seen, risks = _observations(module, facts, focus, signals), _risks(module, known, facts)
+    seen, risks = _observations(module, facts, known, focus, signals), _risks(module, known, facts)
     report = [head, *parts, *uses, *seen, *risks]
     whole = fields(module, known, facts, module_purpose(module, known, facts), report)
     entry = whole
@@ -468,40 +453,58 @@ def _components(facts: Facts, known: Graph) -> list[str]:
         outline = known.outlines[path]
         if len(found) == MAX_COMPONENTS:
             break
+        if outline.kind in _DATA or _KNOWN_BY_NAME.search(path.rpartition("/")[2]):
+            continue
         # Of a file known by its name alone there may be nothing to say but its length.
         sentence, line = written(outline)
         if _repeats(sentence, path) if sentence else not _says_more_than_its_name(outline):
             continue
         line = line or next((one.line for one in _defined(outline)), 1)
-        users, aside = _users(path, known)
-        how = "used" if outline.language in _IMPORT_NO_FILE else "imported"
-        used = f"; {how} by {counted(users, 'file')}{aside}" if users else ""
-        found.append(f"{_name(path)}: {purpose(outline).rstrip('.')}{used} [{path}:{line}].")
+        what = purpose(outline).removeprefix(NO_DESCRIPTION).rstrip(".:")
+        found.append(f"{_name(path)}: {what}{_users(outline, known)} [{path}:{line}].")
     return found
 
 
-_IMPORT_NO_FILE: Final = frozenset({"C#", "Swift"})
+_DATA: Final = frozenset({"fixture", "generated", "vendored"})
+"""What no one here reads or wrote as code."""
+
+_IMPORTS_NAME_FILES: Final = SCRIPTS | {"Python", "Notebook", "C", "C++"}
+"""Languages in which each use of a file needs an import of it: elsewhere a count leaves some out."""
+
+_KNOWN_BY_NAME: Final = re.compile(
+    r"(?i)\b(?:change(?:s|log)|history|news|licen[cs]e|copying|code_of_conduct|contribut\w+|security|authors)\b"
+)
+"""Files whose names say all that their first words repeat."""
 
 
 def _repeats(sentence: str, path: str) -> bool:
-    """Tell whether a sentence only says a file's name again: "Code of Conduct"."""
-    stem = path.rpartition("/")[2].partition(".")[0]
+    """Tell whether a sentence only says a file's name again, or a part of it: "Tests" in test.yml."""
+    folder, _, stem = posixpath.splitext(path)[0].rpartition("/")
+    stem = folder.rpartition("/")[2] if stem.lower() in {"readme", "index"} else stem.partition(".")[0]
     said, name = ("".join(re.findall(r"\w+", text.casefold())).replace("_", "") for text in (sentence, stem))
-    return said == name
+    return (name != "" and said in name) or (name in said and len(said) <= len(name) + 3)
 
 
-def _users(path: str, known: Graph) -> tuple[int, str]:
+def _users(outline: Outline, known: Graph) -> str:
     """Count the files that import one, and say where that leaves tests out."""
-    users = known.imported_by.get(path, ())
+    users = known.imported_by.get(outline.path, ())
     count = sum(not is_test(user) for user in users)
-    return count, ", tests aside" if count < len(users) else ""
+    if not count or outline.language not in _IMPORTS_NAME_FILES:
+        return ""
+    return f"; imported by {counted(count, 'file')}" + ", tests aside" * (count < len(users))
 
 
 def _says_more_than_its_name(outline: Outline) -> bool:
     """Tell whether its definitions are worth a statement: `class Post` in Post.cs is not."""
-    defined = [one for one in _defined(outline) if one.name != "default"]
+    if outline.kind == "test" and outline.language in _TESTS_ARE_BLOCKS:
+        return False
+    defined = [one for one in _defined(outline) if one.name not in {"default", "main"}]
     defined += [one for one in outline.symbols if one.kind == "export"]
     return outline.how in {"grammar", "patterns"} and not all(_is_named(one, outline) for one in defined)
+
+
+_TESTS_ARE_BLOCKS: Final = SCRIPTS | {"Ruby", "Lua", "Elixir", "Dart", "C++"}
+"""Languages whose tests are calls with a title: what a file of them defines is for its tests, and none."""
 
 
 def _interactions(module: Module, facts: Facts, known: Graph) -> list[str]:
@@ -512,14 +515,25 @@ def _interactions(module: Module, facts: Facts, known: Graph) -> list[str]:
             other for other in known.imports.get(path, ()) if other in own and (path, other) in known.lines
         ]
         for path in facts.central
-        if known.outlines[path].kind == "product"
+        if known.outlines[path].kind == "product" and known.outlines[path].language not in _IMPORTS_PACKAGES
     }
     busiest = sorted((path for path in uses if uses[path]), key=lambda path: (-len(uses[path]), path))
+    alike = Counter(map(posixpath.basename, module.paths))
+    short = {path: _short_of(path, module, alike) for path in module.paths}
     return [
-        f"Interaction: in this module {_name(path)} uses {_some([_name(one) for one in uses[path]], 5)} "
+        f"Interaction: in this module {short[path]} uses {_some([short[one] for one in uses[path]], 5)} "
         f"[{path}:{known.lines[path, uses[path][0]]}]."
         for path in busiest[:MAX_INTERACTIONS]
     ]
+
+
+_IMPORTS_PACKAGES: Final = frozenset({"Go", "C#", "Swift"})
+"""Languages in which the line of an import shows no file."""
+
+
+def _short_of(path: str, module: Module, alike: Mapping[str, int]) -> str:
+    name = posixpath.basename(path)
+    return name if alike[name] == 1 else path.removeprefix(f"{module.name}/")
 
 
 def _name(path: str) -> str:
@@ -527,22 +541,17 @@ def _name(path: str) -> str:
     return f"{folder.rpartition('/')[2]}/{name}" if name in _COMMON_NAMES else name
 
 
-_PRODUCT_TOO: Final = frozenset({"asserts", "waits"})
-"""Of what tests do. A product asserts what it relies on, and waits for its turn."""
-
-
-def _observations(module: Module, facts: Facts, focus: str, signals: Signals) -> list[str]:
+def _observations(module: Module, facts: Facts, known: Graph, focus: str, signals: Signals) -> list[str]:
     """State what the focus found, and the first place of the file with most.
 
     Without a count: what one line can't show, and what a name doesn't give away, would be missing from it.
     """
     gathered: dict[str, list[tuple[int, str, int, str]]] = {}
     for path in dict.fromkeys((*facts.central, *facts.tests)):
-        if focus != "testing" and is_test(path) and not all(map(is_test, module.paths)):
+        is_apart = focus != "testing" and is_test(path) and not all(map(is_test, module.paths))
+        if is_apart or known.outlines[path].kind in _DATA:
             continue
         for what, count, lines, name in signals.get(path, ()):
-            if what in _PRODUCT_TOO and not is_test(path):
-                continue
             gathered.setdefault(what, []).append((count, path, lines[0], name))
     found = []
     for what, places in gathered.items():
@@ -567,7 +576,7 @@ def _risks(module: Module, known: Graph, facts: Facts) -> list[str]:
         for outline in outlines
         for symbol in outline.symbols
         if symbol.kind in {"function", "method"}
-        and symbol.parent.partition(".")[0] not in {"tests", "test"}
+        and symbol.parent.partition(".")[0] not in _TESTS
         and not (outline.language == "Zig" and symbol.name[:1].isupper())  # it returns a type
     ]
     if functions:
@@ -576,23 +585,7 @@ def _risks(module: Module, known: Graph, facts: Facts) -> list[str]:
             found.append(
                 f"Improve: {symbol.name} is {length} lines long; name its steps [{path}:{symbol.line}]."
             )
-    users = {outline.path: _users(outline.path, known) for outline in outlines}
-    hubs = sorted((path for path in users if users[path][0] >= HUB_USERS), key=lambda path: -users[path][0])
-    found += [
-        f"Hub: {counted(count, 'file')} use {path}{aside}; changes there reach far [{_use(path, known)}]."
-        for path in hubs[:2]
-        for count, aside in (users[path],)
-    ]
     return found[:8]
-
-
-def _use(path: str, known: Graph) -> str:
-    """Return a place where product code imports a file; where no line does, what the file is about."""
-    for user in sorted(known.imported_by.get(path, ())):
-        if not is_test(user) and (user, path) in known.lines:
-            return f"{user}:{known.lines[user, path]}"
-    main = _main_symbol(_top(known.outlines[path]), known.outlines[path])
-    return f"{path}:{main.line if main else 1}"
 
 
 def _cycle_line(cycle: Sequence[str], known: Graph) -> int:

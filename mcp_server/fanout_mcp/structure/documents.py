@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from fanout_mcp.structure.comments import (
+    CUT_OFF,
     MAX_LENGTH,
     RULER,
     doc_above,
@@ -29,7 +30,8 @@ from fanout_mcp.structure.languages import Commented, Language, frozen, language
 from fanout_mcp.text import clip
 
 MAX_KEYS: Final = 60
-Places = list[tuple[str, int]]
+Places = list[tuple[str, int, bool]]
+"""Headings and keys with their lines; whether one names a part of the file: a heading, a table."""
 
 _KINDS: Final = {
     ".md": "Markdown",
@@ -56,7 +58,7 @@ def describe(path: str, text: str) -> tuple[str, str, Places]:
     """Return what kind of file it is, its own words or head, and its headings or keys with their lines."""
     kind = _KINDS.get(posixpath.splitext(path)[1].lower(), "")
     if kind == "Markdown":
-        return kind, *_markdown(text)
+        return kind, *_markdown(text, is_readme=posixpath.basename(path).lower().startswith("readme"))
     if kind in _PATTERNS:
         return kind, _described(kind, text), _keys(kind, text)
     begun = text[:HEAD_OF_MARKUP].lstrip("\ufeff \t\r\n")
@@ -75,7 +77,7 @@ _MARKUP: Final = (
 HEAD_OF_MARKUP: Final = 1000
 
 
-def _markdown(text: str) -> tuple[str, Places]:
+def _markdown(text: str, *, is_readme: bool) -> tuple[str, Places]:
     headings: Places = []
     paragraph: list[str] = []
     title = ""
@@ -89,20 +91,20 @@ def _markdown(text: str) -> tuple[str, Places]:
         paragraph = [own[1].strip("\"' ")] if own else []
         named = re.search(r"^title\s*:\s*([^\n>|]+)$", front[1], re.MULTILINE)
         title = plain_text(named[1].strip("\"' ")) if named else ""
-    lines = text.split("\n")
+    lines = _REMARK.sub(lambda match: "\n" * match[0].count("\n"), text).split("\n")
     for number, line in enumerate(lines, 1):
         mark = re.match(r"\s{0,3}(```+|~~~+)", line)
         under = lines[number] if number < len(lines) else ""
-        if paragraph and paragraph[-1].rstrip().endswith(":") and (mark or not line.strip()):
+        if paragraph and CUT_OFF.search(paragraph[-1]) and (mark or not line.strip()):
             paragraph, is_open = [], False  # it introduces a list or code, and says nothing by itself
         if mark:
             fence = "" if fence and mark[1].startswith(fence) else fence or mark[1][:3]
         elif fence:
             continue
         elif re.match(r"#{1,6}\s", line):
-            headings.append((line.rstrip(" #"), number))
+            headings.append((line.rstrip(" #"), number, True))
         elif re.match(r"[^\s>|<-]", line) and re.match(r"(?:=+|-{3,})\s*$", under):
-            headings.append((f"{'#' if under.startswith('=') else '##'} {line.strip()}", number))
+            headings.append((f"{'#' if under.startswith('=') else '##'} {line.strip()}", number, True))
         elif not paragraph and re.match(r"[A-Za-z*_`\"\[]", line) and not _NO_PROSE.match(line):
             paragraph, is_open, begun = [line], True, len(headings)
         elif is_open and line.strip() and not re.match(r"\s*(?:=+|-{3,}|[-*+] |\d+\. |[<|])", line):
@@ -111,16 +113,18 @@ def _markdown(text: str) -> tuple[str, Places]:
             is_open = False
     words = plain_text(" ".join(paragraph))
     prose = ("*" if words.startswith("*") else "") + first_sentence(words) if paragraph else ""
-    levels = [len(name) - len(name.lstrip("#")) for name, _ in headings]
-    if headings and not title and (begun or not prose or levels[0] == 1):
-        title = plain_text(headings[0][0].lstrip("# "))
+    if headings and not title:
+        is_title = headings[0][0].startswith("# ") or not any(lines[: headings[0][1] - 1])
+        title = plain_text(headings[0][0].lstrip("# ")) if is_title else ""
         if _VERSION.match(title):
             return "", headings[:MAX_KEYS]  # a list of changes: its newest part says nothing of the whole
-        if begun > 1 and not _ABOUT.match(headings[begun - 1][0]):
+        if begun > is_title and not _ABOUT.match(headings[begun - 1][0]):
             prose = ""  # it is in a later section, not in what the first heading names
+        prose = prose if title or is_readme else ""
     return ": ".join(part for part in (title, prose) if part), headings[:MAX_KEYS]
 
 
+_REMARK: Final = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _ABOUT: Final = re.compile(r"(?i)[#\W]*(?:about|introduction|overview|summary|description|what)\b")
 _VERSION: Final = re.compile(
     r"(?i)\W*+(?:unreleased\b|next(?: release| version)?\W*$"
@@ -137,16 +141,18 @@ _NO_PROSE: Final = re.compile(
 
 def _keys(kind: str, text: str) -> Places:
     keys: dict[str, int] = {}
+    tables: set[str] = set()
     for number, line in enumerate(text.split("\n"), 1):
         match = _PATTERNS[kind].match(line)
         if match:
             keys.setdefault(next(group for group in match.groups() if group), number)
+            tables.update(match.groups()[:1] if kind in {"TOML", "INI"} else ())
     if kind == "JSON":  # it has no line that says how deep it is
         with suppress(ValueError, RecursionError):
             value = json.loads(text)
             wanted = list(value)[:MAX_KEYS] if isinstance(value, dict) else []
             keys = {key: keys.get(key) or _line_of(key, text) for key in wanted}
-    return list(keys.items())[:MAX_KEYS]
+    return [(key, line, key in tables) for key, line in list(keys.items())[:MAX_KEYS]]
 
 
 def _line_of(key: str, text: str) -> int:
@@ -157,10 +163,9 @@ def _line_of(key: str, text: str) -> int:
 
 def _described(kind: str, text: str) -> str:
     """Return the description that package files carry, else the comment at the top, else YAML's `name`."""
-    try:
-        value = json.loads(text) if kind == "JSON" else tomllib.loads(text) if kind == "TOML" else {}
-    except (ValueError, RecursionError):
-        return "not valid " + kind
+    value = None
+    with suppress(ValueError, RecursionError):  # of JSON with comments nothing is known
+        value = json.loads(text) if kind == "JSON" else tomllib.loads(text) if kind == "TOML" else None
     for table in (value, value.get("project"), value.get("package")) if isinstance(value, dict) else ():
         if isinstance(table, dict) and isinstance(table.get("description"), str):
             return first_sentence(table["description"])
@@ -168,7 +173,11 @@ def _described(kind: str, text: str) -> str:
         return own
     comment = re.match(_FILE_COMMENT, text)
     said = spoken(map(unmarked, comment[0].split("\n"))) if comment else ""
-    return said or (_yaml_value(text, "name") if kind == "YAML" else "")
+    return said or (_yaml_value(text, "name") if kind == "YAML" and _STEPS.search(text) else "")
+
+
+_STEPS: Final = re.compile(r"(?m)^[\"']?(?:on|jobs|runs|steps|tasks|services)[\"']?\s*:")
+"""What a workflow or an action has, which is named after what it does; in data `name` is a value."""
 
 
 def _yaml_value(text: str, *keys: str) -> str:

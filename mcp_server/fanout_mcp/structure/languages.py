@@ -443,7 +443,7 @@ _OTHER: Final = frozenset({b"else", b"elif", b"elifdef", b"elifndef"})
 # makes something else of them and notices nothing, so they go before the first parse.
 _EXPORT: Final = re.compile(
     rb"\b(class|struct|union)((?:[ \t]++(?!final\b|alignas\b)[A-Za-z_]\w*+(?:\([^()\n]*\))?){1,6}?)"
-    rb"(?=[ \t]++[A-Za-z_]\w*+(?:<[^<>\n;{}]*>)?(?:[ \t]+final)?[ \t\r\n]*(?::[^:]|\{))"
+    rb"(?=[ \t]++(?!final\b)[A-Za-z_]\w*+(?:<[^<>\n;{}]*>)?(?:[ \t]+final)?[ \t\r\n]*(?::[^:]|\{))"
 )
 _GUARD: Final = re.compile(
     rb"(?<=\))((?:[ \t\r\n]+(?:const|noexcept|override|final)){0,4})"

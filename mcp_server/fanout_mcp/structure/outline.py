@@ -8,6 +8,7 @@ Not `ast`: it knows the running interpreter's grammar alone, and rejects what a 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from fanout_mcp.structure.comments import (
     first_child,
     first_sentence,
     opening,
+    plain_text,
 )
 from fanout_mcp.structure.documents import Script, script_of
 from fanout_mcp.structure.languages import (
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
 # --- visible ------------------------------------------------------------------------------------------------
 # Which definitions others may name: by keyword, by the form of the name, by what a file says it exports.
 
-_HIDDEN: Final = re.compile(r"\b(?:private|protected|fileprivate)\b|^#")
+_HIDDEN: Final = re.compile(r"\b(?:private|protected|fileprivate)\b")
 _HIDING: Final[Mapping[str, str | tuple[str, ...]]] = {
     "Lua": "local ",
     "Elixir": ("defp ", "defmacrop ", "defguardp ", "@typep ", "defnp "),
@@ -67,7 +69,7 @@ def given(found: Sequence[Found], exported: set[str], data: bytes, *, is_test: b
     is_open = b"export" not in data
     kept = []
     for one in found:
-        if is_test and _is_handed_over(one.node):
+        if _HANDLER.search(one.name) or (is_test and _is_handed_over(one.node)):
             continue
         if one.kind == "export":
             if one.name in own:
@@ -81,6 +83,10 @@ def given(found: Sequence[Found], exported: set[str], data: bytes, *, is_test: b
                 continue
         kept.append(one)
     return kept
+
+
+_HANDLER: Final = re.compile(r"\.on[a-z]+$")
+"""What an object is given to call: `request.onload = () => ...` defines nothing."""
 
 
 def _is_handed_over(node: Node) -> bool:
@@ -113,7 +119,7 @@ def is_public(name: str, signature: str, kind: str, language: str) -> bool:
         return not name.startswith("_")
     # Before the name: its constructor or one of its parameters may be private.
     head = signature.partition(name if name and name in signature else "(")[0]
-    return kind != "variable" and not name.startswith("_") and not _HIDDEN.search(head)
+    return kind != "variable" and not name.startswith(("_", "#")) and not _HIDDEN.search(head)
 
 
 # --- What stands out in a file: where a program starts, how much it branches, what to know first. -----------
@@ -162,7 +168,7 @@ def notes(text: str, symbols: Sequence[Symbol], *, is_whole: bool) -> Iterator[s
 
 # --- outline ------------------------------------------------------------------------------------------
 
-VERSION: Final = 22
+VERSION: Final = 23
 """Part of every cache key: raise it when an outline changes."""
 
 MAX_SIGNATURE: Final = 200
@@ -249,11 +255,14 @@ def outline_path(root: Path, path: str) -> Outline:
     if isinstance(source, Skipped):
         return Outline(path, skipped=source.reason)
     outline = outline_text(path, source.text)
+    title = next((one for one in outline.symbols[:1] if one.kind == "heading"), None)
+    if title and outline.doc.startswith(plain_text(title.name.lstrip("# "))):
+        return replace(outline, doc_line=title.line)  # badges above it may name it, too
     return replace(outline, doc_line=_line_of(outline.doc, source.text))
 
 
 def _line_of(doc: str, text: str) -> int:
-    """Find the line where a doc begins: its first words, of a title alone, whatever marks are between."""
+    """Find the line where a doc begins: its first words, whatever marks are between."""
     words = re.findall(r"[^\W_]+", doc.partition(": ")[0][:60])
     for most in (5, 3, 2, 1):
         begins = r"[\W_]+".join(map(re.escape, words[:most]))
@@ -307,7 +316,11 @@ def _outline_patterns(outline: Outline, text: str, form: documents.Form) -> Outl
 def _outline_plain(outline: Outline, text: str) -> Outline:
     language, doc, places = documents.describe(outline.path, text)
     what = "heading" if language == "Markdown" else "key"
-    found = [Symbol(what, "", line, line, name.replace("\n", " ")) for name, line in places]
+    often = Counter(name for name, *_ in places)  # `### Fixed` of each version names no part
+    found = [
+        Symbol(what, "", line, line, name.replace("\n", " "), public=is_part and often[name] == 1)
+        for name, line, is_part in places
+    ]
     doc, scrubbed = _scrubbed(doc.replace("\n", " "), found)
     symbols = tuple(replace(one, name=one.signature) for one in scrubbed)
     declares = tuple(manifests.declared(outline.path, text))
@@ -500,7 +513,7 @@ def _past_attributes(node: Node) -> int:
     first: Node | None = node.child(0) if node.child_count else None
     if first is not None and first.type == "modifiers":
         first = first.child(0) if first.child_count else None
-    while first is not None and first.type in _ATTRIBUTES:
+    while first is not None and (first.type in _ATTRIBUTES or "comment" in first.type):
         holder = first.parent
         first = first.next_sibling or (holder and holder.next_sibling)
     return first.start_byte if first is not None else node.start_byte

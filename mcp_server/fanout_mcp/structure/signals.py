@@ -21,6 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from fanout_mcp.source.kinds import is_test
 from fanout_mcp.source.read import Skipped, read_to_parse
 from fanout_mcp.structure.comments import first_child
 from fanout_mcp.structure.documents import script_of
@@ -87,7 +88,7 @@ def scan_text(path: str, text: str, focus: str) -> Json:
     if focus not in SIGNALS:
         return _words(code, language, focus)
     found: dict[str, list[tuple[int, str]]] = {}
-    happenings = _happenings(code, language, with_tests=focus == "testing")
+    happenings = _happenings(code, language, tests=None if is_test(path) else focus == "testing")
     for name, line in sorted(set(happenings), key=lambda one: one[1]):
         for what, pattern in _compiled(focus):
             if pattern(name, language.key):
@@ -137,17 +138,20 @@ def _matcher(pattern: str) -> Match:
     return matches
 
 
-def _happenings(code: bytes, language: Language, *, with_tests: bool) -> Iterator[tuple[str, int]]:
-    """Yield what happens in a file: resolved names of calls, and signs with a $, with their lines from 1."""
+def _happenings(code: bytes, language: Language, *, tests: bool | None) -> Iterator[tuple[str, int]]:
+    """Yield what happens in a file: resolved names of calls, and signs with a $, with their lines from 1.
+
+    `tests`: only what is in a test inside the file, or only what is in none; None: both.
+    """
     from tree_sitter import Parser, QueryCursor
 
     root = Parser(grammar(language)).parse(code).root_node
     bound = _bindings(root, language)
     defined = _defined(root, language)
-    apart = [] if with_tests else list(_tests_inside(root, language))
+    apart = list(_tests_inside(root, language))
     for node in QueryCursor(_query(language)).captures(root).get("n", []):
         line = node.start_point[0] + 1
-        if any(start <= node.start_byte < end for start, end in apart):
+        if tests is not None and tests != any(start <= node.start_byte < end for start, end in apart):
             continue
         if node.type in _STATEMENTS:
             yield node.type, line
@@ -225,7 +229,8 @@ def _signs(node: Node, name: str, language: Language, line: int) -> Iterator[tup
         yield "$sql", line if string is None else string.start_point[0] + 1
     if name in {"open", "io.open"} and language.key == "python":
         mode = re.search(r"(?:,\s*|mode\s*=\s*)[\"']([rwaxbt+U]+)[\"']", text)
-        if mode or (arguments.named_child_count == 1 and "*" not in text):
+        is_none = "devnull" in text or "/dev/null" in text
+        if not is_none and (mode or (arguments.named_child_count == 1 and "*" not in text)):
             yield ("$open_w" if mode and re.search(r"[wax+]", mode[1]) else "$open_r"), line
 
 
@@ -241,7 +246,8 @@ def _accesses(node: Node, bound: Mapping[str, str]) -> Iterator[str]:
     text = (node.text or b"")[:80].decode("utf-8", "replace")
     first, _, rest = text.partition(".")
     if f"{bound.get(first, first)}.{rest}" in {"sys.argv", "process.argv", "os.Args", "node:process.argv"}:
-        yield "$argv"
+        if node.parent is None or not (node.parent.text or b"").endswith(b"[0]"):  # the program's own name
+            yield "$argv"
         return
     inner = node.child_by_field_name("value") or node.child_by_field_name("object")
     holder = text_of(inner) if inner is not None else ""
