@@ -7,7 +7,9 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
 
 from fanout_hooks import audit
 from fanout_hooks.audit import Found, Observation
@@ -22,9 +24,6 @@ from fanout_mcp.commands.shell import put
 from fanout_mcp.errors import InvalidInput
 from fanout_mcp.state import settings
 from fanout_mcp.text import printable
-
-if TYPE_CHECKING:
-    from rich.console import Console  # for their names alone: rich starts slowly
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,8 +81,6 @@ def _from_transcripts(args: argparse.Namespace, root: str, hooks: list[Found]) -
 
 
 def _show(console: Console, found: list[Observation], *, with_transcripts: bool) -> None:
-    from rich.text import Text
-
     for kind in dict.fromkeys(one.kind for one in found):
         own = [one for one in found if one.kind == kind]
         total = sum(one.seconds for one in own)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
 
 from fanout_mcp.commands import display, flags
 from fanout_mcp.commands.display import claims, paragraph
@@ -11,10 +13,6 @@ from fanout_mcp.commands.flags import Command
 from fanout_mcp.commands.shell import add_output, run_tool
 from fanout_mcp.text import flat
 from fanout_mcp.types import Json
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
 
 # --- What `explore` and `summarize` share: the arguments of an answer that comes in pages, and its end. -----
 
@@ -55,8 +53,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def show(console: Console, data: Json) -> None:
-    from rich.text import Text
-
     if "plan" in data:
         display.show(console, data)
         return
@@ -102,8 +98,6 @@ summarize = Command(_add_summarize, _run_summarize)
 
 
 def show_files(console: Console, data: Json) -> None:
-    from rich.text import Text
-
     if "plan" in data:
         display.show(console, data)
         return

@@ -13,7 +13,9 @@ from contextlib import nullcontext
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
 
 from fanout_mcp import __version__
 from fanout_mcp.commands import display, flags
@@ -33,10 +35,6 @@ from fanout_mcp.source.read import lines_of
 from fanout_mcp.state.settings import read as read_settings
 from fanout_mcp.text import clean, counted, flat
 from fanout_mcp.types import Json
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
 
 # --- The file that `fanout review --sarif FILE` writes: checked before the review, written after it. --------
 
@@ -263,8 +261,6 @@ def _scope(data: Json) -> Iterator[str]:
 
 
 def _show_finding(console: Console, item: Json) -> None:
-    from rich.text import Text
-
     if isinstance(item, str):
         paragraph(console, flat(item), hanging=2)
         return
