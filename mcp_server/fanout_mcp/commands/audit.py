@@ -27,17 +27,16 @@ from fanout_mcp.text import printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "--transcripts",
         nargs="?",
         const="",
         metavar="FOLDER",
         help="read Claude Code's transcripts too: this project's, or those below FOLDER",
     )
-    parser.add_argument(
-        "--last", type=int, default=50, metavar="N", help="at most N transcripts (default 50)"
-    )
-    parser.add_argument("--json", action="store_true", help="print the observations as JSON, nothing else")
+    add("--last", type=int, default=50, metavar="N", help="at most N transcripts (default 50)")
+    add("--json", action="store_true", help="print the observations as JSON, nothing else")
 
 
 def run(args: argparse.Namespace) -> int:

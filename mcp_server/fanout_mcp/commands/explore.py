@@ -36,13 +36,10 @@ def show_end(console: Console, data: Json) -> None:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "modules", nargs="*", metavar="MODULE", help="names or paths (default: the whole project)"
-    )
-    parser.add_argument(
-        "--focus", help="architecture, security, performance, testing, data flow, or your own words"
-    )
-    parser.add_argument("--question", help="rank the files that matter for this question")
+    add = parser.add_argument
+    add("modules", nargs="*", metavar="MODULE", help="names or paths (default: the whole project)")
+    add("--focus", help="architecture, security, performance, testing, data flow, or your own words")
+    add("--question", help="rank the files that matter for this question")
     add_paging(parser)
 
 
@@ -81,10 +78,11 @@ def show(console: Console, data: Json) -> None:
 
 
 def _add_summarize(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="files, folders or globs")
-    parser.add_argument("--focus", help="what to look for")
-    parser.add_argument("--max-words", type=int, help="words of prose per file, 20 to 200")
-    parser.add_argument("--max-files", type=int, help="allow more than 500 model calls")
+    add = parser.add_argument
+    add("paths", nargs="+", metavar="PATH", help="files, folders or globs")
+    add("--focus", help="what to look for")
+    add("--max-words", type=int, help="words of prose per file, 20 to 200")
+    add("--max-files", type=int, help="allow more than 500 model calls")
     add_paging(parser)
 
 

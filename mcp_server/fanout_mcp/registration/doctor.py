@@ -254,10 +254,9 @@ MARKS = {"good": ("green", "✓"), "missing": ("yellow", "·"), "bad": ("red", "
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--check", action="store_true", help="also ask every model of the default panel one short question"
-    )
-    parser.add_argument("--json", action="store_true", help="print the findings as JSON, nothing else")
+    add = parser.add_argument
+    add("--check", action="store_true", help="also ask every model of the default panel one short question")
+    add("--json", action="store_true", help="print the findings as JSON, nothing else")
 
 
 def run(args: argparse.Namespace) -> int:
