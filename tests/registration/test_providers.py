@@ -52,6 +52,30 @@ def test_enabling_keeps_the_rest_of_the_users_file(capsys: pytest.CaptureFixture
     assert "Still to do: set GEMINI_API_KEY" in capsys.readouterr().out
 
 
+def test_a_linked_file_stays_a_link_and_a_copy_of_it_is_kept(tmp_path: Path) -> None:
+    path, real = settings.read().config_dir / "config.toml", tmp_path / "dotfiles.toml"
+    path.parent.mkdir(parents=True)
+    real.write_text("hedge = true\n")
+    real.chmod(0o600)
+    path.symlink_to(real)
+    assert main(["providers", "enable", "ollama"]) == 0
+    assert path.is_symlink()
+    assert "ollama" in real.read_text()
+    assert real.stat().st_mode & 0o777 == 0o600
+    [copy] = (path.parent / "state" / "backups").iterdir()
+    assert copy.read_text() == "hedge = true\n"
+
+
+def test_a_file_that_may_not_be_written_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    path = settings.read().config_dir / "config.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text("hedge = true\n")
+    path.chmod(0o400)
+    assert main(["providers", "enable", "ollama"]) == 2
+    assert "is read-only; make it writable first." in capsys.readouterr().err
+    assert path.read_text() == "hedge = true\n"
+
+
 def test_a_name_that_is_no_provider_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["providers", "enable", "olama"]) == 2
     assert "did you mean ollama?" in capsys.readouterr().err

@@ -95,6 +95,17 @@ def test_a_report_that_would_lead_outside_says_so(
     assert "leads out of the project" in data["report"]
 
 
+def test_two_reports_of_one_second_with_the_same_four_digits_are_two_files(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digits = iter(["beef", "beef", "cafe"])
+    monkeypatch.setattr("secrets.token_hex", lambda _: next(digits))
+    monkeypatch.setattr("time.strftime", lambda *_: "20261201-000000")
+    own = project / ".claude" / "fanout"
+    one, other = (folder.write_report(own, "oracle", "md", text) for text in ("one", "other"))
+    assert (one.read_text(), other.read_text()) == ("one", "other")
+
+
 def test_the_newest_reports_are_kept_and_what_is_not_ours_stays(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,6 @@ replaces single fields. Three rules:
 
 from __future__ import annotations
 
-import json
 import re
 import socket
 import tomllib
@@ -30,9 +29,9 @@ from fanout_mcp.backends.request import QUIRKS
 from fanout_mcp.errors import InvalidInput, SettingsError
 from fanout_mcp.state import policy
 from fanout_mcp.state.folder import find_program
-from fanout_mcp.state.settings import KINDS, LOOPBACK_HOSTS, OPENROUTER_URL, Settings
+from fanout_mcp.state.settings import KINDS, LOOPBACK_HOSTS, OPENROUTER_URL, Settings, with_setting
 from fanout_mcp.text import hint
-from fanout_mcp.types import Effort, Json, Rate
+from fanout_mcp.types import Effort, Rate
 
 OPENROUTER: Final = "openrouter"
 CLIENTS: Final = ("claude", "codex", "gemini")
@@ -326,16 +325,4 @@ def panel_of(candidates: Callable[[str], Sequence[tuple[str | None, str]]]) -> C
 
 def enabled_line(text: str, names: Sequence[str]) -> str:
     """Return a config.toml with `enabled = [...]` set. Raises SettingsError where that isn't safe."""
-    line = f"enabled = {json.dumps(list(names))}"
-    pattern = re.compile(r"^enabled[ \t]*=[ \t]*\[[^\]]*\][ \t]*(?:#.*)?$", re.MULTILINE)
-    changed = pattern.sub(lambda _: line, text, count=1) if pattern.search(text) else f"{line}\n{text}"
-    try:
-        table: Mapping[str, Json] = tomllib.loads(changed)
-        before = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(
-            f"config.toml can't be changed: {error}. Write the line yourself: {line}"
-        ) from error
-    if {**before, "enabled": list(names)} != table:
-        raise SettingsError(f"config.toml can't be changed safely. Write the line yourself: {line}")
-    return changed
+    return with_setting(text, "enabled", list(names))[0]

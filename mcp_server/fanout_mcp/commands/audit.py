@@ -7,7 +7,9 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
 
 from fanout_hooks import audit
 from fanout_hooks.audit import Found, Observation
@@ -23,22 +25,18 @@ from fanout_mcp.errors import InvalidInput
 from fanout_mcp.state import settings
 from fanout_mcp.text import printable
 
-if TYPE_CHECKING:
-    from rich.console import Console  # for their names alone: rich starts slowly
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "--transcripts",
         nargs="?",
         const="",
         metavar="FOLDER",
         help="read Claude Code's transcripts too: this project's, or those below FOLDER",
     )
-    parser.add_argument(
-        "--last", type=int, default=50, metavar="N", help="at most N transcripts (default 50)"
-    )
-    parser.add_argument("--json", action="store_true", help="print the observations as JSON, nothing else")
+    add("--last", type=int, default=50, metavar="N", help="at most N transcripts (default 50)")
+    add("--json", action="store_true", help="print the observations as JSON, nothing else")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -82,8 +80,6 @@ def _from_transcripts(args: argparse.Namespace, root: str, hooks: list[Found]) -
 
 
 def _show(console: Console, found: list[Observation], *, with_transcripts: bool) -> None:
-    from rich.text import Text
-
     for kind in dict.fromkeys(one.kind for one in found):
         own = [one for one in found if one.kind == kind]
         total = sum(one.seconds for one in own)

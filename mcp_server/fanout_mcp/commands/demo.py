@@ -22,10 +22,11 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import Final, TypeVar
 
 import anyio
-from rich.console import Console, Group, RenderableType
+from pydantic import BaseModel
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.rule import Rule
 from rich.table import Table
@@ -51,10 +52,10 @@ from fanout_mcp.state.settings import Settings
 from fanout_mcp.state.settings import read as read_settings
 from fanout_mcp.text import clean, counted, flat
 from fanout_mcp.tools import batch_review, council, explore_modules
+from fanout_mcp.tools.services import Services, Tool
 from fanout_mcp.types import Json, no_progress
 
-if TYPE_CHECKING:
-    from fanout_mcp.tools.services import Services
+A = TypeVar("A", bound=BaseModel)
 
 WIDEST: Final = 100
 QUESTION: Final = "Where are command-line arguments parsed?"
@@ -166,11 +167,15 @@ def find(stage: Stage) -> None:
 
 
 async def _ranked(stage: Stage, root: Path) -> Json:
+    given = {"question": stage.question, "engine": "static"}
     with suppress(InvalidInput), anyio.move_on_after(MAX_S_OF_MAP):  # an empty folder; a very large one
-        async with open_services(stage.settings(root)) as services:
-            given = parse(explore_modules.Args, {"question": stage.question, "engine": "static"})
-            return clean((await explore_modules.call(services, given, no_progress)).data)
+        return await _called(stage, root, explore_modules.TOOL, given)
     return {}
+
+
+async def _called(stage: Stage, root: Path, tool: Tool[A], given: dict[str, Json]) -> Json:
+    async with open_services(stage.settings(root)) as services:
+        return clean((await tool.call(services, parse(tool.arguments, given), no_progress)).data)
 
 
 # --- 2: a change with planted bugs, and a claim that is not true of it. -------------------------------------
@@ -187,8 +192,9 @@ def review(stage: Stage) -> None:
         "shipped, with planted bugs; 2 scripted claims",
     )
     given = {"patterns": ["."], "engine": "static", "with_findings": claims, "detail": "full"}
+    given |= {"base": "HEAD"} if has_base else {}
     with stage.waiting("reviewing"):
-        data = run_async(lambda: _reviewed(stage, project, {**given, "base": "HEAD" if has_base else None}))
+        data = run_async(lambda: _called(stage, project, batch_review.TOOL, given))
     for item in data["findings"]:
         place = f" {flat(item['path'])}:{item['line']}"
         who = [f"  {one}" for one in item.get("reviewers", []) if one == claims[0]["reviewer"]]
@@ -223,11 +229,6 @@ def _commit(project: Path, change: Mapping[str, str]) -> bool:
     finally:
         source.write_text(change["after"].lstrip())
     return True
-
-
-async def _reviewed(stage: Stage, project: Path, given: dict[str, Json]) -> Json:
-    async with open_services(stage.settings(project)) as services:
-        return clean((await batch_review.call(services, parse(batch_review.Args, given), no_progress)).data)
 
 
 # --- 3: a panel of eight on a provider that really runs, on loopback, and answers from demo.toml. -----------
@@ -325,7 +326,7 @@ class Board:
         for member, said in self.members.items():
             took = self.seconds.get(member, monotonic() - self.began)
             table.add_row(Text(member, "bold"), Text(f"{took:4.1f} s", "dim"), said)
-        return Group(table)
+        return table
 
 
 @asynccontextmanager
@@ -390,17 +391,13 @@ EVENT: Final = "PreToolUse"
 
 def hooks(stage: Stage) -> None:
     stage.typed("fanout-hooks bench")
-    own = own_hooks(os.environ)
-    project, groups = Path.cwd(), own
-    if not own or not _agrees(stage.console, sum(len(group["hooks"]) for group in own)):
+    project, groups, top = Path.cwd(), own_hooks(os.environ), str(stage.folder)
+    if not groups or not _agrees(stage.console, sum(len(group["hooks"]) for group in groups)):
         project, groups = stage.folder, _samples(stage.folder / "hooks")
-    place = Place(
-        *("user", str(project), str(stage.folder), str(stage.folder), str(stage.folder / ".claude.json")),
-        str(stage.folder / "hook-state"),
-    )
+    place = Place("user", str(project), top, top, f"{top}/.claude.json", f"{top}/hook-state")
     Path(place.folder).mkdir(parents=True)
     Path(place.hooks).write_text(json.dumps({"version": 1, "hooks": {EVENT: groups}}))
-    env = dict(os.environ) | {"CLAUDE_CONFIG_DIR": str(stage.folder), "FANOUT_STATE_DIR": str(stage.folder)}
+    env = dict(os.environ) | {"CLAUDE_CONFIG_DIR": top, "FANOUT_STATE_DIR": top}
     try:
         with stage.waiting("running the hooks natively, cold and warm by turns"):
             measured = bench.measure(place, env, ROUNDS_OF_HOOKS, EVENT)[0]

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.text import Text
 
 from fanout_hooks.printable import printable
 from fanout_mcp.engine.budget import cost
 from fanout_mcp.text import counted, flat
 from fanout_mcp.types import Json
-
-if TYPE_CHECKING:
-    from rich.text import Text
 
 NARROWEST: Final = 20
 WORD: Final = re.compile(r"\s{0,99}\S+\s{0,99}")
@@ -31,8 +30,6 @@ def paragraph(console: Console, text: Text | str, style: str = "", indent: int =
 
     A word that is longer than the terminal is wide stays whole: terminals join what they broke themselves.
     """
-    from rich.text import Text
-
     whole = text.copy() if isinstance(text, Text) else Text(text, style)
     whole.expand_tabs(4)
     width = max(console.width - indent - hanging, NARROWEST)
@@ -46,8 +43,6 @@ def paragraph(console: Console, text: Text | str, style: str = "", indent: int =
 
 def breaks(line: str, width: int) -> list[int]:
     """Return where to break a line so that each part fits, as far as its words do."""
-    from rich.cells import cell_len
-
     found, used = [], 0
     for word in WORD.finditer(line):
         size = cell_len(word[0])
@@ -124,7 +119,6 @@ MAX_OF_A_PROMPT: Final = 200
 def show(console: Console, data: Json) -> None:
     """Show a plan: the agents that the host runs itself, message by message, one a line."""
     from rich.table import Table
-    from rich.text import Text
 
     sent = data["plan"]["messages"]
     console.print(Text(data.get("note") or data.get("how") or "No one was asked."))
@@ -146,7 +140,6 @@ def show(console: Console, data: Json) -> None:
 
 def show_dry(console: Console, data: Json) -> None:
     from rich.table import Table
-    from rich.text import Text
 
     rounds = f" in at most {data['rounds']} rounds" if "rounds" in data else ""
     console.print(Text(f"No one was asked yet. Without --dry-run these are{rounds}:"))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
 
 from fanout_mcp.commands import display, flags
 from fanout_mcp.commands.display import claims, paragraph
@@ -11,10 +13,6 @@ from fanout_mcp.commands.flags import Command
 from fanout_mcp.commands.shell import add_output, run_tool
 from fanout_mcp.text import flat
 from fanout_mcp.types import Json
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
 
 # --- What `explore` and `summarize` share: the arguments of an answer that comes in pages, and its end. -----
 
@@ -38,13 +36,10 @@ def show_end(console: Console, data: Json) -> None:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "modules", nargs="*", metavar="MODULE", help="names or paths (default: the whole project)"
-    )
-    parser.add_argument(
-        "--focus", help="architecture, security, performance, testing, data flow, or your own words"
-    )
-    parser.add_argument("--question", help="rank the files that matter for this question")
+    add = parser.add_argument
+    add("modules", nargs="*", metavar="MODULE", help="names or paths (default: the whole project)")
+    add("--focus", help="architecture, security, performance, testing, data flow, or your own words")
+    add("--question", help="rank the files that matter for this question")
     add_paging(parser)
 
 
@@ -55,8 +50,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def show(console: Console, data: Json) -> None:
-    from rich.text import Text
-
     if "plan" in data:
         display.show(console, data)
         return
@@ -85,10 +78,11 @@ def show(console: Console, data: Json) -> None:
 
 
 def _add_summarize(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="files, folders or globs")
-    parser.add_argument("--focus", help="what to look for")
-    parser.add_argument("--max-words", type=int, help="words of prose per file, 20 to 200")
-    parser.add_argument("--max-files", type=int, help="allow more than 500 model calls")
+    add = parser.add_argument
+    add("paths", nargs="+", metavar="PATH", help="files, folders or globs")
+    add("--focus", help="what to look for")
+    add("--max-words", type=int, help="words of prose per file, 20 to 200")
+    add("--max-files", type=int, help="allow more than 500 model calls")
     add_paging(parser)
 
 
@@ -102,8 +96,6 @@ summarize = Command(_add_summarize, _run_summarize)
 
 
 def show_files(console: Console, data: Json) -> None:
-    from rich.text import Text
-
     if "plan" in data:
         display.show(console, data)
         return

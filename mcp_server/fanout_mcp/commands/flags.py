@@ -76,14 +76,13 @@ def add_engine(parser: argparse.ArgumentParser, *engines: str) -> None:
 
 def add_page(parser: argparse.ArgumentParser) -> None:
     """Add the flags that say how much of a long answer is printed, and from where."""
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "--detail",
         choices=("auto", "full", "line"),
         help="auto (default): full entries if they fit, otherwise one line each; full; line",
     )
-    parser.add_argument(
-        "--cursor", type=int, metavar="N", help="start at entry N; the end of each page names the next one"
-    )
+    add("--cursor", type=int, metavar="N", help="start at entry N; the end of each page names the next one")
 
 
 def in_flags(sentence: str, parser: argparse.ArgumentParser) -> str:

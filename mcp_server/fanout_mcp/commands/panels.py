@@ -10,6 +10,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
 from fanout_mcp.commands import display, flags
 from fanout_mcp.commands.flags import NO_VERDICT, OK, Command
 from fanout_mcp.commands.shell import add_output, call_tool, emit, put, put_json, run_tool
@@ -24,9 +29,6 @@ from fanout_mcp.tools.services import Services, ToolResult
 from fanout_mcp.types import Json, Progress
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-    from rich.table import Table
-
     from fanout_mcp.tools.council import Args
 
 
@@ -91,9 +93,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def show(console: Console, data: Json) -> None:
-    from rich.markup import escape
-    from rich.text import Text
-
     for why in data.get("ignored", []):
         console.print(Text(f"ignored: {why}", "yellow"), soft_wrap=True)
     if "plan" in data:
@@ -116,9 +115,6 @@ def show(console: Console, data: Json) -> None:
 
 def _members(data: Json) -> Table:
     """What became of each, in two columns, so that long lines keep to theirs."""
-    from rich.markup import escape
-    from rich.table import Table
-
     table = Table.grid(padding=(0, 2, 0, 0))
     for vote in data["votes"]:
         sure = "" if vote["confidence"] is None else f" {vote['confidence']} %"
@@ -164,8 +160,6 @@ council = Command(_add_council, _run_council)
 
 
 def show_council(console: Console, data: Json) -> None:
-    from rich.text import Text
-
     show(console, data)
     if "wasted" not in data:
         return
@@ -182,8 +176,6 @@ def show_council(console: Console, data: Json) -> None:
 
 
 def _show_synthesis(console: Console, synthesis: Json) -> None:
-    from rich.text import Text
-
     if isinstance(synthesis, str):
         console.print(Text(f"{synthesis[:1].upper()}{synthesis[1:]}.", "magenta"))
     for name, value in synthesis.items() if isinstance(synthesis, dict) else ():
@@ -261,10 +253,6 @@ class Board:
         self.last = f"{event.member}: {said.summary}" if said else deliberation.line(event)
 
     def __rich__(self) -> RenderableType:
-        from rich.console import Group
-        from rich.table import Table
-        from rich.text import Text
-
         table = Table()
         name_width = 24 if len(self.columns) < 5 else 11  # five rounds fit into 80 columns
         table.add_column("", no_wrap=True, max_width=name_width, overflow="ellipsis")
@@ -285,8 +273,6 @@ class Board:
 
 
 def _cell(column: Column, member: str) -> RenderableType:
-    from rich.text import Text
-
     waits = WAITING if member in column.asked else ""
     text, style = column.cells.get(member, (waits, "dim"))
     return Text(text, GONE if column.discarded else style)
@@ -302,10 +288,8 @@ def watching(title: str, *, quiet: bool) -> Iterator[deliberation.OnEvent]:
     else:
         from rich.live import Live
 
-        from fanout_mcp.commands.display import Screen
-
         board = Board(title)
-        with Live(board, console=Screen(stderr=True), refresh_per_second=10, transient=True):
+        with Live(board, console=display.Screen(stderr=True), refresh_per_second=10, transient=True):
             yield board
 
 
@@ -355,8 +339,6 @@ swarm = Command(_add_swarm, _run_swarm)
 
 
 def show_swarm(console: Console, data: Json) -> None:
-    from rich.text import Text
-
     if "plan" in data:
         display.show(console, data)
         return
@@ -409,8 +391,6 @@ record = Command(_add_record, _run_record)
 
 
 def show_tracks(console: Console, found: dict[str, Track]) -> None:
-    from rich.text import Text
-
     for member, track in found.items():
         share = f"{track.right} of {track.settled} right" if track.settled else "none recorded yet"
         console.print(Text(f"{member}: ", "bold").append(f"{share}, {track.consultations} asked", "not bold"))

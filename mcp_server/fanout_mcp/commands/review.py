@@ -13,13 +13,15 @@ from contextlib import nullcontext
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
 
 from fanout_mcp import __version__
 from fanout_mcp.commands import display, flags
 from fanout_mcp.commands.display import paragraph
 from fanout_mcp.commands.flags import FINDINGS, NO_VERDICT, OK, Command
-from fanout_mcp.commands.shell import add_output, call_tool, emit
+from fanout_mcp.commands.shell import add_output, call_tool, emit, put_json
 from fanout_mcp.errors import InvalidInput, NoVerdict, why
 from fanout_mcp.review.agreement import rates
 from fanout_mcp.review.answers import verify_in_tree
@@ -33,10 +35,6 @@ from fanout_mcp.source.read import lines_of
 from fanout_mcp.state.settings import read as read_settings
 from fanout_mcp.text import clean, counted, flat
 from fanout_mcp.types import Json
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
 
 # --- The file that `fanout review --sarif FILE` writes: checked before the review, written after it. --------
 
@@ -168,25 +166,21 @@ def explain(name: str, folder: Path) -> str:
     own = {one.rule.weakness.name: one for one in own_rules(read_own(folder))}
     rules = files("fanout_mcp.review.static").joinpath("rules")
     examples = dict(read_table("examples.toml"))
-    quality = (*DEFECTS, *(rule.weakness for rule in quality_rules()))
-    named = {
-        one.name: one for one in (*quality, *WEAKNESSES.values(), *(o.rule.weakness for o in own.values()))
-    }
-    if name in named:
-        meaning = named[name]
-        said = [f"{name}: {meaning.title} ({meaning.severity})", f"Do: {meaning.fix}" if meaning.fix else ""]
-        if meaning.cwe:
-            said.append(
-                f"Source: CWE-{meaning.cwe}, https://cwe.mitre.org/data/definitions/{meaning.cwe}.html"
-            )
-    elif words := ruff_says(name):
-        return words
-    else:
+    quality = (rule.weakness for rule in quality_rules())
+    of_user = (one.rule.weakness for one in own.values())
+    named = {one.name: one for one in (*DEFECTS, *quality, *WEAKNESSES.values(), *of_user)}
+    if name not in named:
+        if words := ruff_says(name):
+            return words
         near = difflib.get_close_matches(name, list(named), n=5, cutoff=0.55)
         listed = f"; near it are {', '.join(near)}" if near else ""
         raise InvalidInput(f"--explain: there is no rule {name!r}{listed}. Findings name theirs.")
+    meaning = named[name]
+    said = [f"{name}: {meaning.title} ({meaning.severity})", f"Do: {meaning.fix}" if meaning.fix else ""]
+    if meaning.cwe:
+        said.append(f"Source: CWE-{meaning.cwe}, https://cwe.mitre.org/data/definitions/{meaning.cwe}.html")
     if name in own:
-        said += [f"Rule: {own[name].source}"]
+        said.append(f"Rule: {own[name].source}")
         examples[name] = [", ".join(sorted(own[name].rule.languages)), own[name].bad]
     else:
         where = [one.name for one in rules.iterdir() if f'= "{name}"' in one.read_text("utf-8")]
@@ -250,21 +244,17 @@ def _scope(data: Json) -> Iterator[str]:
         yield f"Left out (--include): {kinds}."
     if passed := data.get("passed_over"):
         yield f"Passed over: {', '.join(f'{number:,} {why}' for why, number in passed.items())}."
-    blind = {
-        focus: [kind for kind, number in kinds.items() if not number]
-        for focus, kinds in data.get("coverage", {}).items()
-    }
+    coverage = data.get("coverage", {})
+    is_blind = not all(all(kinds.values()) for kinds in coverage.values())
     looked = [
         f"{focus}: " + ", ".join(f"{kind} {number or 'no'} rules" for kind, number in kinds.items())
-        for focus, kinds in data.get("coverage", {}).items()
+        for focus, kinds in coverage.items()
     ]
-    if looked and ("base" not in data["receipt"] or any(blind.values())):
+    if looked and ("base" not in data["receipt"] or is_blind):
         yield f"Looked for {'; '.join(looked)}."
 
 
 def _show_finding(console: Console, item: Json) -> None:
-    from rich.text import Text
-
     if isinstance(item, str):
         paragraph(console, flat(item), hanging=2)
         return
@@ -301,19 +291,14 @@ def _looked(data: Json) -> str:
 
 def _lost(data: Json) -> Iterator[str]:
     """What of the review is missing, and why."""
-    for name, what in (("not_analysed", "not analysed"), ("failed_reviews", "lost")):
+    for name, what, noun in (("not_analysed", "not analysed", "file"), ("failed_reviews", "lost", "review")):
         some = data.get(name, {"by_reason": {}, "first": {}})
+        named = some["first"] if noun == "file" else {}  # our number of a review means nothing to a reader
         by_reason = {
-            # Our number of a review means nothing to a reader.
-            reason: {
-                "count": count,
-                "paths": [
-                    path for path, why in some["first"].items() if why == reason and name == "not_analysed"
-                ],
-            }
+            reason: {"count": count, "paths": [path for path, why in named.items() if why == reason]}
             for reason, count in some["by_reason"].items()
         }
-        yield from display.lines(what, by_reason, "review" if name == "failed_reviews" else "file")
+        yield from display.lines(what, by_reason, noun)
     for reason, count in data.get("dropped", {}).items():
         yield f"dropped {counted(count, 'claim')}: {reason}"
 
@@ -339,7 +324,7 @@ def _add_merge(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="SARIF, JSON or JSON lines from any reviewer; - for stdin",
     )
-    parser.add_argument("--json", action="store_true", help="print the result as compact JSON, nothing else")
+    add_output(parser)
     parser.add_argument("--sarif", metavar="FILE", help="write SARIF 2.1.0 to this file")
     parser.add_argument("--fail-on", choices=SEVERITIES, help="exit with 1 on a finding at least this severe")
 
@@ -356,7 +341,7 @@ def _run_merge(args: argparse.Namespace) -> int:
         problem = write(log.encode("utf-8", "replace"), target)
         data |= {} if problem else {"sarif": str(target)}
     if args.json:
-        sys.stdout.write(json.dumps(clean(data), ensure_ascii=False, separators=(",", ":")) + "\n")
+        put_json(clean(data))
     else:
         sys.stdout.write(to_markdown(data["headline"], findings, _notes(data)))
     if problem:

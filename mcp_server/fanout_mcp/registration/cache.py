@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 from fanout_mcp.commands.flags import OK
 from fanout_mcp.commands.shell import put_json
@@ -23,14 +22,6 @@ NAMES = {
 """Files of a cache -> what they hold."""
 
 
-class Kept(NamedTuple):
-    """A file of a cache; `kind` is what it holds."""
-
-    kind: str
-    path: Path
-    size: int
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", nargs="?", choices=["show", "clear"], default="show", help="default: show")
     parser.add_argument("--all", action="store_true", help="for every project, not just this one")
@@ -40,34 +31,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     own = settings.read().cache
     where = own.parent if args.all else own
-    kept = list(found(where))
+    found = (path for path in sorted(where.glob("**/*")) if path.name in NAMES and path.is_file())
+    sizes = {path: path.lstat().st_size for path in found}
     if args.action == "clear":
-        clear(kept)
-    size = sum(one.size for one in kept)
+        clear(sizes)
+    size = sum(sizes.values())
     if args.json:
-        rows = [{"kind": one.kind, "path": str(one.path), "bytes": one.size} for one in kept]
+        rows = [{"kind": NAMES[path.name], "path": str(path), "bytes": one} for path, one in sizes.items()]
         put_json({"folder": str(own), "files": rows, "bytes": size, "cleared": args.action == "clear"})
         return OK
     verb = "Removed from" if args.action == "clear" else "Kept in"
-    lines = [f"{verb} {where}: {len(kept)} files, {spoken(size)}"]
-    lines += [f"  {one.kind:<9} {spoken(one.size):>9}  {one.path.relative_to(where)}" for one in kept]
-    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.write(f"{verb} {where}: {len(sizes)} files, {spoken(size)}\n")
+    for path, one in sizes.items():
+        sys.stdout.write(f"  {NAMES[path.name]:<9} {spoken(one):>9}  {path.relative_to(where)}\n")
     return OK
 
 
-def found(folder: Path) -> Iterator[Kept]:
-    for path in sorted(folder.glob("**/*")):
-        if path.name in NAMES and path.is_file():
-            yield Kept(NAMES[path.name], path, path.lstat().st_size)
-
-
-def clear(kept: list[Kept]) -> None:
+def clear(paths: Iterable[Path]) -> None:
     """Remove the files. A process that has one open works on with it, and the next begins a new one."""
-    for one in kept:
+    for path in paths:
         try:
-            one.path.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
         except OSError as error:
-            raise FanoutError(f"{one.path} can't be removed: {error.strerror}. Remove it yourself.") from None
+            raise FanoutError(f"{path} can't be removed: {error.strerror}. Remove it yourself.") from None
 
 
 def spoken(size: int) -> str:

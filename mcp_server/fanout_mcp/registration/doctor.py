@@ -10,7 +10,7 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
@@ -99,10 +99,8 @@ def _backend(had: Settings) -> Iterator[Finding]:
     yield from _providers(had)
     if had.base_url:
         key = "with a key (not shown)" if had.api_key else "without a key"
-        if had.base_url == OPENROUTER_URL and not had.api_key:
-            yield Finding("endpoint", "bad", f"{had.base_url}, {key}", "Set OPENROUTER_API_KEY.")
-        else:
-            yield Finding("endpoint", "good", f"{had.base_url}, {key}")
+        do = "Set OPENROUTER_API_KEY." if had.base_url == OPENROUTER_URL and not had.api_key else ""
+        yield Finding("endpoint", "bad" if do else "good", f"{had.base_url}, {key}", do)
     if had.model:
         yield Finding("model", "good", f"{had.model}, for every seat that names no other")
     elif choice.name == "http" and had.base_url and had.base_url != OPENROUTER_URL:
@@ -180,16 +178,13 @@ def _programs(project: Path) -> Iterator[Finding]:
 def _registered(root: Path) -> Iterator[Finding]:
     project = project_of(root)
     here = {scope: places(scope, project) for scope in SCOPES}
-    plugin = plugin_in(project)
+    plugins = [f"plugin {plugin}" for plugin in [plugin_in(project)] if plugin]
     servers = [
         scope for scope, where in here.items() if is_server_entry(value_in(where.servers, where.server_keys))
     ]
-    found = [*servers, *([f"plugin {plugin}"] if plugin else [])]
     do = "fanout install, or claude --plugin-dir FOLDER"
-    yield Finding(
-        "server", "good" if found else "missing", ", ".join(found) or "not registered", "" if found else do
-    )
-    rules = {RULE: servers, PLUGIN_RULE: plugin}
+    yield _found("server", [*servers, *plugins], "not registered", do)
+    rules = {RULE: servers, PLUGIN_RULE: plugins}
     needed = [rule for rule, is_needed in rules.items() if is_needed]
     lists = [value_in(where.settings, ALLOW) for where in here.values()]
     allowed = [rule for rules in lists if isinstance(rules, list) for rule in rules]
@@ -200,26 +195,24 @@ def _registered(root: Path) -> Iterator[Finding]:
     else:
         yield Finding("permission", "good", f"{', '.join(needed)} in permissions.allow")
     skills = [scope for scope, where in here.items() if where.skill.is_file()]
-    found = [*skills, *([f"plugin {plugin}"] if plugin else [])]
-    yield Finding("skill", "good" if found else "missing", ", ".join(found) or "not installed")
+    yield _found("skill", [*skills, *plugins], "not installed")
+
+
+def _found(what: str, names: Sequence[str], without: str, do: str = "") -> Finding:
+    return Finding(what, "good", ", ".join(names)) if names else Finding(what, "missing", without, do)
 
 
 def _hooks(root: Path) -> Iterator[Finding]:
     project = project_of(root)
-    holders: list[str] = [
-        scope
-        for scope in SCOPES
-        if any(
-            is_ours(entry) and is_log_and_gate(entry)
-            for _, _, entry in each(value_in(places(scope, project).settings, ("hooks",)))
-        )
-    ]
+    holders: list[str] = []
     for scope in SCOPES:
         path = places(scope, project).settings
-        if wrong := problems(value_in(path, ("hooks",)) or {}):
-            yield Finding(
-                "hooks", "bad", f"{path}: {wrong[0]}", "Claude Code refuses the file; fix it first."
-            )
+        hooks = value_in(path, ("hooks",)) or {}
+        if any(is_ours(entry) and is_log_and_gate(entry) for _, _, entry in each(hooks)):
+            holders.append(scope)
+        if wrong := problems(hooks):
+            do = "Claude Code refuses the file; fix it first."
+            yield Finding("hooks", "bad", f"{path}: {wrong[0]}", do)
     if plugin := plugin_in(project):
         holders.append(f"plugin {plugin}")
     if holders:
@@ -254,10 +247,9 @@ MARKS = {"good": ("green", "✓"), "missing": ("yellow", "·"), "bad": ("red", "
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--check", action="store_true", help="also ask every model of the default panel one short question"
-    )
-    parser.add_argument("--json", action="store_true", help="print the findings as JSON, nothing else")
+    add = parser.add_argument
+    add("--check", action="store_true", help="also ask every model of the default panel one short question")
+    add("--json", action="store_true", help="print the findings as JSON, nothing else")
 
 
 def run(args: argparse.Namespace) -> int:

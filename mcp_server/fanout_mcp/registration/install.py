@@ -10,7 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+from rich.console import Console
+from rich.text import Text
 
 from fanout_hooks.adoption import consent, restore
 from fanout_hooks.adoption.entries import is_ours
@@ -32,10 +35,6 @@ from fanout_mcp.state import settings
 from fanout_mcp.state.folder import find_program
 from fanout_mcp.text import clip, counted
 from fanout_mcp.types import Json
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
 
 # --- summary ------------------------------------------------------------------------------------------------
 # What a change adds and takes out, in a line each: read before the diff, or instead of it.
@@ -174,8 +173,6 @@ def show(console: Console, plan: Plan, form: str) -> None:
 
 def show_changes(console: Console, changes: Sequence[Change], form: str) -> None:
     """Print what comes and goes, a line each, then the diffs: in short unless `form` is full."""
-    from rich.text import Text
-
     for change in changes:
         paragraph(console, str(change.path), "bold")
         for line in of(change):

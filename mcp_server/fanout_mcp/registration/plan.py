@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -35,27 +34,18 @@ from fanout_mcp.registration.places import (
     find,
     take_out,
 )
+from fanout_mcp.state.settings import with_setting
 from fanout_mcp.types import Json
 
 # --- The user's agreement that `claude` may spend their subscription: one line of config.toml. --------------
 
-LINE: Final = "claude_agreed = true"
-ANY: Final = re.compile(r"^[ \t]*claude_agreed[ \t]*=.*$", re.MULTILINE)
-TABLE: Final = re.compile(r"^[ \t]*\[", re.MULTILINE)
-
-
-def agreed(text: str) -> tuple[str, str]:
-    """Return config.toml with the agreement, and the line that stood there before ("" when none did)."""
-    table = TABLE.search(text)
-    found = ANY.search(text, 0, table.start() if table else len(text))
-    if found is not None:
-        return f"{text[: found.start()]}{LINE}{text[found.end() :]}", found.group()
-    return f"{LINE}\n{text}", ""  # first: below a [table] it would belong to that table
+AGREED: Final = "claude_agreed"
 
 
 def taken_back(text: str, line: str) -> str:
-    """Return config.toml as it was before `agreed`, whatever else changed since."""
-    return text.replace(LINE, line, 1) if line else text.replace(f"{LINE}\n", "", 1)
+    """Return config.toml as it was before it was agreed, whatever else changed since; `line`: stood there."""
+    own = f"{AGREED} = true"
+    return text.replace(own, line, 1) if line else text.replace(f"{own}\n", "", 1)
 
 
 # --- What an installation consists of: the server's entry, the permission, the hooks, the skill. ------------
@@ -191,7 +181,7 @@ def installing(places: Places, choices: Choices, old: Installed, config: Path) -
         changes.append(change)
         installed = installed.model_copy(update={"whole_files": {str(places.skill): change.after}})
     if choices.claude_backend and old.agreed_line is None:
-        after, line = agreed(files.read_text(str(config)).text)
+        after, line = with_setting(files.read_text(str(config)).text, AGREED, value=True)
         change = _text(config, after)
         changes.append(change)
         installed = installed.model_copy(update={"agreed_line": line if change.is_real else None})

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from fanout_hooks.client.files import fcntl
+from fanout_hooks.client import files
 from fanout_mcp.commands.flags import FINDINGS, OK
 from fanout_mcp.errors import InvalidInput, SettingsError, why
 from fanout_mcp.state import audit, policy
@@ -104,12 +104,8 @@ def _log_problems(found: policy.Policy) -> Iterator[str]:
 
 
 def _write_copy(found: policy.Policy) -> int:
-    target = Path(policy.COPY)
-    beside = target.with_suffix(".new")
     try:
-        beside.write_bytes(policy.copy_of(found, _digest()))
-        beside.chmod(0o644)
-        beside.replace(target)
+        files.replace(policy.COPY, policy.copy_of(found, _digest()), 0o644, is_synced=True)
     except OSError as error:
         raise SettingsError(f"{policy.COPY} can't be written: {why(error)}. Run it as root.") from error
     return _say([f"{policy.COPY} is written"])
@@ -156,7 +152,7 @@ def _set_append_only(path: Path, *, on: bool) -> None:
     try:
         had = audit.flags_of(descriptor)
         flags = had | audit.APPEND_ONLY if on else had & ~audit.APPEND_ONLY
-        fcntl.ioctl(descriptor, SET_FLAGS, flags.to_bytes(8, "little"))
+        files.fcntl.ioctl(descriptor, SET_FLAGS, flags.to_bytes(8, "little"))
     finally:
         os.close(descriptor)
 

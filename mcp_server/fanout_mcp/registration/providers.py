@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from fanout_hooks.client.settings import Refused, read_text, write_text
 from fanout_mcp.commands.flags import OK
 from fanout_mcp.commands.shell import put, put_json, run_async
 from fanout_mcp.errors import SettingsError
@@ -65,14 +65,13 @@ def switch(found: Providers, action: str, name: str | None) -> str:
     now = list(found.settings.enabled)
     wanted = [one for one in now if one != name] + ([name] if action == "enable" else [])
     path = found.settings.config_dir / "config.toml"
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    if wanted != now:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        changed = path.with_suffix(".toml.new")
-        changed.write_text(enabled_line(text, wanted), encoding="utf-8")
-        with suppress(FileNotFoundError):
-            changed.chmod(path.stat().st_mode)
-        changed.replace(path)
+    try:
+        before = read_text(str(path))
+        if wanted != now:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_text(before, enabled_line(before.text, wanted), str(path.parent / "state"))
+    except Refused as error:
+        raise SettingsError(f"{error}.") from None
     row = found.rows[name]
     if action == "disable":
         return f"{row.title} is not asked any more ({path})."

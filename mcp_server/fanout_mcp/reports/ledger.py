@@ -5,7 +5,6 @@ Figures only, no question and no path. A ledger that can't be written costs its 
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,6 +13,7 @@ from typing import Final
 
 from fanout_hooks.client import files
 from fanout_mcp.engine.budget import dollars
+from fanout_mcp.jsonish import whole
 from fanout_mcp.state.cache import own_folder
 from fanout_mcp.state.folder import append
 from fanout_mcp.text import compact
@@ -83,13 +83,8 @@ def _lines(folder: Path, since: str) -> Iterator[dict[str, Json]]:
             text = files.read(folder / name, MAX_BYTES + (1 << 20)).decode("utf-8", "replace")
         except OSError:
             continue
-        for line in text.splitlines():
-            try:
-                data = json.loads(line)
-            except (ValueError, RecursionError):
-                continue
-            if _is_ours(data) and data["timestamp"] >= since:
-                yield data
+        found = map(whole, text.splitlines())
+        yield from (data for data in found if _is_ours(data) and data["timestamp"] >= since)
 
 
 def _is_ours(data: Json) -> bool:

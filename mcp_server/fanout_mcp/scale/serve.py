@@ -111,33 +111,20 @@ LOCAL: Final = User("local", max_parallel=MAX_AT_WORK)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--http", metavar="HOST:PORT", help="serve over HTTP instead of stdin and stdout")
-    parser.add_argument(
-        "--tokens", type=Path, metavar="FILE", help="users: SHA-256 of their tokens, scopes and limits"
-    )
-    parser.add_argument("--issuer", metavar="URL", help="also accept JWTs from this issuer")
-    parser.add_argument(
-        "--resource", metavar="URL", help="this service's URL, as the issuer's clients see it"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("--http", metavar="HOST:PORT", help="serve over HTTP instead of stdin and stdout")
+    add("--tokens", type=Path, metavar="FILE", help="users: SHA-256 of their tokens, scopes and limits")
+    add("--issuer", metavar="URL", help="also accept JWTs from this issuer")
+    add("--resource", metavar="URL", help="this service's URL, as the issuer's clients see it")
+    add(
         "--audience", metavar="NAME", help="audience that the issuer's tokens must have (default: --resource)"
     )
-    parser.add_argument(
-        "--allow-host", action="append", default=[], metavar="HOST", help="Host header to accept, exactly"
-    )
-    parser.add_argument(
-        "--allow-origin", action="append", default=[], metavar="URL", help="Origin header to accept, exactly"
-    )
-    parser.add_argument(
-        "--project", type=Path, metavar="FOLDER", help="folder that users may read (default: none)"
-    )
-    parser.add_argument(
-        "--max-parallel", type=int, default=MAX_AT_WORK, metavar="N", help="maximum number of calls at once"
-    )
-    parser.add_argument(
-        "--health", metavar="HOST:PORT", help="serve /livez, /readyz and /metrics there (default: off)"
-    )
-    parser.add_argument("--begun", type=int, metavar="DESCRIPTOR", help=argparse.SUPPRESS)
+    add("--allow-host", action="append", default=[], metavar="HOST", help="Host header to accept, exactly")
+    add("--allow-origin", action="append", default=[], metavar="URL", help="Origin header to accept, exactly")
+    add("--project", type=Path, metavar="FOLDER", help="folder that users may read (default: none)")
+    add("--max-parallel", type=int, default=MAX_AT_WORK, metavar="N", help="maximum number of calls at once")
+    add("--health", metavar="HOST:PORT", help="serve /livez, /readyz and /metrics there (default: off)")
+    add("--begun", type=int, metavar="DESCRIPTOR", help=argparse.SUPPRESS)
     parser.epilog = "`fanout install` registers it; docs/service.md describes the service over HTTP."
 
 

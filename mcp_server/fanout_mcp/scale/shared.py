@@ -20,7 +20,6 @@ Rules:
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging
 import secrets
 import threading
@@ -202,8 +201,9 @@ class Link:
     def __init__(self, url: str) -> None:
         """Raise SettingsError where the URL or the library can't be used."""
         try:
-            redis = importlib.import_module("redis")
-            retry, backoff = (importlib.import_module(f"redis.{name}") for name in ("retry", "backoff"))
+            from redis import Redis, RedisError
+            from redis.backoff import NoBackoff
+            from redis.retry import Retry
         except ImportError as error:
             raise SettingsError(
                 "A Redis is set (FANOUT_REDIS_URL or redis_url in config.toml), but its client is not "
@@ -217,18 +217,18 @@ class Link:
         """What a receipt says of an outage, empty while there was none; the address is for the log alone."""
         self.is_away = False
         self.on_beat: list[Callable[[], object]] = []
-        self._errors: tuple[type[Exception], ...] = (redis.RedisError, OSError)
+        self._errors: tuple[type[Exception], ...] = (RedisError, OSError)
         self._id = secrets.token_hex(8)
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._hurry = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="fanout redis", daemon=True)
         try:
-            self._redis: Redis = redis.Redis.from_url(
+            self._redis: Redis = Redis.from_url(
                 url,
                 socket_connect_timeout=CONNECT_S,
                 socket_timeout=REPLY_S,
-                retry=retry.Retry(backoff.NoBackoff(), 0),  # a second try would wait as long again
+                retry=Retry(NoBackoff(), 0),  # a second try would wait as long again
                 max_connections=MAX_CONNECTIONS,
             )
         except ValueError:

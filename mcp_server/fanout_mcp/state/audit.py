@@ -37,7 +37,7 @@ from typing import Final, NamedTuple, Protocol
 
 import anyio
 
-from fanout_hooks.client.files import fcntl
+from fanout_hooks.client import files
 from fanout_mcp.errors import BackendError, NotAllowed, OverBudget, Rejected, SettingsError, why
 from fanout_mcp.state import policy
 from fanout_mcp.state.folder import APPENDED
@@ -331,14 +331,8 @@ def _locked(path: Path) -> Iterator[int]:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode) or status.st_uid not in {os.getuid(), policy.OWNER}:
                 raise OSError(0, f"{path} is not a regular file of this user's or of root's")
-            while True:
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > until:
-                        raise OSError(0, f"{path} is locked by another process") from None
-                    time.sleep(0.001)
+            if not files.lock(descriptor, until, 0.001):
+                raise OSError(0, f"{path} can't be locked, as while another process holds it")
             if _is_at(path, status):  # else it was rotated meanwhile
                 yield descriptor
                 return
@@ -402,7 +396,7 @@ def part_of(path: Path) -> Path:
 
 def flags_of(descriptor: int) -> int:
     """Return the flags that a file has on Linux's file systems. Raises OSError."""
-    return int.from_bytes(fcntl.ioctl(descriptor, GET_FLAGS, bytes(8))[:4], "little")
+    return int.from_bytes(files.fcntl.ioctl(descriptor, GET_FLAGS, bytes(8))[:4], "little")
 
 
 def is_append_only(descriptor: int) -> bool:

@@ -64,8 +64,10 @@ def _create(state: Path, stem: str, ending: str) -> tuple[Path, int]:
     stamp = time.strftime("%Y%m%d-%H%M%S")
     made = reports(state)
     _sweep(made)
-    path = made / f"{stem}-{stamp}-{secrets.token_hex(2)}.{ending}"
-    return path, os.open(path, CREATED, 0o600)
+    while True:
+        path = made / f"{stem}-{stamp}-{secrets.token_hex(2)}.{ending}"
+        with suppress(FileExistsError):  # of 65,536 names a second, this one is taken
+            return path, os.open(path, CREATED, 0o600)
 
 
 def _sweep(reports: Path) -> None:

@@ -13,15 +13,17 @@ Rules:
 
 from __future__ import annotations
 
+import json
 import math
 import os
+import re
 import stat
 import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from fanout_hooks.gate.governor import KEYS as CAPS
@@ -29,7 +31,7 @@ from fanout_hooks.learn.memory import name_of
 from fanout_mcp.errors import SettingsError, why
 from fanout_mcp.state import policy
 from fanout_mcp.text import hint
-from fanout_mcp.types import ModelPrice
+from fanout_mcp.types import Json, ModelPrice
 
 BackendName = Literal["auto", "http", "claude", "plan"]
 BACKEND_NAMES: tuple[BackendName, ...] = ("auto", "http", "claude", "plan")
@@ -228,6 +230,28 @@ def _checked(table: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
         if not isinstance(value, KEYS[name]) or (KEYS[name] is int and isinstance(value, bool)):
             raise SettingsError(f"{path}: {name} must be {KINDS[KEYS[name]]}, not {type(value).__name__}.")
     return table
+
+
+_TABLE: Final = re.compile(r"^[ \t]*\[", re.MULTILINE)
+
+
+def with_setting(text: str, name: str, value: Json) -> tuple[str, str]:
+    """Return config.toml with a setting, and what it replaces ("" where there was none).
+
+    Raises SettingsError where anything else would change with it.
+    """
+    line, table = f"{name} = {json.dumps(value)}", _TABLE.search(text)
+    pattern = re.compile(rf"^[ \t]*{name}[ \t]*=[ \t]*(?:\[[^\]]*\][ \t]*(?:#.*)?|.*)$", re.MULTILINE)
+    found = pattern.search(text, 0, table.start() if table else len(text))
+    # First, where there is none: below a [table] it would belong to that table.
+    changed = f"{text[: found.start()]}{line}{text[found.end() :]}" if found else f"{line}\n{text}"
+    try:
+        is_safe = tomllib.loads(changed) == {**tomllib.loads(text), name: value}
+    except tomllib.TOMLDecodeError:
+        is_safe = False
+    if not is_safe:
+        raise SettingsError(f"config.toml can't be changed safely. Write the line yourself: {line}")
+    return changed, found.group() if found else ""
 
 
 def _backend(env: Mapping[str, str], table: Mapping[str, Any]) -> BackendName:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 
 from fanout_mcp.review.finding import Focus
-from fanout_mcp.review.static.analyse import Analysed, coverage, review_static
-from fanout_mcp.source.workers import Workers
+from fanout_mcp.review.static.analyse import RELATE, Analysed, coverage, review_static
+from fanout_mcp.source.workers import Failure, Workers
+from fanout_mcp.types import Json
 
 pytestmark = pytest.mark.anyio
 
@@ -72,6 +76,21 @@ async def test_modules_in_a_circle_are_named(workers: Workers) -> None:
     analysed = await review(texts, workers, "architecture")
     (cycle,) = [finding for finding in analysed.findings if finding.rule == "import-cycle"]
     assert (cycle.path, cycle.why) == ("p/a.py", "p/a.py -> p/b.py")
+
+
+class RelatesNothing(Workers):
+    async def map(
+        self, function: str, items: Sequence[Json], **how: Any
+    ) -> list[tuple[Json, Json | Failure]]:
+        if function == RELATE:
+            return [(item, Failure("took too long")) for item in items]
+        return await super().map(function, items, **how)
+
+
+async def test_files_whose_imports_could_not_be_followed_are_named() -> None:
+    async with RelatesNothing(1) as workers:
+        analysed = await review({"a.py": "import b\n", "b.py": ""}, workers, "architecture")
+    assert analysed.not_analysed == {"a.py": "took too long", "b.py": "took too long"}
 
 
 async def test_what_looks_at_structure_is_counted_for_each_language_that_it_reads() -> None:

@@ -212,6 +212,7 @@ async def review_static(
     if focus == "architecture":
         whole = {path: text for path, text in sorted(texts.items()) if path not in not_analysed}
         related = _results(await workers.map(RELATE, [{"texts": whole}], timeout_s=LINT_TIMEOUT_S))
+        not_analysed |= related[0].get("problems", {})
     found = await anyio.to_thread.run_sync(_united, analysed, linted, related)
     return Analysed(found, dict(sorted(not_analysed.items())))
 
@@ -222,7 +223,8 @@ def _results(rows: Sequence[tuple[Json, Json | Failure]]) -> Results:
 
 
 def _lost(item: Json, reason: str) -> dict[str, Json]:
-    paths = [item["path"]] if "path" in item else [path for path, _ in item.get("files", ())]
+    files = item.get("texts") or dict(item.get("files", ()))
+    paths = [item["path"]] if "path" in item else files
     return {"findings": [], "problems": dict.fromkeys(paths, reason), "settled": []}
 
 
