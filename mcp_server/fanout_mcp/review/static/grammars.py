@@ -35,6 +35,9 @@ class Grammar:
     controller: re.Pattern[str] | None = None
     maps: re.Pattern[str] | None = None
     binds: re.Pattern[str] | None = None
+    sent: re.Pattern[str] = re.compile(r"(?!)")
+    serves: re.Pattern[str] = re.compile(r"(?!)")
+    own: re.Pattern[str] = re.compile(r"(?!)")
     compiles: re.Pattern[str] | None = None
     regexes: Fields = ()
     rules: Fields = ()

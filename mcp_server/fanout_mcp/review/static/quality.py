@@ -195,10 +195,10 @@ def _promises(root: Node) -> Defects:
 
 
 _CALLBACK: Final = re.compile(
-    r"^(?:async\s{1,9})?(?:function\s{0,9}\w{0,60}\s{0,9})?\(?\s{0,9}(?P<name>err|error|e)\b\s{0,9}[,)=:]"
+    r"^(?:async\s{1,9})?(?:function\s{0,9}\w{0,60}\s{0,9})?\(?\s{0,9}(?P<name>err|error)\b\s{0,9}[,)=:]"
 )
 _LISTENS: Final = re.compile(
-    r"(?:^|\.)(?:on|once|catch|then|addListener|addEventListener|subscribe|map|forEach)$"
+    r"(?:^|\.)(?:on|once|on[A-Z]\w{0,60}|use|catch|then|addListener|addEventListener|subscribe|map|forEach|\w{0,60}[eE]rror\w{0,60})$"
 )
 
 
@@ -290,7 +290,7 @@ def _unclosed(root: Node) -> Defects:
 
 
 _FORMATTERS: Final = re.compile(
-    r"^(?:(?P<first>fmt\.(?:Printf|Sprintf|Errorf)|log\.(?:Printf|Fatalf|Panicf)|\\?v?s?printf|String\.format"
+    r"^(?:(?P<first>fmt\.(?:Printf|Sprintf|Errorf)|log\.(?:Printf|Fatalf|Panicf)|\\?s?printf|String\.format"
     r"|[sS]tring\.Format)|(?P<second>fmt\.Fprintf|fprintf|sprintf|dprintf)|(?P<third>snprintf))$"
 )
 _VERB: Final = re.compile(r"%(?:%|[-+ #0'(,]*+(\*|\d++)?(?:\.(\*|\d++)?)?(?:hh?|ll?|[jztLq])?([a-zA-Z]))")
