@@ -48,6 +48,7 @@ _CHECKS: Final = [
         r"(?P<name>[\w$]+)\.(?:startsWith|StartsWith|start_with\?)\(\s*(?=[A-Za-z_$])",
         r"\b(?:strings\.HasPrefix|strpos|str_starts_with)\(\s*(?P<name>[\w$]+)[\w$.]*\s*,\s*(?=[A-Za-z_$])",
         rf"\.(?:test|MatchString|IsMatch|IsLocal|IsLocalUrl)\(\s*{_PATH}",
+        r"(?P<name>[\w$]+)(?:\.(?:match\??|matches)\(\s*(?=[A-Za-z_$/:])|\s*=~)",
         rf"(?i)\b\w*(?:allow|valid|safe|trusted|permit)\w*[?!]?\(\s*{_PATH}",
     )
 ]
@@ -299,7 +300,10 @@ class Flow:
             self.queries.add(name[0])
         level = self.level(right)
         if level:
-            words = {word for word in _NAME.findall(left) if word not in _WORDS}
+            is_member = self.grammar.records and "." in left
+            words = (
+                {left.strip()} if is_member else {word for word in _NAME.findall(left) if word not in _WORDS}
+            )
             is_own = self.is_own(right)
             self.names.update(dict.fromkeys(words, level))
             self.tables -= words
@@ -422,6 +426,7 @@ class Flow:
         for checked in self.safe:
             bare = bare.replace(checked, " ") if "." in checked else bare
         levels = [self.names.get(word, 0) for word in _NAME.findall(bare)]
+        levels += [sent for name, sent in self.names.items() if "." in name and name in bare]
         sources = [found[0] for found in self.grammar.source.finditer(bare)]
         levels += [self._sender(source) for source in sources if not self._is_parameter(source)]
         return max(levels, default=0)

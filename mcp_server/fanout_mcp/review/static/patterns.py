@@ -521,7 +521,7 @@ DOUBTFUL: Final = frozenset({"value", "url-password", "header"})
 _MARK: Final = re.compile(r"<redacted:([\w-]+)>")
 _PLACEHOLDER: Final = re.compile(
     r"\[{0,9}((my|your|the|some|user|db|test|example|dummy)[-_]?)?(pass(w(or)?d|wd|phrase)?|pwd|secret|token|key)"
-    r"[-_]?(here|\d)?\]{0,9}|(x+|\*+|\.+|changeme|bar|tiger|hunter\\d{0,4})(@.*)?"
+    r"[-_]?(here|\d)?\]{0,9}|(x+|\*+|\.+|changeme|bar|tiger|hunter\d{0,4})(@.*)?"
     r"|Eby8vdM02xNOcqF[\w+/=;]*|C2y6yDjf5/R\+ob0N[\w+/=;]*",
     re.IGNORECASE,
 )
