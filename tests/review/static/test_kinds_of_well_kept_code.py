@@ -486,6 +486,12 @@ KINDS = {
         "void f(void) {\n umask(0);\n open_log();\n}\n",
         "void f(void) {\n mode_t old = umask(0);\n make();\n umask(old);\n}\n",
     ),
+    "memory that both branches make anew": Kind(
+        "use-after-free",
+        "g.c",
+        "void f(char *p) {\n free(p);\n if (g()) p = h();\n use(p);\n}\n",
+        "void f(char *p) {\n free(p);\n if (g()) p = h(); else p = k();\n use(p);\n}\n",
+    ),
     "a way out beside another": Kind(
         "double-free",
         "e.c",

@@ -577,6 +577,10 @@ def _alternatives(node: Node | None) -> Iterator[Node]:
 def _read_branches(branches: Sequence[Node], freed: dict[str, int]) -> Iterator[Hit]:
     """Read what happens instead of one another; each begins with what held before."""
     before = dict(freed)
+    last = branches[-1] if branches else None
+    in_else = last is not None and last.parent is not None and last.parent.type == "else_clause"
+    if in_else or text_of(last).startswith("default"):
+        freed.clear()  # one of them is taken
     for branch in branches:
         inner = dict(before)
         yield from _read(branch, inner)
@@ -585,7 +589,7 @@ def _read_branches(branches: Sequence[Node], freed: dict[str, int]) -> Iterator[
 
 
 def _read_simple(node: Node, freed: dict[str, int]) -> Iterator[Hit]:
-    text = text_of(node)
+    text = re.sub(r"\bsizeof\s*+(?:\([^()]{0,99}\)|[*\w]++)", "0", text_of(node))
     call = re.match(
         r"(?:std::)?(\w+)\s{0,99}\(\s{0,99}(?:\(\w{1,99}\s{0,99}\*{0,9}\)\s{0,99})?(\w{1,99})\s{0,99}\)\s{0,99};|delete\s{0,99}(?:\[\])?\s{0,99}(\w{1,99})\s{0,99};",
         text,

@@ -608,7 +608,7 @@ _PROGRAM: Final = re.compile(
 """Programs in languages that no rules are for."""
 _THROWAWAY: Final = re.compile(
     r"(?:^|/)(?:(?:docker-)?compose[\w.-]*\.ya?ml|\.devcontainer/.+|\.?appveyor\.ya?ml|\.travis\.yml|\.gitlab-ci\.yml|azure-pipelines[\w.-]*\.ya?ml"
-    r"|\.(?:github/workflows|circleci|buildkite)/.+)$"
+    r"|\.(?:github/workflows|circleci|buildkite)/.+|.+\.(?:sublime-\w+|tmLanguage))$"
 )
 """Runs of continuous integration, and a developer's own: what they start is gone when they end."""
 _COMMENTED: Final = re.compile(r"\s*(?:#|//|/?\*|<!--|--|;)")
@@ -710,7 +710,7 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
             or _PLACEHOLDER.fullmatch(taken) is not None
             or (is_throwaway and is_doubtful)
             or mark == "password-hash"
-            or taken.startswith(("$2", "$argon2"))
+            or re.search(r"\$(?:2[aby]|argon2\w{1,2}|[156])\$", taken) is not None
             or (is_doubtful and _WORDS.fullmatch(taken.rstrip("?!.#")) is not None)
             or (mark == "url-password" and _of_a_service(before, line[len(before) :]))
             or (is_value and _is_shown(before, where[1][max(0, number - 5) : number + 4]))
