@@ -42,7 +42,7 @@ _CHECKS: Final = [
     for check in (
         rf"(?P<owner>[\w$]+)\.(?:has|includes|[cC]ontains(?:Key)?|indexOf|include\?|key\?|member\?)\(\s*{_PATH}",
         r"(?P<table>[\w$]+)\[\s*(?P<name>[\w$]+)\s*\]",
-        r"\b(?:in_array|array_key_exists)\(\s*(?P<name>\$\w+)",
+        r"\b(?:in_array|array_key_exists|ctype_\w+|is_numeric|is_int)\(\s*(?P<name>\$\w+)",
         r"\bisset\(\s*(?P<owner>\$\w+)\[\s*(?P<name>\$\w+)",
         rf"\b(?:slices\.Contains|Object\.hasOwn|preg_match)\([^,]*,\s*{_PATH}",
         r"(?P<name>[\w$]+)\.(?:startsWith|StartsWith|start_with\?)\(\s*(?=[A-Za-z_$])",

@@ -87,6 +87,7 @@ def review_patterns(path: str, text: str, language: str, own: Sequence[Rule] = (
 
 _DECIDES: Final = {
     "no-certificate-check": SWITCH,
+    "unverified-token": INSECURE,
     "error-leak": re.compile(r"(?i)debug|dev|\benv|expose|verbose|trace|production"),
     "cors": re.compile(r"(?i)origin|allow|cors|debug|dev"),
     "insecure-cookie": re.compile(r"(?i)secure|https?|tls|ssl|debug|dev|local"),
@@ -703,6 +704,8 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
             within = _lines_of_text(path, text) if within is None else within
             if number in within or _IS_BUILT.search(taken):
                 continue
+        if not is_program and is_value and re.search(r"<%[^%\"']*$", before):
+            continue  # code in a template
         if not is_program and is_value and _COMMENTED.match(line) and not _SETS.search(before):
             continue
         is_placeholder = (

@@ -39,7 +39,7 @@ REMOTE, LOCAL, PARAM = 3, 2, 1
 
 SWITCH = re.compile(r"(?i)verif|validat|cert_?req|insecure|skip|trust|unsafe|self.?signed|peer")
 """What a condition asks whose user decides whether certificates are checked."""
-INSECURE = re.compile(r"(?i)insecure|skip_?\w{0,20}verif|no_?verif|unsafe|noop")
+INSECURE = re.compile(r"(?i)insecure|unverified|skip_?\w{0,20}verif|no_?verif|unsafe|noop")
 """What is called so is not meant to check them."""
 
 
