@@ -492,6 +492,12 @@ KINDS = {
         "void f(char *p) {\n free(p);\n if (g()) p = h();\n use(p);\n}\n",
         "void f(char *p) {\n free(p);\n if (g()) p = h(); else p = k();\n use(p);\n}\n",
     ),
+    "an answer of its own that ends it": Kind(
+        "path-traversal",
+        "e.php",
+        "<?php\n$f = get_name($_GET['f']);\nif (!is_valid_path($f)) { log_it($f); }\nreadfile($_GET['f']);\n",
+        "<?php\n$f = $_GET['f'];\nif (!is_valid_path($f)) { sendBadRequestResponse('no'); }\nreadfile($f);\n",
+    ),
     "a way out beside another": Kind(
         "double-free",
         "e.c",

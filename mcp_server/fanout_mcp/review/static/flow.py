@@ -166,7 +166,8 @@ _TRIES = re.compile(
 """What reads a text as a number, and fails where it is none."""
 _NEGATED = re.compile(r"^\(?\s*(?:!|not\b)")
 _LEAVES_AT_ALL = re.compile(
-    r"\b(return|throw|raise|continue|break|next|exit|die|halt|panic|abort|goto|os\.Exit|Fatal\w*|redirect\w*)\b"
+    r"\b(return|throw|raise|continue|break|next|exit|die|halt|panic|abort|goto|os\.Exit|Fatal\w*|redirect\w*"
+    r"|\w{0,30}(?:[nN]ot_?[fF]ound|[bB]ad_?[rR]equest|[fF]orbidden|[dD]enied)\w{0,30})\b"
 )
 _SERVICE = re.compile(
     r"\bI(?!Form)[A-Z][a-z]\w+|\b(HttpClient|HttpContext|CancellationToken|\w*DbContext|FromServices)\b"
