@@ -62,9 +62,6 @@ KINDS = {
         "fs.writeFileSync('a.txt', req.body.text);\n",
     ),
     "an argument of a script": Kind("path-traversal", "a.sh", 'cat "/data/$QUERY_STRING"\n', 'cat "$1"\n'),
-    "a secret that goes into a file": Kind(
-        "secret-in-log", "a.sh", 'echo "token: $API_TOKEN"\n', 'echo "token=$API_TOKEN" >> ~/.npmrc\n'
-    ),
     "the length of a secret": Kind(
         "secret-in-log",
         "a.py",
@@ -177,7 +174,7 @@ KINDS = {
     "a path that is compared with its folder": Kind(
         "path-traversal",
         "b.js",
-        "const file = path.resolve(ROOT, '.' + req.url);\nfs.readFile(file, done);\n",
+        "const app = express();\nconst file = path.resolve(ROOT, '.' + req.url);\nfs.readFile(file, done);\n",
         "const file = path.resolve(ROOT, '.' + req.url);\nif (!file.startsWith(ROOT + path.sep)) return;\nfs.readFile(file, done);\n",
     ),
     "a password in a connection string": Kind(
@@ -249,7 +246,7 @@ KINDS = {
     "a message that is no error's": Kind(
         "error-leak",
         "A.java",
-        "class A { void f() { try { g(); } catch (IOException e) { out.println(e.getMessage()); } } }\n",
+        "class A { void f() { try { g(); } catch (IOException e) { response.getWriter().println(e.getMessage()); } } }\n",
         'class A { void f() { out.println(mode.getMessage() + " " + name);\n System.out.println(e.getMessage()); } }\n',
     ),
     "what PHP says of itself, kept": Kind(
@@ -307,7 +304,7 @@ KINDS = {
         "const all = list.reduce(f, 0);\nfunction step(from) {\n  const out = empty();\n  for (const [key, item] of Object.entries(from)) { out[key] = item; }\n  return out;\n}\n",
     ),
     "markup in a text": Kind(
-        "xss", "a.jsx", "const a = <p dangerouslySetInnerHTML={{ __html: body }} />;\n", "const a = `<p dangerouslySetInnerHTML={{ __html: ${body} }} />`;\n"
+        "xss", "a.jsx", "const a = <p dangerouslySetInnerHTML={{ __html: `<b>${body}` }} />;\n", "const a = `<p dangerouslySetInnerHTML={{ __html: ${body} }} />`;\n"
     ),
     "names in a list": Kind(
         "hardcoded-secret", "a.json", '{"db_pass": "Holz#Wurm3"}\n', '{"files": [\n  "ssrPrepass",\n  "!**/*.test.*"\n]}\n'
@@ -432,7 +429,168 @@ KINDS = {
         "const jwt = require('jsonwebtoken');\njwt.sign({ id: 1 }, 'our-own-k3y-of-2024');\n",
         "const jwt = require('jsonwebtoken');\njwt.sign({ id: 1 }, process.env.KEY);\n",
     ),
+    "numbers of a page's parts": Kind(
+        "weak-random", "b.js", "const resetToken = Math.random();\n", "const row = { cells: 1 };\n"
+    ),
+    "a check of one's own beside the one that is off": Kind(
+        "no-certificate-check",
+        "a.go",
+        "package a\nvar c = tls.Config{InsecureSkipVerify: true}\n",
+        "package a\nvar c = tls.Config{InsecureSkipVerify: true, VerifyPeerCertificate: verify}\n",
+    ),
+    "a mode of a connection": Kind(
+        "no-certificate-check",
+        "b.go",
+        "package a\nfunc f(mode string) {\n\tc.InsecureSkipVerify = false\n\tg(&tls.Config{InsecureSkipVerify: true})\n}\n",
+        'package a\nfunc f(mode string) {\n\tswitch mode {\n\tcase "skip-verify":\n\t\tg(&tls.Config{InsecureSkipVerify: true})\n\t}\n}\n',
+    ),
+    "a choice within a line": Kind(
+        "no-certificate-check",
+        "a.rb",
+        "http.verify_mode = OpenSSL::SSL::VERIFY_NONE\n",
+        "http.verify_mode = options[:verify] ? OpenSSL::SSL::VERIFY_PEER : OpenSSL::SSL::VERIFY_NONE\n",
+    ),
+    "a variable that is asked for": Kind(
+        "no-certificate-check",
+        "c.js",
+        "process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';\n",
+        "if (process.env.NODE_TLS_REJECT_UNAUTHORIZED === '0') warn('checks are off');\n",
+    ),
+    "the padding of RSA": Kind(
+        "weak-cipher",
+        "A.java",
+        'class A { void f() { Cipher.getInstance("AES/ECB/PKCS5Padding"); } }\n',
+        'class A { void f() { Cipher.getInstance("RSA/ECB/OAEPWithSHA-256AndMGF1Padding"); } }\n',
+    ),
+    "a signature by HMAC": Kind(
+        "weak-hash",
+        "a.ts",
+        "const signature = createHash('md5').update(secret + body).digest('hex');\n",
+        "const signature = createHmac('sha1', secret).update(body).digest('hex');\n",
+    ),
+    "a message that speaks of updates": Kind(
+        "hardcoded-secret",
+        "a.c",
+        'int f(char *password) { return strcmp(password, "letmein") == 0; }\n',
+        'int f(char *token) { return strcmp(token, "endif") == 0; }\n',
+    ),
+    "text about a comparison": Kind(
+        "text-identity",
+        "A.java",
+        'class A { boolean f(String a) { return a == "b"; } }\n',
+        'class A { String f(String a, String b) { return "expected " + a + " != " + b; } }\n',
+    ),
+    "a mask that is set back": Kind(
+        "permissions",
+        "b.c",
+        "void f(void) {\n umask(0);\n open_log();\n}\n",
+        "void f(void) {\n mode_t old = umask(0);\n make();\n umask(old);\n}\n",
+    ),
+    "memory that both branches make anew": Kind(
+        "use-after-free",
+        "g.c",
+        "void f(char *p) {\n free(p);\n if (g()) p = h();\n use(p);\n}\n",
+        "void f(char *p) {\n free(p);\n if (g()) p = h(); else p = k();\n use(p);\n}\n",
+    ),
+    "an answer of its own that ends it": Kind(
+        "path-traversal",
+        "e.php",
+        "<?php\n$f = get_name($_GET['f']);\nif (!is_valid_path($f)) { log_it($f); }\nreadfile($_GET['f']);\n",
+        "<?php\n$f = $_GET['f'];\nif (!is_valid_path($f)) { sendBadRequestResponse('no'); }\nreadfile($f);\n",
+    ),
+    "a way out beside another": Kind(
+        "double-free",
+        "e.c",
+        "int f(char *p) {\n free(p);\n if (g()) h();\n free(p);\n return 0;\n}\n",
+        "int f(char *p) {\n if (g()) goto fail;\n free(p);\n return 0;\nfail:\n free(p);\n return 1;\n}\n",
+    ),
+    "what a table of records answers": Kind(
+        "open-redirect",
+        "c.rb",
+        "def f\n  redirect_to params[:to]\nend\n",
+        "def f\n  story = Story.find_by(id: params[:id])\n  redirect_to story.page\nend\n",
+    ),
+    "one of two ways to compile it": Kind(
+        "double-free",
+        "d.c",
+        "void f(char *p) {\n free(p);\n free(p);\n}\n",
+        "void f(char *p) {\n#ifdef A\n free(p);\n#else\n free(p);\n#endif\n}\n",
+    ),
+    "a function's own parameters": Kind(
+        "code-injection",
+        "b.rb",
+        "def f\n  eval(params[:a])\nend\n",
+        "def f(url, params)\n  eval(params[:a])\nend\n",
+    ),
+    "values that a constant function cleans": Kind(
+        "code-injection",
+        "a.php",
+        "<?php\ncall_user_func($_GET['f'], 1);\n",
+        "<?php\n$all = array_map('trim', $_POST['all']);\n",
+    ),
+    "a method that is called eval": Kind(
+        "code-injection",
+        "b.php",
+        "<?php\neval($_GET['a']);\n",
+        "<?php\n$redis->eval($script, $keys);\n",
+    ),
+    "a hash of a password": Kind(
+        "hardcoded-secret", "d.go", 'package a\nconst apiKey = "q7RzK2mVx9TbN4cLwY8sHdJ3pF6gEa1U"\n', 'package a\nconst dummyHash = "$2a$10$O4mEMeOL/nit6zqe.WQXauLRbRlzb3IgLHsa26Pf0N/GiU9b.wK1m"\n'
+    ),
+    "words, in any script": Kind(
+        "hardcoded-secret", "d.php", "<?php\n$a = ['db_password' => 'Holz#Wurm3'];\n", "<?php\nreturn ['password' => '密码', 'forgot_password' => '忘记密码?'];\n"
+    ),
+    "a password of a network of containers": Kind(
+        "hardcoded-secret", "settings.yaml", "environment:\n  URL: mysql://shop:Holz2Wurm3x@db.shop.net/a\n", "environment:\n  URL: mysql://shop:Holz2Wurm3x@db/a\n"
+    ),
+    "a secret's name": Kind(
+        "secret-in-log",
+        "b.py",
+        "import logging\nlogging.getLogger('a').info('%s', f'login {user.password}')\n",
+        "import logging\nlogging.getLogger('a').info('%s %s %s', secret.name, 'set' if password else 'unset', has_password)\n",
+    ),
+    "what another module may do": Kind(
+        "privileges",
+        "a.yaml",
+        "securityContext:\n  capabilities:\n    add:\n      - ALL\n",
+        "securityContext:\n  capabilities:\n    add:\n      - NET_BIND_SERVICE\n    drop:\n      - ALL\n",
+    ),
+    "a commit that is only named": Kind(
+        "foreign-code",
+        ".github/workflows/a.yml",
+        "on: pull_request_target\njobs:\n  a:\n    runs-on: x\n    steps:\n      - uses: actions/checkout@v4\n        with:\n          ref: ${{ github.event.pull_request.head.sha }}\n",
+        "on: pull_request_target\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: report\n        env:\n          SHA: ${{ github.event.pull_request.head.sha }}\n",
+    ),
+    "files of an archive that is made": Kind(
+        "archive-slip",
+        "c.go",
+        "package a\nfunc f(r *zip.Reader) {\n\tfor _, f := range r.File {\n\t\tg(filepath.Join(dir, f.Name))\n\t}\n}\n",
+        'package a\nimport "archive/zip"\nfunc f(w *zip.Writer, info os.FileInfo) { g(filepath.Join(dir, info.Name())) }\n',
+    ),
+    "a callback of a socket": Kind(
+        "message-origin",
+        "e.js",
+        "window.addEventListener('message', (e) => { run(e.data); });\n",
+        "socket.addEventListener('message', (e) => { run(e.data); });\nwindow.addEventListener('load', f);\n",
+    ),
+    "a value that only NaN lacks": Kind(
+        "PLR0124", "b.py", "def f(x):\n    return x == x\n", "def f(x):\n    return x != x\n"
+    ),
+    "a name of Python 2": Kind("F821", "b.py", "print(undefined_name)\n", "PY2 = str is bytes\nif PY2:\n    text = unicode\n"),
+    "what was tested is what was assigned": Kind(
+        "assignment-in-condition", "f.js", "if (a = 'b') c();\n", "if (a = b) c();\n"
+    ),
+    "how long a project has been that way": Kind(
+        "blocked-task",
+        "B.cs",
+        "class A { int F() { return LoadAsync(1).Result; } }\n",
+        "class A { async Task<int> F() { await Task.WhenAll(aTask, bTask); return aTask.Result; } int G() { return Read(1).Result; } }\n",
+    ),
 }  # fmt: skip
+
+
+LOW = {"weak-random", "SIM115", "log-injection", "prototype-pollution"}
+"""Rules whose findings are low: what is sound must have none at all."""
 
 
 def severe(path: str, text: str, rule: str) -> bool:
@@ -443,7 +601,7 @@ def severe(path: str, text: str, rule: str) -> bool:
     ]
     if path.endswith(".py"):
         found += lint_batch({"files": [(path, text)], "focus": "bugs"})["findings"]
-    bar: Severity = "low" if rule in {"weak-random", "SIM115"} else "medium"
+    bar: Severity = "low" if rule in LOW else "medium"
     return any(row["rule"] == rule and is_at_least(from_json(row).severity, bar) for row in found)
 
 

@@ -134,8 +134,8 @@ CASES = [
     (
         "csharp",
         "blocked-task",
-        "class A { int F() { return G().Result; } }",
-        "class A { async Task F() { await G(); } }",
+        "class A { int F() { return GAsync().Result; } }",
+        "class A { async Task F() { await GAsync(); } }",
     ),
     (
         "csharp",

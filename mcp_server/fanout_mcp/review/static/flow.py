@@ -42,12 +42,13 @@ _CHECKS: Final = [
     for check in (
         rf"(?P<owner>[\w$]+)\.(?:has|includes|[cC]ontains(?:Key)?|indexOf|include\?|key\?|member\?)\(\s*{_PATH}",
         r"(?P<table>[\w$]+)\[\s*(?P<name>[\w$]+)\s*\]",
-        r"\b(?:in_array|array_key_exists)\(\s*(?P<name>\$\w+)",
+        r"\b(?:in_array|array_key_exists|ctype_\w+|is_numeric|is_int)\(\s*(?P<name>\$\w+)",
         r"\bisset\(\s*(?P<owner>\$\w+)\[\s*(?P<name>\$\w+)",
         rf"\b(?:slices\.Contains|Object\.hasOwn|preg_match)\([^,]*,\s*{_PATH}",
         r"(?P<name>[\w$]+)\.(?:startsWith|StartsWith|start_with\?)\(\s*(?=[A-Za-z_$])",
         r"\b(?:strings\.HasPrefix|strpos|str_starts_with)\(\s*(?P<name>[\w$]+)[\w$.]*\s*,\s*(?=[A-Za-z_$])",
         rf"\.(?:test|MatchString|IsMatch|IsLocal|IsLocalUrl)\(\s*{_PATH}",
+        r"(?P<name>[\w$]+)(?:\.(?:match\??|matches)\(\s*(?=[A-Za-z_$/:])|\s*=~)",
         rf"(?i)\b\w*(?:allow|valid|safe|trusted|permit)\w*[?!]?\(\s*{_PATH}",
     )
 ]
@@ -142,7 +143,8 @@ _MADE_BY: Final = re.compile(r"(?:await\s+)?(?P<by>[A-Za-z_$][\w$.]{0,80})\(")
 _PASSES: Final = re.compile(
     r"(?i)(?:^|\.)(?:string|str|raw|html|concat|format|s?printf|sprint\w*|join|trim|replace\w*|to\w+|from\w*|of|decode\w*"
     r"|unescape|atob|urldecode|rawurldecode|base64_decode|html_entity_decode|stripslashes|strval|implode|parse\w*|get\w*|fetch"
-    r"|first|next|append|slice|substr\w*|split|map|filter|assign|merge|readall|unmarshal|url|request|querystring|markup|safe)$"
+    r"|first|next|append|slice|substr\w*|split|map|filter|assign|merge|readall|unmarshal|url|request|querystring|markup|safe"
+    r"|resolve|normali[sz]e\w*|combine|abs\w*|file|path|uri|buffer|bytes|copy|clone)$"
 )
 """Functions that return the text that they are given, or a part of it."""
 _LAMBDAS: Final = frozenset({"lambda_expression", "arrow_function", "function_expression"})
@@ -164,7 +166,8 @@ _TRIES = re.compile(
 """What reads a text as a number, and fails where it is none."""
 _NEGATED = re.compile(r"^\(?\s*(?:!|not\b)")
 _LEAVES_AT_ALL = re.compile(
-    r"\b(return|throw|raise|continue|break|next|exit|die|halt|panic|abort|goto|os\.Exit|Fatal\w*|redirect\w*)\b"
+    r"\b(return|throw|raise|continue|break|next|exit|die|halt|panic|abort|goto|os\.Exit|Fatal\w*|redirect\w*"
+    r"|\w{0,30}(?:[nN]ot_?[fF]ound|[bB]ad_?[rR]equest|[fF]orbidden|[dD]enied)\w{0,30})\b"
 )
 _SERVICE = re.compile(
     r"\bI(?!Form)[A-Z][a-z]\w+|\b(HttpClient|HttpContext|CancellationToken|\w*DbContext|FromServices)\b"
@@ -176,22 +179,26 @@ _LOCAL = re.compile(
     r"|^\$\{?[1-9@*]|\$REPLY"
 )
 """Sources that the user who starts the program fills."""
-_ENVIRONMENT = re.compile(r"(?i)getenv|\benv\b|Environment\.Get|env::var")
+_ENVIRONMENT = re.compile(r"(?i)getenv|(?:\b|_)env\b|Environment\.Get|env::var")
 """Who sets them could start another program as well."""
 _POSITION = re.compile(r"\$\{?[1-9@*]")
 """An argument of a shell script, or of a function of it."""
 _OTHER_DATA = re.compile(
     bounded(
-        r"(?<!\bc\.)(?<!\bctx\.)\b(?:readFile(?:Sync)?|ReadFile|ReadAll(?:Text|Bytes|Lines)(?:Async)?|readAll(?:Bytes|Lines)|readString"
+        r"(?:\.|->|::)(?:[fF]ind\w*[!?]?|[fF]irst\w*|[sS]ingle\w*|[wW]here|exists\?|authenticate\w*|lookup\w*)\??\("
+        + _PAIRED
+        + r"\)"
+        r"|\.find_\w*!?\s[^\n;]*"
+        r"|(?<!\bc\.)(?<!\bctx\.)\b(?:readFile(?:Sync)?|ReadFile|ReadAll(?:Text|Bytes|Lines)(?:Async)?|readAll(?:Bytes|Lines)|readString"
         r"|fetch|axios(?:\.\w+)?|file_get_contents|exec\.Command|shell_exec|Process\.Start"
         r"|query|Query|execute|executeQuery|Execute(?:Reader|Scalar))"
         rf"\({_PAIRED}\)"
     )
 )
-"""What a file, a site or a program answers to input is another's data: that it was asked is the finding."""
+"""What a file, a site, a database or a program answers is another's data: that it was asked is found."""
 _OWN_ADDRESS = re.compile(
     r"\b(?:c\.|ctx\.)?(?:req|request|r)\.(?:(?:url|originalUrl|path|RequestURI|URL\.(?:Path|RawQuery|String\(\)))(?!\w)"
-    r"|fullpath\b|getRequestURI\(\))|\bctx\.(?:url|path|href)\b|\bRequest\.Path\b|\brequest\.referr?er\b|\b(?:r|req|request)\.Host\b"
+    r"|fullpath\b|getRequestURI\(\))|\bctx\.(?:url|path|href)\b|\bRequest\.Path\b|\brequest\.(?:referr?er|base_url|original_url|script_name)\b|\b(?:r|req|request)\.Host\b"
 )
 """The address that the client asked for, or came from: a redirect to it stays on the site."""
 _PARSES = re.compile(r"\bURL\(|\bUr[il]\(|url\.Parse|parse_url\(|URI\.(create|parse|new)|URI\(|url\.parse\(")
@@ -200,6 +207,8 @@ _PARSES = re.compile(r"\bURL\(|\bUr[il]\(|url\.Parse|parse_url\(|URI\.(create|pa
 @dataclass(slots=True)
 class Flow:
     grammar: Grammar
+    is_served: bool = True
+    """Whether the file answers requests: in another a request is what it sends itself."""
     names: dict[str, int] = field(default_factory=dict)
     """Name -> who sends the input in it."""
     queries: set[str] = field(default_factory=set)
@@ -218,6 +227,8 @@ class Flow:
     """Names whose only input is the address of the request itself."""
     made: set[str] = field(default_factory=set)
     """Names whose input went through a function that may do anything with it."""
+    local: set[str] = field(default_factory=set)
+    """Names that this function was given, or made without input: no framework's, whatever they are called."""
     texts: dict[str, str] = field(default_factory=dict)
     """Name -> the constant, or the path put together, that it was given last."""
     outer_texts: dict[str, str] = field(default_factory=dict)
@@ -240,12 +251,14 @@ class Flow:
             self.parsed.clear()
             self.tried.clear()
             self.safe.clear()
+            self.local.clear()
             self.texts = dict(self.outer_texts)
             self.is_main = re.search(r"\bw?main\s*\(", text_of(node)[:300]) is not None
         parameters = node.child_by_field_name("parameters") or node.child_by_field_name("parameter")
         for name in _named(parameters) if parameters is not None else ():
             self.texts.pop(name, None)
             self.texts.pop(f"${name}", None)
+            self.local.add(name)
         if (
             parameters is not None
             and parameters.named_children
@@ -288,10 +301,14 @@ class Flow:
             self.queries.add(name[0])
         level = self.level(right)
         if level:
-            words = {word for word in _NAME.findall(left) if word not in _WORDS}
+            is_member = self.grammar.records and "." in left
+            words = (
+                {left.strip()} if is_member else {word for word in _NAME.findall(left) if word not in _WORDS}
+            )
             is_own = self.is_own(right)
             self.names.update(dict.fromkeys(words, level))
             self.tables -= words
+            self.local -= words
             self.own = self.own | words if is_own else self.own - words
             self.made = self.made | words if self._is_made(right) else self.made - words
             if _PARSES.search(right):
@@ -299,6 +316,7 @@ class Flow:
                     word for word in _NAME.findall(self.bare(right)) if word in self.names
                 ]
         elif re.fullmatch(r"[\w$]+", left.strip()):
+            self.local.add(left.strip())
             if start >= self.branch:
                 self.names.pop(left.strip(), None)
             if is_table(right):
@@ -383,7 +401,10 @@ class Flow:
             target = re.match(r"\(\s*+&?\s*+(\w+)", arguments)
             if target and (name in {"fgets", *_READS} or self.level(arguments)):
                 words = re.findall(r"&?\b(\w+)\b", arguments) if name in _READS else []
-                self.names.update(dict.fromkeys((target.group(1), *words), REMOTE))
+                level = self.level(arguments)
+                if name in {"fgets", *_READS}:
+                    level = REMOTE if self.is_served else LOCAL
+                self.names.update(dict.fromkeys((target.group(1), *words), level))
         elif owner and re.fullmatch(r"[\w$]+", owner):
             target = re.match(r"\(\s*&?(\w+)\s*,", arguments) if name == "fmt.Fprintf" else None
             owner = target[1] if target else owner
@@ -399,19 +420,23 @@ class Flow:
 
     def level(self, text: str) -> int:
         """Return who sends the input in a text (REMOTE, LOCAL), 0 when there is none."""
-        bare = _CHOSEN.sub(self._chosen, self.bare(text))
+        bare = _CHOSEN.sub(self._chosen, self.bare(self.grammar.own.sub(" ", text)))
         bare = _OTHER_DATA.sub(" ", without_lookups(bare, self.tables))
         if self.grammar.clean.search(bare):
             return 0
         for checked in self.safe:
             bare = bare.replace(checked, " ") if "." in checked else bare
         levels = [self.names.get(word, 0) for word in _NAME.findall(bare)]
-        levels += [
-            PARAM if _ENVIRONMENT.search(found[0]) else LOCAL if _LOCAL.search(found[0]) else REMOTE
-            for found in self.grammar.source.finditer(bare)
-            if not self._is_parameter(found[0])
-        ]
+        levels += [sent for name, sent in self.names.items() if "." in name and name in bare]
+        sources = [found[0] for found in self.grammar.source.finditer(bare)]
+        levels += [self._sender(source) for source in sources if not self._is_parameter(source)]
         return max(levels, default=0)
+
+    def _sender(self, source: str) -> int:
+        if _ENVIRONMENT.search(source):
+            return PARAM
+        is_own = _LOCAL.search(source) or (not self.is_served and self.grammar.sent.search(source))
+        return LOCAL if is_own else REMOTE
 
     def _chosen(self, found: re.Match[str]) -> str:
         return " " if _is_known(found["table"], self.tables) else found[0]
@@ -420,7 +445,7 @@ class Flow:
         """Tell whether what may be a program's argument is a function's here."""
         if _POSITION.match(source):
             return self.place < self.until
-        return source == "argv" and not self.is_main
+        return not self.is_main if source == "argv" else source in self.local
 
     def is_own(self, text: str) -> bool:
         """Tell whether all input in a text is the request's own address: a redirect there stays there."""
@@ -532,7 +557,12 @@ def _read(node: Node, freed: dict[str, int]) -> Iterator[Hit]:
         yield from _read(body, {}) if body is not None else ()
     else:
         for child in node.named_children:
-            yield from _read(child, freed)
+            if child.type == "labeled_statement":  # reached from elsewhere, too
+                freed.clear()
+            if child.type not in {"preproc_else", "preproc_elif"}:  # only one of them is compiled
+                yield from _read(child, freed)
+            if child.type in _LEAVES:
+                freed.clear()
 
 
 def _alternatives(node: Node | None) -> Iterator[Node]:
@@ -548,6 +578,10 @@ def _alternatives(node: Node | None) -> Iterator[Node]:
 def _read_branches(branches: Sequence[Node], freed: dict[str, int]) -> Iterator[Hit]:
     """Read what happens instead of one another; each begins with what held before."""
     before = dict(freed)
+    last = branches[-1] if branches else None
+    in_else = last is not None and last.parent is not None and last.parent.type == "else_clause"
+    if in_else or text_of(last).startswith("default"):
+        freed.clear()  # one of them is taken
     for branch in branches:
         inner = dict(before)
         yield from _read(branch, inner)
@@ -556,7 +590,7 @@ def _read_branches(branches: Sequence[Node], freed: dict[str, int]) -> Iterator[
 
 
 def _read_simple(node: Node, freed: dict[str, int]) -> Iterator[Hit]:
-    text = text_of(node)
+    text = re.sub(r"\bsizeof\s*+(?:\([^()]{0,99}\)|[*\w]++)", "0", text_of(node))
     call = re.match(
         r"(?:std::)?(\w+)\s{0,99}\(\s{0,99}(?:\(\w{1,99}\s{0,99}\*{0,9}\)\s{0,99})?(\w{1,99})\s{0,99}\)\s{0,99};|delete\s{0,99}(?:\[\])?\s{0,99}(\w{1,99})\s{0,99};",
         text,
@@ -568,6 +602,9 @@ def _read_simple(node: Node, freed: dict[str, int]) -> Iterator[Hit]:
         freed[name] = node.start_point[0] + 1
         return
     assigned = re.match(r"(?:[\w\s*]*?[\s*])?(\w+)\s*=[^=]", text)
+    for known in [one for one in freed if re.search(rf"(?<![\w.>]){one}\s*=(?!=)|&\s*{one}\b", text)]:
+        if not assigned or assigned[1] != known:
+            del freed[known]  # it may hold other memory now
     for known, line in list(freed.items()):
         used = text[assigned.end(1) :] if assigned and assigned[1] == known else text
         if re.search(rf"(?<![\w.>&]){known}\s*(->|\[)|\*\s*{known}\b|[(,]\s*{known}\s*[,)]", used):

@@ -35,11 +35,15 @@ class Grammar:
     controller: re.Pattern[str] | None = None
     maps: re.Pattern[str] | None = None
     binds: re.Pattern[str] | None = None
+    sent: re.Pattern[str] = re.compile(r"(?!)")
+    serves: re.Pattern[str] = re.compile(r"(?!)")
+    own: re.Pattern[str] = re.compile(r"(?!)")
     compiles: re.Pattern[str] | None = None
     regexes: Fields = ()
     rules: Fields = ()
     conditions: Fields = ("if_statement",)
     fills_arguments: bool = False
+    records: bool = False
 
 
 _TABLES: Final[dict[str, Any]] = tomllib.loads(
@@ -59,7 +63,7 @@ def _grammar(table: Mapping[str, Any]) -> Grammar:
             more[name] = tuple(row[name].split())
         elif name in row and "Pattern" in kind:
             more[name] = re.compile(row[name].replace("<numbers>", _NUMBERS).replace("\n", ""))
-    return Grammar(calls, assigns, fills_arguments="fills_arguments" in row, **more)
+    return Grammar(calls, assigns, fills_arguments="fills_arguments" in row, records="records" in row, **more)
 
 
 _GRAMMARS: Final = {name: _grammar(table) for name, table in _TABLES.items()}

@@ -13,6 +13,7 @@ import string
 import zlib
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Final, NamedTuple
 
@@ -23,6 +24,7 @@ from fanout_mcp.review.static.flow import SQL, Flow, memory_hits
 from fanout_mcp.review.static.grammars import WHOLE, Grammar, grammar_of, language_of, parser_of
 from fanout_mcp.review.static.regexes import IS_PATTERN, is_slow
 from fanout_mcp.review.static.rules import (
+    INSECURE,
     PARAM,
     REMOTE,
     SWITCH,
@@ -42,8 +44,16 @@ from fanout_mcp.source.secrets import redact
 from fanout_mcp.structure.languages import text_of
 
 _FIRST_STRING = re.compile(r"""^\(\s*[@r$]?(["'`])(.*?)\1""", re.DOTALL)
-_SECRET = re.compile(r"passw|pwd|secret|token|sign|hmac|salt|credential|session|cookie", re.IGNORECASE)
+_SECRET = re.compile(
+    r"(?i)passw|pwd|secret|salt|credential|(?<![a-z])sign(?:ature|ed|ing)?(?![a-z])"
+    r"|(?:session|csrf|auth|access|reset|api|remember)_?(?:id|token|key)"
+)
 """What makes a broken hash severe: secrets or signatures beside it."""
+_PRESCRIBED = re.compile(
+    r"(?i)hmac|digest_?auth|www-authenticate|websocket|ntlm|mysql_?(?:native|old|_?password)|scram|gravatar|\be_?tag\b"
+    r"|pwned|content-?md5|fingerprint|checksum|oauth"
+)
+"""Uses whose protocol names the hash, or where its weakness does no harm."""
 MAX_UNREAD = 0.2
 """Share of a file that may lie in syntax errors (macros, dialects) before it counts as not analysed."""
 CONFIDENCE = 55
@@ -59,7 +69,8 @@ def review_patterns(path: str, text: str, language: str, own: Sequence[Rule] = (
     nodes = QueryCursor(_query(language)).captures(root).get("n", [])
     nodes.sort(key=lambda node: (node.start_byte, -node.end_byte))
     where = (path, text.split("\n"))
-    results = [*_tree_findings(where, nodes, rules, Flow(grammar))]
+    flow = Flow(grammar, is_served=grammar.serves.search(text) is not None)
+    results = [*_tree_findings(where, nodes, rules, flow)]
     kept = list(enumerate(_blanked(data, nodes, grammar), 1))
     results += line_findings(where, kept, (rule for rule in rules if rule.kind == "line"), CONFIDENCE)
     not_read = unread(root)
@@ -67,11 +78,35 @@ def review_patterns(path: str, text: str, language: str, own: Sequence[Rule] = (
         results += memory(where, root)
     joined = [one for one in results if one.rule == "path-traversal"]
     shown = [
-        switched(one) if one.rule == "no-certificate-check" and _is_switch(root, one.line) else one
+        _weighed(one, root, where[1])
         for one in results
         if one.rule != "path-traversal" or not _is_joined(one, joined, where[1])
     ]
     return Read(surest(shown), not_read)
+
+
+_DECIDES: Final = {
+    "no-certificate-check": SWITCH,
+    "unverified-token": INSECURE,
+    "error-leak": re.compile(r"(?i)debug|dev|\benv|expose|verbose|trace|production"),
+    "cors": re.compile(r"(?i)origin|allow|cors|debug|dev"),
+    "insecure-cookie": re.compile(r"(?i)secure|https?|tls|ssl|debug|dev|local"),
+}
+"""What is asked where someone decides that a check is off."""
+
+
+def _weighed(one: Finding, root: Node, lines: Sequence[str]) -> Finding:
+    """Return a finding with the severity that the code around it leaves it."""
+    if one.rule in {"weak-hash", "weak-cipher"}:
+        around = "\n".join((one.path, *lines[max(0, one.line - 4) : one.line + 1]))
+        is_secret = one.rule == "weak-cipher" or _SECRET.search(around)
+        return one if is_secret and not _PRESCRIBED.search(around) else replace(one, severity="low")
+    decides = _DECIDES.get(one.rule)
+    if decides is None:
+        return one
+    choice = re.match(r".{0,300}?\?(?=[^.:?][^:]{0,200}:)", lines[one.line - 1])
+    asked = [*_asked(root, one.line), choice[0] if choice else ""]
+    return switched(one) if any(map(decides.search, asked)) else one
 
 
 _JOINED: Final = re.compile(
@@ -210,7 +245,7 @@ def _judged(where: Where, node: Node, rule: Rule, text: str, flow: Flow) -> Iter
             return
         if level:
             severity = _reached(weakness, level) or severity
-            if any(weakness == name and is_less(flow, text) for name, is_less in _LESS):
+            if flow.is_made(text) or any(weakness == name and less(flow, text) for name, less in _LESS):
                 severity = "low"
             confidence, why = 65, why or "Outside input arrives here."
         elif rule.needs == "varies" and flow.varies(counted) and not flow.grammar.clean.search(counted):
@@ -222,15 +257,17 @@ def _judged(where: Where, node: Node, rule: Rule, text: str, flow: Flow) -> Iter
     yield _place(where, node, rule.weakness, severity, confidence, why)
 
 
-def _is_switch(root: Node, line: int) -> bool:
-    """Tell whether a line lies in a condition that asks whether checks are wanted: its user decides."""
+def _asked(root: Node, line: int) -> Iterator[str]:
+    """Yield what decides whether a line runs: conditions, cases, and names that say what they are for."""
     holder = root.descendant_for_point_range((line - 1, 0), (line - 1, 1_000))
     while holder is not None:
-        asked = holder.child_by_field_name("condition") if holder.type.startswith("if") else None
-        if asked is not None and SWITCH.search(text_of(asked)):
-            return True
+        if holder.type.startswith(("if", "unless", "conditional", "ternary")):
+            yield text_of(holder.child_by_field_name("condition"))
+        elif "case" in holder.type or holder.type in {"match_arm", "when"}:
+            yield text_of(holder.child_by_field_name("pattern") or holder.child_by_field_name("value"))
+        elif INSECURE.search(name := text_of(holder.child_by_field_name("name"))[:80]):
+            yield name
         holder = holder.parent
-    return False
 
 
 _BASED: Final = re.compile(
@@ -248,9 +285,8 @@ def _is_below(flow: Flow, text: str) -> bool:
 _LESS: Final[tuple[tuple[str, Callable[[Flow, str], bool]], ...]] = (
     ("open-redirect", Flow.is_own),
     ("ssrf", _is_below),
-    ("xss", Flow.is_made),
 )
-"""Weakness -> when input does less harm there: what functions in between do with it is not known."""
+"""Weakness -> when input does less harm there, beside what came through functions that may check it."""
 _CONTEXT: Final = re.compile(r"^\(\s{0,99}(?:ctx|context\.\w{1,40}\(\)|\w{1,40}\.Context\(\))\s{0,99},")
 
 
@@ -293,11 +329,10 @@ _FIXED_START: dict[str, re.Pattern[str]] = {
     ),
 }
 """The site is constant: what follows chooses a page of it."""
-_STARTED: dict[str, Severity] = {
-    **dict.fromkeys(("command-injection", "code-injection", "sql-injection"), "medium"),
-    **dict.fromkeys(("path-traversal", "ssrf", "log-injection", "open-redirect"), "low"),
-    **dict.fromkeys(("regex-injection", "xss", "unsafe-reflection"), "low"),
-}
+_STARTED: Final = frozenset(
+    """command-injection code-injection sql-injection path-traversal ssrf log-injection open-redirect
+    regex-injection xss unsafe-reflection""".split()  # noqa: SIM905 - words read better as text
+)
 """The user who starts a program may name its files and programs: reported, but as less."""
 
 _OWN_OUTPUT: frozenset[str] = frozenset({"log-injection", "xss", "open-redirect", "header-injection"})
@@ -314,19 +349,13 @@ def _is_harmless(weakness: str, level: int, text: str) -> bool:
 
 def _reached(weakness: str, level: int) -> Severity | None:
     """Return how severe it is that input arrives, None for the weakness's own severity."""
-    if level == PARAM:
-        return "low"
-    return _STARTED.get(weakness) if level < REMOTE else None
+    return "low" if level == PARAM or (level < REMOTE and weakness in _STARTED) else None
 
 
 def _place(  # noqa: PLR0917 the order of Finding itself
     where: Where, node: Node, weakness: Weakness, severity: Severity | None, confidence: int, why: str
 ) -> Finding:
-    place = place_of(node)
-    around = where[1][max(0, place[0] - 4) : place[0] + 2]
-    if weakness.name == "weak-hash" and not _SECRET.search("\n".join(around)):
-        severity = "low"
-    return found(where, place, weakness, confidence, why=why, severity=severity)
+    return found(where, place_of(node), weakness, confidence, why=why, severity=severity)
 
 
 def place_of(node: Node, more: int = 4) -> tuple[int, int]:
@@ -493,18 +522,21 @@ DOUBTFUL: Final = frozenset({"value", "url-password", "header"})
 _MARK: Final = re.compile(r"<redacted:([\w-]+)>")
 _PLACEHOLDER: Final = re.compile(
     r"\[{0,9}((my|your|the|some|user|db|test|example|dummy)[-_]?)?(pass(w(or)?d|wd|phrase)?|pwd|secret|token|key)"
-    r"[-_]?(here|\d)?\]{0,9}|(x+|\*+|\.+|changeme|bar|tiger|hunter2)(@.*)?"
+    r"[-_]?(here|\d)?\]{0,9}|(x+|\*+|\.+|changeme|bar|tiger|hunter\d{0,4})(@.*)?"
     r"|Eby8vdM02xNOcqF[\w+/=;]*|C2y6yDjf5/R\+ob0N[\w+/=;]*",
     re.IGNORECASE,
 )
 """What documents write where a password would stand, and the keys that all of Azure's emulators have."""
+_WORD: Final = "(?:[A-Z]?[a-z]{2,20}+|[A-Z]{2,20}+|(?:[^\\x00-\\x7f]|\\\\u[0-9a-f]{4}){1,20}+)"
+_WORDS: Final = re.compile(rf"{_WORD}(?:[-_.:/# ]?+{_WORD}){{0,9}}+")
+"""A name, or words: what a secret is called more often than what one is."""
 _NO_VALUE: Final = re.compile(
     r"(?:application|audio|font|image|message|model|multipart|text|video)/[\w.+-]+\Z|/[\w%./=-]+/@?\w+\Z"
-    r"|\d{1,3}\Z"
+    r"|\d{1,3}\Z|[~^v]?\d+\.\d[\w.-]*\Z"
 )
-"""Media types, the paths of settings, and limits."""
+"""Media types, the paths of settings, limits and versions."""
 
-_NOT_A_PROVIDER: Final = DOUBTFUL | {"pem", "jwt"}
+_NOT_A_PROVIDER: Final = DOUBTFUL | {"pem", "jwt", "password-hash"}
 """What tests and documents hold by the dozen, made for them."""
 _MADE_UP: Final = re.compile(
     r"(?i)example|sample|dummy|fake|test|mock|x{4}|abcd|1234|0{4}|(.)\1{3}|your|placeholder|redacted|foobar"
@@ -576,10 +608,10 @@ _PROGRAM: Final = re.compile(
 )
 """Programs in languages that no rules are for."""
 _THROWAWAY: Final = re.compile(
-    r"(?:^|/)(?:\.?appveyor\.ya?ml|\.travis\.yml|\.gitlab-ci\.yml|azure-pipelines[\w.-]*\.ya?ml"
-    r"|\.(?:github/workflows|circleci|buildkite)/.+)$"
+    r"(?:^|/)(?:(?:docker-)?compose[\w.-]*\.ya?ml|\.devcontainer/.+|\.?appveyor\.ya?ml|\.travis\.yml|\.gitlab-ci\.yml|azure-pipelines[\w.-]*\.ya?ml"
+    r"|\.(?:github/workflows|circleci|buildkite)/.+|.+\.(?:sublime-\w+|tmLanguage))$"
 )
-"""Runs of continuous integration: the databases that they start are gone when they end."""
+"""Runs of continuous integration, and a developer's own: what they start is gone when they end."""
 _COMMENTED: Final = re.compile(r"\s*(?:#|//|/?\*|<!--|--|;)")
 _GIVEN: Final = re.compile(
     r"""([\w.\-]{1,100})["'\])]{0,3}\s{0,9}(?::\s{0,9}&?[\w.<>\[\]]{1,40}\s{0,9}=|=>|:=|[:=,])\s{0,9}[bBfru@$]{0,2}["'`]$"""
@@ -593,7 +625,7 @@ _PUBLIC: Final = re.compile(r"\bindexName\b|\bauthDomain\b")
 """What is set beside keys that pages show to everyone: of a search, of an application's own database."""
 _SHOWN_KEY: Final = re.compile(r"(?<![\w-])api_?key[\"']?\s{0,9}[:=]\s{0,9}\{?[\"'`]?$", re.IGNORECASE)
 """The name of such a key, up to its value: any other secret beside it is one."""
-_IS_BUILT: Final = re.compile(r"[$#{]\{")
+_IS_BUILT: Final = re.compile(r"[$#{]\{|\$[A-Z][A-Z0-9_]{3}")
 _SETS: Final = re.compile(r"[\w\"'\]]\s{0,9}[:=>]\s{0,9}[\"']?$")
 
 _CONNECTS: Final = re.compile(
@@ -617,6 +649,13 @@ def _is_given(mark: str, before: str, lines: Sequence[str]) -> bool:
 def _is_shown(before: str, around: Sequence[str]) -> bool:
     """Tell whether a value is a key that pages show to everyone."""
     return _SHOWN_KEY.search(before) is not None and _PUBLIC.search("\n".join(around)) is not None
+
+
+def _of_a_service(before: str, after: str) -> bool:
+    """Tell whether a password in an address is its user's name, or its host one among containers."""
+    user = re.search(r"//([^/:@\s]{1,80}):$", before)
+    place = re.match(r"([^@\s]{1,80})@([\w-]{1,80})(?=[:/\"'\s]|$)", after)
+    return place is not None and (place[2] is not None or (user is not None and user[1] == place[1]))
 
 
 def _lines_of_text(path: str, text: str) -> frozenset[int]:
@@ -653,7 +692,7 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
         following = where[1][number - 1 : number + 3]
         if (is_program or mark == "pem") and not _is_given(mark, before, following):
             continue
-        if path.endswith(".json") and is_value and before.strip() in {"", '"'}:
+        if path.endswith((".json", ".txt", ".csv")) and is_value and before.strip() in {"", '"'}:
             continue  # an element of a list: the line above is another
         if is_value and re.match(r"\s{0,9}[=:]\s", line[len(before) + len(taken) :]):
             continue  # it is a name itself, below one that has no value
@@ -665,12 +704,18 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
             within = _lines_of_text(path, text) if within is None else within
             if number in within or _IS_BUILT.search(taken):
                 continue
+        if not is_program and is_value and re.search(r"<%[^%\"']*$", before):
+            continue  # code in a template
         if not is_program and is_value and _COMMENTED.match(line) and not _SETS.search(before):
             continue
         is_placeholder = (
             (is_program and mark in _NOT_A_PROVIDER and _COMMENTED.match(line) is not None)
             or _PLACEHOLDER.fullmatch(taken) is not None
             or (is_throwaway and is_doubtful)
+            or mark == "password-hash"
+            or re.search(r"\$(?:2[aby]|argon2\w{1,2}|[156])\$", taken) is not None
+            or (is_doubtful and _WORDS.fullmatch(taken.rstrip("?!.#")) is not None)
+            or (mark == "url-password" and _of_a_service(before, line[len(before) :]))
             or (is_value and _is_shown(before, where[1][max(0, number - 5) : number + 4]))
         )
         is_shown = is_value and not is_program

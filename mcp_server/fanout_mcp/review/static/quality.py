@@ -176,7 +176,7 @@ def _promises(root: Node) -> Defects:
         if name and node.type != "arrow_function":
             name = f"this.{name}" if node.type == "method_definition" else name
             kinds.setdefault(name, set()).add(_is_async(function))
-            if _is_async(function) and _catches_all(function):
+            if _is_async(function) and _catches(function):
                 guarded.add(name)
     waits = {name for name, found in kinds.items() if found == {True}} - guarded
     for node in nodes:
@@ -195,10 +195,10 @@ def _promises(root: Node) -> Defects:
 
 
 _CALLBACK: Final = re.compile(
-    r"^(?:async\s{1,9})?(?:function\s{0,9}\w{0,60}\s{0,9})?\(?\s{0,9}(?P<name>err|error|e)\b\s{0,9}[,)=:]"
+    r"^(?:async\s{1,9})?(?:function\s{0,9}\w{0,60}\s{0,9})?\(?\s{0,9}(?P<name>err|error)\b\s{0,9}[,)=:]"
 )
 _LISTENS: Final = re.compile(
-    r"(?:^|\.)(?:on|once|catch|then|addListener|addEventListener|subscribe|map|forEach)$"
+    r"(?:^|\.)(?:on|once|on[A-Z]\w{0,60}|use|catch|then|addListener|addEventListener|subscribe|map|forEach|\w{0,60}[eE]rror\w{0,60})$"
 )
 
 
@@ -219,14 +219,9 @@ def _called(node: Node) -> str:
     return text_of(node.child_by_field_name("function")) if node.type == "call_expression" else ""
 
 
-def _catches_all(function: Node) -> bool:
-    body = function.child_by_field_name("body")
-    inside = [one for one in body.named_children if one.type != "comment"] if body is not None else []
-    return (
-        len(inside) == 1
-        and inside[0].type == "try_statement"
-        and inside[0].child_by_field_name("handler") is not None
-    )
+def _catches(function: Node) -> bool:
+    """Tell whether a function looks at errors of its own, so that no one else may need to."""
+    return re.search(r"\bcatch\b", text_of(function.child_by_field_name("body"))) is not None
 
 
 def _tasks(root: Node) -> Defects:
@@ -290,7 +285,7 @@ def _unclosed(root: Node) -> Defects:
 
 
 _FORMATTERS: Final = re.compile(
-    r"^(?:(?P<first>fmt\.(?:Printf|Sprintf|Errorf)|log\.(?:Printf|Fatalf|Panicf)|\\?v?s?printf|String\.format"
+    r"^(?:(?P<first>fmt\.(?:Printf|Sprintf|Errorf)|log\.(?:Printf|Fatalf|Panicf)|\\?s?printf|String\.format"
     r"|[sS]tring\.Format)|(?P<second>fmt\.Fprintf|fprintf|sprintf|dprintf)|(?P<third>snprintf))$"
 )
 _VERB: Final = re.compile(r"%(?:%|[-+ #0'(,]*+(\*|\d++)?(?:\.(\*|\d++)?)?(?:hh?|ll?|[jztLq])?([a-zA-Z]))")

@@ -37,8 +37,10 @@ from fanout_mcp.review.static.grammars import GRAMMARS
 REMOTE, LOCAL, PARAM = 3, 2, 1
 """Who sends the input: someone beyond this machine, who starts the program, who calls the function."""
 
-SWITCH = re.compile(r"(?i)verif|validat|cert_?req|insecure|skip|trust|unsafe|self.?signed")
+SWITCH = re.compile(r"(?i)verif|validat|cert_?req|insecure|skip|trust|unsafe|self.?signed|peer")
 """What a condition asks whose user decides whether certificates are checked."""
+INSECURE = re.compile(r"(?i)insecure|unverified|skip_?\w{0,20}verif|no_?verif|unsafe|noop")
+"""What is called so is not meant to check them."""
 
 
 class Weakness(NamedTuple):

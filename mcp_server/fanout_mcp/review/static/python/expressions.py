@@ -785,7 +785,10 @@ def _result(reader: Reader, call: Call, method: str, receiver: Value) -> Value:
         if name in sinks.ENDS or method in sinks.ENDING_METHODS:
             return Value(kind=f"{name}()", text=arguments[0].text if arguments else "")
         before = frozenset[str]() if name in DECODES else taint.clean
-        taint = replace(taint, clean=before | sound_for, is_direct=taint.is_direct and keeps)
+        keeps_read = taint.is_read and keeps
+        taint = replace(
+            taint, clean=before | sound_for, is_direct=taint.is_direct and keeps, is_read=keeps_read
+        )
     built = method in {"format", "join", "format_map"} and any(value.const is None for value in everything)
     keeps_file = receiver.is_file and method in {"get", "getlist"}
     # The pieces stay known through str methods only: "SELECT" in an unknown call's argument says nothing.

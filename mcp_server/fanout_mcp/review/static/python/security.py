@@ -20,6 +20,7 @@ from fanout_mcp.review.static.python.sinks import RUNS
 from fanout_mcp.review.static.python.taint import TOO_DEEP, Walker, dotted, imported
 from fanout_mcp.review.static.python.values import Function, Hit, defaults, hit, last_name, names
 from fanout_mcp.review.static.rules import (
+    INSECURE,
     LOCAL,
     PARAM,
     REMOTE,
@@ -211,7 +212,7 @@ def _short_password(node: ast.Compare) -> Iterator[Hit]:
 def _call(node: ast.Call) -> Iterator[Hit]:
     method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
     if _name(node.func) == "csrf_exempt" or (method == "exempt" and "csrf" in _unparsed(node.func)):
-        yield _hit("csrf", node, "This view takes forged requests.", 0)
+        yield _hit("csrf", node, "This view takes forged requests.")
     if method in {"startswith", "endswith"} and node.args and isinstance(node.func, ast.Attribute):
         constant = _source_text(node.args[0])
         is_url = _URLISH.search(_unparsed(node.func.value))
@@ -699,14 +700,6 @@ def _growing(node: ast.For) -> Iterator[Hit]:
         )
 
 
-def _try(node: ast.Try) -> Iterator[Hit]:
-    for handler in node.handlers:
-        caught = _unparsed(handler.type) if handler.type else ""
-        is_broad = caught in {"", "Exception", "BaseException"}
-        if is_broad and all(isinstance(item, ast.Pass | ast.Continue) for item in handler.body):
-            yield _hit("swallowed-error", handler, "Every error is dropped here, unlogged.")
-
-
 def _for(node: ast.For) -> Iterator[Hit]:
     yield from _beyond(node)
     yield from _growing(node)
@@ -760,35 +753,13 @@ def _unowned(node: Function, decorators: str) -> Iterator[Hit]:
         yield _hit("missing-ownership", node, f"Any {min(named)} is answered.")
 
 
-def _module(node: ast.Module) -> Iterator[Hit]:
-    """Find functions that change a global in a module with threads, without a lock."""
-    if not any(isinstance(item, ast.Import) and "threading" in _unparsed(item) for item in node.body):
-        return
-    for function in node.body:
-        if isinstance(function, ast.FunctionDef) and not re.search(r"(?i)lock", _unparsed(function)):
-            inside = list(ast.walk(function))
-            shared = {name for inner in inside if isinstance(inner, ast.Global) for name in inner.names}
-            changed = shared & {name for inner in inside for name in _changed(inner)}
-            if changed:
-                yield _hit("race", function, f"Threads change {min(changed)} at once.")
-
-
-def _changed(node: ast.AST) -> list[str]:
-    """Return the names that a statement computes; a constant is the same in any order."""
-    if isinstance(node, ast.AugAssign):
-        return [_name(node.target)]
-    if isinstance(node, ast.Assign) and not isinstance(node.value, ast.Constant):
-        return [_name(target) for target in node.targets]
-    return []
-
-
 _EXEMPT = re.compile(r"\bcsrf_exempt\b|\bcsrf\.exempt\b")
 
 
 def _exempt(node: Function | ast.ClassDef) -> Iterator[Hit]:
     words = " ".join(_unparsed(item) for item in node.decorator_list)
     if _EXEMPT.search(words):
-        yield _hit("csrf", node, "This view takes forged requests.", 0)
+        yield _hit("csrf", node, "This view takes forged requests.")
     if "xframe_options_exempt" in words:
         yield _hit("clickjacking", node, "Any site may frame this view.")
 
@@ -877,7 +848,6 @@ _RULES: dict[type[ast.AST], Callable[..., Iterator[Hit]]] = {
     ast.Compare: _compare,
     ast.Call: _call,
     ast.Dict: _dict,
-    ast.Try: _try,
     ast.While: _while,
     ast.For: _for,
     ast.Constant: _constant,
@@ -886,7 +856,6 @@ _RULES: dict[type[ast.AST], Callable[..., Iterator[Hit]]] = {
     ast.FunctionDef: _function,
     ast.AsyncFunctionDef: _function,
     ast.ClassDef: _exempt,
-    ast.Module: _module,
     ast.Subscript: _subscript,
     ast.Assert: _assert,
 }
@@ -928,9 +897,10 @@ def read_python(path: str, text: str) -> Read:
 def _is_switched(line: int, nodes: Iterable[ast.AST]) -> bool:
     """Tell whether a line runs only where someone asked for no checks."""
     return any(
-        node.lineno <= line <= (node.end_lineno or node.lineno) and SWITCH.search(_unparsed(node.test))
+        node.lineno <= line <= (node.end_lineno or node.lineno)
+        and (SWITCH.search(_unparsed(node.test)) if isinstance(node, ast.If) else INSECURE.search(node.name))
         for node in nodes
-        if isinstance(node, ast.If)
+        if isinstance(node, ast.If | ast.FunctionDef | ast.ClassDef)
     )
 
 

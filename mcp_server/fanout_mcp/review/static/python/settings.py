@@ -18,7 +18,7 @@ from fanout_mcp.review.static.python.values import (
     names,
 )
 from fanout_mcp.review.static.regexes import IS_PATTERN, is_slow
-from fanout_mcp.review.static.rules import REMOTE, read_table
+from fanout_mcp.review.static.rules import PARAM, REMOTE, read_table
 from fanout_mcp.source.secret_values import MAX_VALUE, is_secret, is_word
 
 if TYPE_CHECKING:  # it reads with all of these
@@ -33,12 +33,13 @@ def check_setting(reader: Reader, node: ast.AST, name: str, value: Value) -> Non
     """Look at a name that is given a constant: switches that weaken, hard-coded secrets."""
     switch = _SWITCHES.get(name)
     if switch is not None and value.const is switch[1]:
-        add(reader, switch[0], node)
+        is_own = switch[0] == "debug-mode"  # most are a developer's own settings
+        add(reader, switch[0], node, PARAM if is_own else 0)
     if name.lower() == "access-control-allow-origin" and value.const == "*":
         add(reader, "cors", node, 1)
     if name == "verify_mode" and value.kind.endswith("CERT_NONE"):
         add(reader, "no-certificate-check", node)
-    if isinstance(node, ast.Attribute) and name in _UNCHECKED and has(value, _UNCHECKED[name]):
+    if isinstance(node, ast.Attribute) and _is_off(reader, name, value):
         add(reader, "no-certificate-check", node)
     if name == "_create_default_https_context" and value.kind.endswith("_create_unverified_context"):
         add(reader, "no-certificate-check", node)
@@ -72,6 +73,14 @@ _SECRET_NAME = re.compile(
 )
 
 
+_HASHED = re.compile(
+    r"secret|api_?key|private_?key|salt|otp|captcha|remember|(?:session|csrf|auth|access|reset)_?(?:id|token|key)",
+    re.IGNORECASE,
+)
+_PRESCRIBED = re.compile(
+    r"(?i)digest_?auth|ntlm|scram|mysql|native|websocket|gravatar|etag|pwned|fingerprint|checksum|cache"
+)
+"""Uses whose protocol names the hash, or where its weakness does no harm."""
 _WEAK_HASHES = {"md5", "sha1", "md4", "md2", "sha", "ripemd160"}
 
 
@@ -86,9 +95,10 @@ def _hash(reader: Reader, call: Call) -> None:
         return
     words = " ".join(ast.unparse(argument) for argument in call.node.args)
     holder = _around(reader)
-    is_password = bool(PASSWORD_NAME.search(words) or PASSWORD_NAME.search(holder))
+    is_prescribed = _PRESCRIBED.search(words + holder) is not None
+    is_password = not is_prescribed and bool(PASSWORD_NAME.search(words) or PASSWORD_NAME.search(holder))
     if chosen.lower().replace("-", "") in _WEAK_HASHES:
-        is_secret = is_password or _SECRET_NAME.search(words + holder)
+        is_secret = is_password or (not is_prescribed and _HASHED.search(words + holder))
         add(reader, "weak-hash", call.node, 0 if is_secret or any(v.level == REMOTE for v in data) else 1)
     elif is_password and "name" not in words:
         add(reader, "weak-password-hash", call.node, 0 if PASSWORD_NAME.search(words) else 1)
@@ -222,7 +232,7 @@ def _is_unchecked(reader: Reader, call: Call, last: str) -> bool:
     levels = {name: str(given[name].const or given[name].kind) for name in _LEVELS.keys() & given.keys()}
     chosen = [*levels.values(), *(value.kind for value in call.arguments)]
     return (
-        any(name in _UNCHECKED and has(value, _UNCHECKED[name]) for name, value in given.items())
+        any(_is_off(reader, name, value) for name, value in given.items())
         or ("aiohttp" in reader.roots and has(given.get("ssl"), False))
         or any(one.endswith(("CERT_NONE", "VERIFY_NONE", "OPT_X_TLS_NEVER")) for one in chosen)
         or any(
@@ -233,6 +243,13 @@ def _is_unchecked(reader: Reader, call: Call, last: str) -> bool:
     )
 
 
+def _is_off(reader: Reader, name: str, value: Value) -> bool:
+    """Tell whether a name switches checks off; `verify` says so only where requests are made."""
+    is_meant = name != "verify" or bool(reader.roots & _CLIENTS)
+    return is_meant and name in _UNCHECKED and has(value, _UNCHECKED[name])
+
+
+_CLIENTS: Final = listed("clients")
 _UNCHECKED: Final = {
     **dict.fromkeys(listed("verifies"), False),
     **dict.fromkeys(listed("trusts"), True),
@@ -315,7 +332,7 @@ def _no_timeout(reader: Reader, call: Call) -> None:
 def _template(reader: Reader, call: Call) -> None:
     escaping = call.keywords.get("autoescape")
     if escaping is None or escaping.const is False:
-        add(reader, "xss", call.node, 0 if escaping is not None else 1, "The templates escape nothing.")
+        add(reader, "xss", call.node, 1, "The templates escape nothing.")
 
 
 def _xml_parser(reader: Reader, call: Call) -> None:
@@ -339,25 +356,34 @@ def _compiled(reader: Reader, call: Call) -> None:
         add(reader, "input-validation", call.node, 1, "The dot before the domain matches any character.")
 
 
-_TELLS_LITTLE = frozenset({"len", "bool", "type", "id", "mask", "redact"})
+_SHOWS = frozenset({"str", "repr", "format", "join", "dumps"})
+_LOGGED = re.compile(
+    r"(?i)(?!has|is|no|needs?|use|reset|forgot|change|show|hide|mask|redact|enc|hash)"
+    r"\w*(?:password|passwd|secret_?key|client_?secret|api_?key|private_key|credit_card|ssn)"
+)
+_MAYBE_LOGGED = re.compile(r"(?i)(?:\w+_)?(?:token|secret)|session_?id|cookies?")
 
 
 def _logged(reader: Reader, call: Call) -> None:
     if "log" not in call.name.lower():
         return
-    for argument in call.node.args:
-        if isinstance(argument, ast.Call) and ast.unparse(argument.func) in _TELLS_LITTLE:
-            continue
-        for inner in ast.walk(argument):
-            called = last_name(inner)
-            if re.fullmatch(
-                r"\w*(password|passwd|secret|api_?key|private_key|credit_card|ssn)", called, re.IGNORECASE
-            ):
-                add(reader, "secret-in-log", call.node)
-                return
-            if re.fullmatch(r"(\w+_)?token|session_?id|cookies?", called, re.IGNORECASE):
-                add(reader, "secret-in-log", call.node, 1)
-                return
+    shown = [last_name(inner) for argument in call.node.args for inner in _shown(argument)]
+    is_sure = any(map(_LOGGED.fullmatch, shown))
+    if is_sure or any(map(_MAYBE_LOGGED.fullmatch, shown)):
+        add(reader, "secret-in-log", call.node, 0 if is_sure else 1)
+
+
+def _shown(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the names whose own values a text shows: not what is asked of them, or made of them."""
+    if isinstance(node, ast.Name | ast.Attribute | ast.Subscript):
+        yield node
+    elif isinstance(node, ast.IfExp):
+        yield from (*_shown(node.body), *_shown(node.orelse))
+    elif isinstance(node, ast.Call):
+        shows = node.args if last_name(node.func) in _SHOWS else ()
+        yield from (inner for argument in shows for inner in _shown(argument))
+    elif not isinstance(node, ast.Compare | ast.UnaryOp):
+        yield from (inner for child in ast.iter_child_nodes(node) for inner in _shown(child))
 
 
 _KEPT = re.compile(r"['\"]?\bpass(word|wd)['\"]?\s*[:=]\s*\w*pass(word|wd)\b|\{\w*password\}", re.IGNORECASE)

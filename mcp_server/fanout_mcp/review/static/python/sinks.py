@@ -109,10 +109,10 @@ def report(reader: Reader, weakness: str, node: ast.AST, value: Value) -> None:
         if weakness != "path-traversal":
             return
         weakness, level = "archive-slip", 0
-    elif level == LOCAL and weakness in LOCAL_IS_FINE:
-        level = PARAM
+    elif not taint.is_read or (level == LOCAL and weakness in LOCAL_IS_FINE):
+        level = PARAM  # what functions in between do is not known, and a user may name files
     if weakness in REMOTE_ONLY and not taint.is_direct:
-        level = PARAM  # what the functions in between do is not known
+        level = PARAM
     add(reader, weakness, node, level, why)
 
 

@@ -23,7 +23,9 @@ class Taint:
     line: int
     clean: frozenset[str] = frozenset()
     is_direct: bool = True
-    """It passed no function that we don't know."""
+    """It passed no function that may change it."""
+    is_read: bool = True
+    """It passed no function that we can't read."""
     is_error: bool = False
     """The text of an exception: it reveals too much rather than does harm."""
 
@@ -154,7 +156,7 @@ def _stronger(one: Taint | None, other: Taint | None) -> Taint | None:
     clean = one.clean & other.clean if one.level == other.level else best.clean
     if clean is best.clean:
         return best
-    return Taint(best.level, best.origin, best.line, clean, best.is_direct, best.is_error)
+    return Taint(best.level, best.origin, best.line, clean, best.is_direct, best.is_read, best.is_error)
 
 
 # --- What is read: functions, and what is known of names in them. -------------------------------------------
