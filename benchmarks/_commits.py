@@ -14,9 +14,11 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from benchmarks._packages import CACHE
+from benchmarks.table import Row
 from fanout_mcp.source.kinds import kind_of
 from fanout_mcp.structure.languages import language_of
 
@@ -47,12 +49,36 @@ class Task:
 
 
 def tasks() -> Iterator[Task]:
-    for block in LISTED.read_text("utf-8").split("== ")[1:]:
-        repository, *commits = block.split()
-        for commit in commits:
+    """Yield the tasks of every repository that is here; `missing` names the others."""
+    absent = missing()
+    for repository, commits in _listed().items():
+        for commit in commits if repository not in absent else ():
             task = _task(repository, commit)
             if task is not None:
                 yield task
+
+
+@cache
+def missing() -> frozenset[str]:
+    """Clone what is not here, and return the repositories that can't be cloned: their tasks are not run."""
+    absent = set()
+    for repository in _listed():
+        try:
+            clone(repository)
+        except subprocess.SubprocessError:
+            absent.add(repository)
+    return frozenset(absent)
+
+
+def not_run(what: str) -> Iterator[Row]:
+    """Say what a figure leaves out; nothing where everything was here."""
+    if missing():
+        yield Row(f"{what}: not run", ", ".join(sorted(missing())), "no clone of them could be made")
+
+
+def _listed() -> dict[str, list[str]]:
+    blocks = (block.split() for block in LISTED.read_text("utf-8").split("== ")[1:])
+    return {repository: commits for repository, *commits in blocks}
 
 
 def clone(repository: str) -> Path:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 from benchmarks import _packages as packages
-from benchmarks._commits import before, tasks
+from benchmarks._commits import before, not_run, tasks
 from benchmarks.table import Row
 from fanout_mcp.source.discover import discover
 from fanout_mcp.source.git import MAX_SUBJECTS, history
@@ -26,9 +27,15 @@ MAX = 5
 def ranking() -> Iterator[Row]:
     tasks = [json.loads(line) for line in ISSUES.read_text("utf-8").splitlines()]
     hits: dict[str, list[bool]] = {}
+    absent = []
     with closing(Workers()) as workers:
         for release in dict.fromkeys(task["release"] for task in tasks):
-            ranked = _ranker(packages.fetched("pypi-source", *release.split("==")), workers)
+            try:
+                root = packages.fetched("pypi-source", *release.split("=="))
+            except subprocess.SubprocessError:
+                absent.append(release)
+                continue
+            ranked = _ranker(root, workers)
             for task in (task for task in tasks if task["release"] == release):
                 hits.setdefault(task["half"], []).append(task["changed"] in ranked(task["text"]))
     for half, found in hits.items():
@@ -36,6 +43,8 @@ def ranking() -> Iterator[Row]:
         what = f"changed file among the top {MAX}, {half} ({len(found)} issues)"
         bar = ">= 75 %" if half == "held out" else ""
         yield Row(what, f"{share:.1%}", bar=bar, met=share >= 0.75 if bar else None)
+    if absent:
+        yield Row("issues: not run", ", ".join(absent), "could not be fetched")
     yield from _commits()
 
 
@@ -49,7 +58,10 @@ def _commits() -> Iterator[Row]:
             if root is not None:
                 ranked = _ranker(root, workers, home)(task.text)
                 found.setdefault(task.language, []).append(task.changed in ranked)
+    yield from not_run(f"changed file among the top {MAX}, messages of commits")
     every = [hit for hits in found.values() for hit in hits]
+    if not every:
+        return
     for language, hits in found.items():
         yield Row(
             f"changed file among the top {MAX}, {language} ({len(hits)} commits)",

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks._commits import Task, before, tasks
+from benchmarks._commits import Task, before, not_run, tasks
 from benchmarks._shell import fanout
 from benchmarks.table import Row
 from fanout_mcp.source.discover import discover
@@ -63,8 +63,13 @@ def run() -> Iterator[Row]:
                 own.append(explore.tokens / plain.tokens)
                 plain_won += own[-1] > 1
         ratios += own
+        if not own:
+            continue
         what = f"tokens until the change was read, {language} ({repository}, {len(own)} commits), median"
         yield Row(what, f"{statistics.median(own):.2f} x", f"the plain reader needed less in {plain_won}")
+    yield from not_run("tokens until the change was read")
+    if not ratios:
+        return
     median = statistics.median(ratios)
     share = {reader: number / len(ratios) for reader, number in found.items()}
     beside = f"found: explore {share['explore']:.0%}, plain {share['plain']:.0%}"

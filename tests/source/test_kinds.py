@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from fanout_mcp.source.kinds import kind_of
@@ -74,3 +76,13 @@ def test_a_generator_s_mark_above_the_code_is_believed(head: str) -> None:
 @pytest.mark.parametrize("head", UNMARKED, ids=[head.strip().split("\n")[0][:40] for head in UNMARKED])
 def test_words_about_generation_are_not_a_mark(head: str) -> None:
     assert kind_of("src/a.xyz", head) == "product"
+
+
+def test_nothing_is_remembered_of_the_files_that_a_worker_opens() -> None:
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        assert all(kind_of(f"src/f{number}.py", "x = 1\n") == "product" for number in range(5_000))
+        assert tracemalloc.get_traced_memory()[0] - before < 100_000
+    finally:
+        tracemalloc.stop()

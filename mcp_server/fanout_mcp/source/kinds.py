@@ -119,10 +119,10 @@ def is_test(path: str) -> bool:
 
 def kind_of(path: str, head: str = "") -> Kind:
     """Return what a file is to its project, by its path and the beginning of its text."""
-    kind = _by_path(path)
-    if kind in {"vendored", "generated"} or not head:
-        return kind
-    return "generated" if _is_marked(head) else kind
+    if not head:
+        return _by_path(path)
+    kind = _by_path.__wrapped__(path)  # a file is opened once: a worker would remember 100,000 for nothing
+    return "generated" if kind not in {"vendored", "generated"} and _is_marked(head) else kind
 
 
 def _is_marked(head: str) -> bool:
