@@ -513,6 +513,28 @@ def table(name: str) -> list[tuple[str, str]]:
     return [(path, text.replace("{nl}", "\n")) for path, _, text in rows]
 
 
+STYLES = (
+    *(
+        "tangerine",
+        "Nebelhorn",
+        "TANGERINE",
+        "velvet-paper-lantern",
+        "tangerine42",
+        "n3tw0rkLamp",
+        "48213907",
+    ),
+    *("q8Zt1LmXw3RbY7uKp0Vn", "8f3a9c1e77b2d04456aa10fe12345678", "MY_PASS_12", "MY_P4SS_KEY"),
+)
+"""Passwords as people and machines make them."""
+
+
+@pytest.mark.parametrize(("path", "line"), table("secret_positions.tsv"))
+def test_whatever_stands_where_a_password_does_never_leaves(path: str, line: str) -> None:
+    quoted = ["paper lantern", "Kd82, ks9: xK!"] if re.search(r"[\"'`]\{\}[\"'`]", line) else []
+    left = [style for style in (*STYLES, *quoted) if style in redact(line.replace("{}", style), path)[0]]
+    assert not left
+
+
 UNSEEN, ORDINARY = table("unseen_secrets.tsv"), table("ordinary_lines.tsv")
 MADE = re.compile(r"\{(pw|url|uuid|jwt|(?:hex|alnum|upper|b64_)\d+)\}")
 
