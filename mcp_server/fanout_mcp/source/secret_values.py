@@ -527,18 +527,18 @@ def is_byte_string(name: str, value: str) -> bool:
 
 _STATES: Final = frozenset(
     """
-    string str text bytes byte int integer number numeric enter invalid valid foo foobar foobared boolean
-    bool any object array char varchar blob none null nil undefined true false yes off optional required
-    requisite sufficient please empty blank missing wrong incorrect default disabled enabled always never
-    prompt ask auto file vault keyring plain plaintext cleartext basic digest hash hashed encrypted
-    encoded ldap system files compat input output email confirm confirmed match matches mismatch different
-    old update remember show hide hidden visible fail failed fails success error static dynamic random
-    generated inherit include omit lock locked eye created deleted removed changed expires set unset sent
-    unknown stored short long weak strong less only should does too recovery manager policy field form
-    page option flag argument setting parameter instead without before after using and are but can each
-    for from has have into its lorem that the them then there these they this was were when which will
-    with you managed later unlocked unused public private correct valid given found known shown written
-    chosen taken kept lost stolen broken good right fine safe secure ready same dict list tuple
+    string str text bytes byte int integer number numeric enter enough invalid valid foo foobar foobared
+    boolean bool any object array char varchar blob none null nil undefined true false yes off optional
+    required requisite sufficient please empty blank missing wrong incorrect default disabled enabled
+    always never prompt ask auto file vault keyring plain plaintext cleartext basic digest hash hashed
+    encrypted encoded ldap system files compat input output email confirm confirmed match matches mismatch
+    different old update remember show hide hidden visible fail failed fails success error static dynamic
+    random generated inherit include omit lock locked eye created deleted removed changed expires set
+    unset sent unknown stored short long weak strong less only should does too recovery manager policy
+    field form page option flag argument setting parameter instead without before after using and are but
+    can each for from has have into its lorem that the them then there these they this was were when which
+    will with you managed later unlocked unused public private correct valid given found known shown
+    written chosen taken kept lost stolen broken good right fine safe secure ready same dict list tuple
     """.split()
 )
 """What is said of a password where one could stand: its type, what is done or wrong with it."""
@@ -578,7 +578,7 @@ def is_word(name: str, value: str) -> bool:
         and _STATES.isdisjoint(words if len(words) == 1 else set(words) - _JOINING)
         and (len(words) == 1 or _MESSAGES.isdisjoint(words))
         and not _ALGORITHM.fullmatch(value)
-        and kind_of(value) is None
+        and kind_of(value) is kind_of(value.removesuffix("s")) is None
     )
 
 

@@ -381,7 +381,7 @@ _CALL: Final = Linear(
 first), what may be one, and what is made of keys."""
 
 _LITERAL: Final = re.compile(
-    rb"\"([^\"\n]{0,300})\"|'([^'\n]{0,300})'|`([^`\n]{0,300})`|[(){},]|=>|\bfunction\b"
+    rb"\"([^\"\n]{0,300})\"|'([^'\n]{0,300})'|`([^`\n]{0,300})`|[][(){},]|=>|\bfunction\b"
 )
 _PASSED: Final = re.compile(rb"[(,\[][\s@$bru\\]{0,20}\Z")
 """What stands before a literal that is an argument itself, rather than a part of one."""
@@ -389,6 +389,7 @@ _PASSED: Final = re.compile(rb"[(,\[][\s@$bru\\]{0,20}\Z")
 _TAKES_TWO: Final = re.compile(
     rb"(?i)(?:log_?[io]n|auth|credentials?|create_?hmac|sign|verify|encode|decode|wifi\.begin)\W{1,4}\Z"
 )
+_CLOSES: Final = re.compile(rb"\s{0,20}[,)]")
 """What is given an account or a text, and then its password, a word as well."""
 
 MAX_CALL: Final = 400
@@ -729,6 +730,7 @@ def _value(data: bytes, at: Span, name: str, origin: Origin) -> tuple[list[Span]
 def _is_vague(sign: bytes, name: str, origin: Origin) -> bool:
     """Tell names after which a word is most often none: a label's, `pass`, `secret "x"`."""
     is_named = values.kind_of(name) == "secret" and not sign.strip(b" \t\"'`")
+    is_named = is_named or sign.strip(b" \"'`").endswith(b"to")
     return origin.has_labels or is_named or name.lower().lstrip(".") == "pass"
 
 
@@ -765,7 +767,9 @@ def _near(data: bytes, at: Span, name: str, origin: Origin) -> Span | None:
         value = word.group().rstrip(b".,;:!?)|*")
         is_one = values.is_near(name, _text(value))
         if is_next and not is_one:
-            is_said = is_sure and not origin.is_program and before.lower() not in _LEADS_ON
+            is_said = (
+                is_sure and not (origin.is_program or origin.has_labels) and before.lower() not in _LEADS_ON
+            )
             is_last = is_said and _ENDS.match(data, word.start() + len(value)) is not None
             is_one = values.is_announced(name, _text(value), is_sure=is_sure) or (
                 is_last and values.is_told(name, _text(value))
@@ -859,7 +863,7 @@ def _in_call(data: bytes, call: Match) -> list[Span]:
     for part in islice(_LITERAL.finditer(data, start, end), MAX_PARTS):
         sign = part.group()
         commas += sign == b"," and depth == 1
-        depth += (sign in b"({") - (sign in b")}")
+        depth += (sign in b"({[") - (sign in b")}]")
         if depth < 1:
             break
         if depth < skipped or (sign == b"," and depth == skipped):
@@ -869,7 +873,7 @@ def _in_call(data: bytes, call: Match) -> list[Span]:
         if depth >= skipped:
             continue
         is_passed_on = _PASSED.search(data, part.start() - 20, part.start())
-        if sign in b"(){}," or not (is_passed_on or part.start() == start):
+        if sign in b"][(){}," or not (is_passed_on or part.start() == start):
             continue
         literal = sign[1:-1].rstrip(b"\\")
         value = _text(literal)
@@ -881,8 +885,8 @@ def _in_call(data: bytes, call: Match) -> list[Span]:
             and (commas or is_open)
             and values.is_password_of(value, is_sure=is_sure, is_open=is_open)
         )
-        is_two = depth == commas == 1 and is_passed_on and is_passed_on.group()[:1] != b"["
-        is_one = is_one or bool(is_two and _TAKES_TWO.search(call.group()) and values.is_credential(value))
+        if depth == commas == 1 and _TAKES_TWO.search(call.group()) and _CLOSES.match(data, part.end()):
+            is_one = is_one or values.is_credential(value)
         if is_one or (len(value) >= MADE_CHARS and values.is_token(value)):
             found.append((part.start() + 1, part.start() + 1 + len(literal)))
     return [span for span in found if values.is_striking(_text(data[slice(*span)]))] or found
