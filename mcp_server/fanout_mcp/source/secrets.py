@@ -361,6 +361,7 @@ _READ: Final = tuple(
     for judge, rows in _COMMANDS
     for row in rows.strip().splitlines()
 )
+_ANY_READ: Final = _any_of(command for _, command in _READ)
 _HEAD: Final = _any_of(
     Linear(re.split(r"(?:\(\?:)?~|ARG|AFTER|=\(|\\S|\(\[", row.strip())[-1 if "echo" in row else 0])
     for _, rows in _COMMANDS
@@ -846,7 +847,7 @@ def _in_commands(data: bytes, _origin: Origin) -> Iterator[Span]:
 
 
 def _in_command(line: bytes, offset: int) -> Iterator[Span]:
-    for judge, command in _READ:
+    for judge, command in _READ if _ANY_READ.search(line) else ():
         for match in command.finditer(line):
             if judge(_text(match[match.lastindex])):
                 yield match.start(match.lastindex) + offset, match.end(match.lastindex) + offset
