@@ -163,7 +163,7 @@ _VERSION: Final = re.compile(r"v?\d{1,4}\.\d{1,4}\.\d{1,6}(?:[+-][\w.+-]{1,60})?
 _BARE_WORDS: Final = re.compile(
     r"[A-Za-z]{1,40}|[A-Za-z][a-z]{1,40}(?:[_-][A-Za-z]{1,40}){1,7}|[a-z]{2,20}(?: [a-z]{1,20}){1,7}"
 )
-_PHRASE: Final = re.compile(r"[a-z]{3,20}(?:-[a-z]{2,20}){1,7}-[a-z]{3,20}")
+_PHRASE: Final = re.compile(r"[a-z]{3,20}(?:-[a-z]{2,20}){1,7}-(?:[a-z]{3,20}|[0-9]{1,4})")
 _DOTTED: Final = re.compile(r"[A-Za-z][a-z]{2,19}(?:\.[A-Za-z][a-z]{2,19}){2,3}")
 """A phrase, too, unless a word of it says that it is the name of a member, a message or a machine."""
 _APP_PASSWORD: Final = re.compile(
@@ -442,14 +442,20 @@ def is_loose(value: str, before: str) -> bool:
     """Tell a secret by its looks alone, unless a word before it says that all may know it."""
     words = _words(before)
     is_hex = _HEXES.fullmatch(value.removeprefix("0x"))
-    is_role = words[-1:] in (["admin"], ["root"]) and _HEX.fullmatch(value) is not None and len(value) == 32
+    is_constant = _HEX.fullmatch(value) is not None and len(value) == 32 and _CONSTANT_IS.search(before)
     is_mixed = (
         words and not is_hex and is_token(value) and _is_mixed(value) and len(_TURN.findall(value)) >= 4
     )
     is_made = not set("!&^%").isdisjoint(value) and is_striking(value)
     return (
-        bool(is_mixed or is_made or is_role) and _PUBLIC.isdisjoint(words) and _POINT.search(before) is None
+        bool(is_mixed or is_made or is_constant)
+        and _PUBLIC.isdisjoint(words)
+        and _POINT.search(before) is None
     )
+
+
+_CONSTANT_IS: Final = re.compile(r"[A-Za-z]\w{2,60} :?= \Z")
+"""Before a key that a constant has, whatever it is called."""
 
 
 def is_credential(value: str) -> bool:
@@ -483,7 +489,7 @@ _HOST: Final = re.compile(
 )
 _DIRECTORY: Final = re.compile(
     r"(?i)(?:cn|dc|ou|uid|o|c|l|sn|mail)=[^=,;]{1,80}(?:[,;]|\Z)"
-    r"|(?:\w{2,12}:)?(?:host|server|dbname|driver|data source)="
+    r"|(?:\w{2,12}:)?(?:host|server|dbname|driver|data source|dsn|provider)="
 )
 """A name in a directory, or what says where a database is."""
 
@@ -496,7 +502,7 @@ _PUBLIC: Final = frozenset(
     md5 modulus nonce opaque order page path pattern payload pins prime pub public put ref regex rev
     revision sample selector sha sha1 sha256 sig signature site snapshot span src sri state sub sum svg
     test thumb thumbprint tx txid uri url userhandle username ulid uuid vector verification version want
-    x5t
+    x5t machine boot result actual answer output response kept
     """.split()
 )
 
@@ -739,7 +745,7 @@ _PREFIXED: Final = """
     pulumi pul- h40; tailscale tskey- w20; sonarqube squ_|sqp_|sqa_ h40; buildkite bkua_ h40
     circleci CCIPAT_ w40; contentful CFPAT- w40; posthog phx_ a40; openshift sha256~ w40; artifactory AKCp a60
     onepassword ops_eyJ b100; chain xprv|yprv|zprv a100; chain nsec1|edsk a50
-    zapier hooks.zapier.com/hooks/catch/ b12; ifttt with/key/ w16
+    dropbox sl. w40; zapier hooks.zapier.com/hooks/catch/ b12; ifttt with/key/ w16
 """
 """A name, beginnings, and what follows them: so many characters of an alphabet at least."""
 

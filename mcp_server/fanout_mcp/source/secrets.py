@@ -344,11 +344,11 @@ _COMMANDS: Final = (
         \{(?i:plain|cleartext|noop)\}([\w.-]{3,100})
         \bon\s+>ARG
         \bNEO4J_AUTH[:=]\s?\w{1,40}/ARG
-        \b(?i:login|creds?|credentials)\s?[:=]\s?[\w.@-]{1,40}(?:\s?/\s?|:)ARG
+        \b(?i:login|creds?|credentials)(?:\s?[:=]|\sis)\s?[\w.@-]{1,40}(?:\s?/\s?|:)ARG
         """,
     ),
     (values.is_striking, r"\b(?:add_?user|user_?add|create_?user|change_?password)\s+\S{1,60}\s+ARG"),
-    (lambda value: _is_noted("password", value), r"(?:^|[\s:(])(?:[aA]dmin(?:istrator)?|root)\s/\sARG"),
+    (lambda value: _is_noted("password", value), r"(?:^|[\s:(])(?:[aA]dmin(?:istrator)?|root)(?:\s/\s|:)ARG"),
     (values.is_token, "\\s-[tkaTK]\\s+ARG\n\\s(?:auth|login|authtoken|setapikey)\\s+ARG"),
 )
 _READ: Final = tuple(
@@ -972,7 +972,7 @@ def _text(value: bytes) -> str:
 # meanwhile, which a thread that holds the interpreter's lock would not allow.
 
 SMALL: Final = 64_000
-"""Characters that are redacted in the caller's thread: a second at most, "password " over and over."""
+"""Characters that are redacted in the caller's thread: half a second at most, "secret token " repeated."""
 
 REDACT: Final = "fanout_mcp.source.secrets:redact_item"
 Scrubbed = tuple[str, int]
