@@ -161,7 +161,8 @@ addresses."""
 _VERSION: Final = re.compile(r"v?\d{1,4}\.\d{1,4}\.\d{1,6}(?:[+-][\w.+-]{1,60})?")
 
 _BARE_WORDS: Final = re.compile(
-    r"[A-Za-z]{1,40}|[A-Za-z][a-z]{1,40}(?:[_-][A-Za-z]{1,40}){1,7}|[a-z]{2,20}(?: [a-z]{1,20}){1,7}"
+    r"[A-Za-z]{1,40}|[A-Za-z][a-z]{1,40}(?:[_-][A-Za-z]{1,40}){1,7}"
+    r"|[^\W\dA-Z_]{2,20}(?: [^\W\dA-Z_]{1,20}){1,8}(?: [0-9]{1,8}!?)?"
 )
 _PHRASE: Final = re.compile(r"[a-z]{3,20}(?:-[a-z]{2,20}){1,7}-(?:[a-z]{3,20}|[0-9]{1,4})")
 _DOTTED: Final = re.compile(r"[A-Za-z][a-z]{2,19}(?:\.[A-Za-z][a-z]{2,19}){2,3}")
@@ -173,9 +174,6 @@ _APP_PASSWORD: Final = re.compile(
 _FINGERPRINT: Final = re.compile(r"(?:[0-9A-Fa-f]{2}:){5,31}[0-9A-Fa-f]{2}")
 """Of a key or a certificate, or a network card's address."""
 
-_SENTENCE: Final = re.compile(r"[^\W\dA-Z_]{2,20}(?: [^\W\dA-Z_]{1,20}){2,8}(?: [0-9]{1,8}!?)?")
-_NUMBERED: Final = re.compile(r"(?:[a-z]{3,20} ){2,7}(?:[a-z]{3,20} )?[0-9]{1,8}!?")
-"""A made-up phrase with a number: `purple monkey dishwasher 88`."""
 _MESSAGES: Final = frozenset(
     """
     secret secrets password passwords passwd pass token tokens key keys auth api client access login user
@@ -257,13 +255,6 @@ def is_secret(name: str, value: str, *, is_bare: bool = False) -> bool:
         return is_random(value) or _is_salt(value) or (is_phrase and not _TYPED.isdisjoint(_words(name)))
     if _BASE64.fullmatch(value) and len(value) % 4 == 0:
         return True
-    lower = value.lower()
-    if name.lower().endswith(("phrase", "psk")) and (
-        _SENTENCE.fullmatch(lower) or _NUMBERED.fullmatch(lower)
-    ):
-        return _MESSAGES.isdisjoint(lower.split())
-    if _NUMBERED.fullmatch(value):
-        return _PHRASE_SAYS.isdisjoint(value.split())
     return is_chosen(value, name) or is_random(value) or _is_salt(value)
 
 
@@ -278,15 +269,10 @@ def _is_app_password(value: str) -> bool:
 
 def is_given(name: str, value: str) -> bool:
     """Tell a secret where nothing but the secret itself can stand: blanks count there."""
-    if _OPTION.search(value):
-        return False
-    if is_literal(name, value) or " " not in value or kind_of(name) not in {"password", "secret"}:
-        return is_literal(name, value)
-    if _SENTENCE.fullmatch(value):
-        return _PHRASE_SAYS.isdisjoint(value.split())
-    if _DIGIT.search(value) is None or not _PHRASE_SAYS.isdisjoint(value.lower().split()):
-        return False
-    return is_secret(name, value.replace(" ", ""))
+    is_spaced = kind_of(name) in {"password", "secret"} and " " in value and _DIGIT.search(value)
+    is_made = is_spaced and _PHRASE_SAYS.isdisjoint(value.lower().split())
+    is_one = is_literal(name, value) or (is_made and is_secret(name, value.replace(" ", "")))
+    return bool(is_one) and _OPTION.search(value) is None
 
 
 def is_paired(name: str, value: str) -> bool:
@@ -502,7 +488,7 @@ _PUBLIC: Final = frozenset(
     md5 modulus nonce opaque order page path pattern payload pins prime pub public put ref regex rev
     revision sample selector sha sha1 sha256 sig signature site snapshot span src sri state sub sum svg
     test thumb thumbprint tx txid uri url userhandle username ulid uuid vector verification version want
-    x5t machine boot result actual answer output response kept
+    x5t md machine boot result actual answer output response kept
     """.split()
 )
 
@@ -574,10 +560,11 @@ def has_labels(path: str) -> bool:
 def is_word(name: str, value: str) -> bool:
     """Tell words given to a password's name: they are one, unless they say what it is called or does."""
     kind, words = kind_of(name), re.split("[ _-]", value.lower())
+    text = value.lower() if name.lower().endswith(("phrase", "psk")) else value
     return (
         (kind == "password" or (kind == "secret" and name.lower().endswith("secret")))
         and 4 <= len(value) <= 64
-        and _BARE_WORDS.fullmatch(value) is not None
+        and _BARE_WORDS.fullmatch(text) is not None
         and not _PLACEHOLDER.search(value)
         and value.lower().strip("_") not in name.lower()
         and _ABOUT.isdisjoint(_words(name))
