@@ -768,9 +768,8 @@ def _near(data: bytes, at: Span, name: str, origin: Origin) -> Span | None:
         value = word.group().rstrip(b".,;:!?)|*")
         is_one = values.is_near(name, _text(value))
         if is_next and not is_one:
-            is_said = (
-                is_sure and not (origin.is_program or origin.has_labels) and before.lower() not in _LEADS_ON
-            )
+            is_said = is_sure and not (origin.is_program or _is_vague(b"", name, origin))
+            is_said = is_said and before.lower() not in _LEADS_ON
             is_last = is_said and _ENDS.match(data, word.start() + len(value)) is not None
             is_one = values.is_announced(name, _text(value), is_sure=is_sure) or (
                 is_last and values.is_told(name, _text(value))
