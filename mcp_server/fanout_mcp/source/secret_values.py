@@ -299,7 +299,7 @@ def is_set(name: str, value: str) -> bool:
 
 
 _SETTER: Final = re.compile(
-    r"(?:[sS]et|[wW]ith|[eE]ncode|[eE]ncrypt|[hH]ash|[cC]heck|[vV]erify|[cC]ompare)(?![a-z])"
+    r"(?:[sS]et|[wW]ith|[eE]ncode|[eE]ncrypt|[hH]ash|[cC]heck|[vV]erify|[cC]ompare|PASSWORD)(?![a-z])"
 )
 _OPTION: Final = re.compile(r"\w --?[a-z]")
 """Of a command."""

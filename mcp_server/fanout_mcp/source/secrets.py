@@ -151,12 +151,13 @@ _NOTATIONS: Final = (
     # token: String by lazy { "x" }, let(:token) { "x" }, () => { return "x" }
     (values.is_literal, r"[\"'`]?[\])]{0,2}BETWEEN\s{0,4}BLOCKQUOTED\s?;?\s{0,20}\}"),
     # {"name": …, "value": …}, <add key=… value=…>
-    (values.is_literal, r"[\"']?\s?,?\s{1,30}[\"']?(?:value|content)[\"']?\s?[:=]\s?QUOTED"),
+    (values.is_literal, r"[\"']?\s?(?:,\s{0,30}|\s{1,30})[\"']?(?:value|content)[\"']?\s?[:=]\s?QUOTED"),
     # ('API_KEY', 'x')
     (values.is_paired, r"[\"'] {0,4}, {0,20}(?:b|\[\]byte\(|[\"']\\?)?QUOTED(?:\s{0,4}[^\s:=]|\s{0,4}\z)"),
+    (values.is_literal, r",\s?QUOTED\s?\}"),  # {password, "x"}
     # get("#password").type("x"), expect "assword:" send "x\r"
     (values.is_literal, r"[\"'`\])]{1,4}\s{0,20}\.(?i:type|send_?keys|fill|set_?value)\(\s?QUOTED"),
-    (values.is_literal, r"[:\"'*]{0,4}\s{1,40}(?:\{\s{0,20})?send\s(?:--\s)?QUOTED"),
+    (values.is_literal, r"[:;\"'*]{0,4}\s{1,40}(?:\{\s{0,20})?send\s(?:--\s)?QUOTED"),
     (values.is_set, r"\s?\(\s?WRAPQUOTED\s?\)"),  # setPassword("x")
     (values.is_passed, r"\s?[({]\s?WRAPQUOTED"),  # token{"x"}
     (values.is_given, r"[ \t]{1,8}QUOTED[ \t]{0,4}(?:\r?\n|\z)"),  # password "a b c"
@@ -252,14 +253,15 @@ _WORD: Final = Linear(r"[ \t]+(\w+)")
 _LEADING: Final = frozenset(b"string str as by is was to or value content default".split())
 """Words that may stand between a name and what it is given."""
 
-_REST: Final = re.compile(rb"[ \t]*(?:#[^\n]{0,200})?\r?(?:\n|\Z)")
+_REST: Final = re.compile(rb";?[ \t]*(?:#[^\n]{0,200})?\r?(?:\n|\Z)")
 _APART: Final = re.compile(rb"[\s&;\"'`\\]|\Z")
-_ENDS: Final = re.compile(rb"[*.,;!)]{1,3}(?:\s|\Z)|[ \t]*\r?(?:\n|\Z)")
+_ENDS: Final = re.compile(rb"[\"'`]|[*.,;!)]{1,3}(?:\s|\Z)|[ \t]*\r?(?:\n|\Z)")
 """What is after a word that is all a name is given: in a line, among others of its kind, in a sentence."""
 
 _PUTS: Final = re.compile(
     rb"(?i)\b(?:define|put(?:_?env)?|append|option|fill|set(?:_?(?:property|env|param\w{0,7}|value|item|option|config|header"
-    rb"|field|secret|string))?)\(\s{0,4}[\"']#?\Z"
+    rb"|field|secret|string))?|flag\.string)\(\s{0,4}[\"']#?\Z"
+    rb"|<(?:entry|property|setting|param)\s{1,4}(?:key|name)=[\"']\Z"
 )
 """Before a name in quotes: what gives it a value."""
 
@@ -339,12 +341,15 @@ _COMMANDS: Final = (
         \brootpw\s+(?:--\w+\s+)?([^\s]{3,200})
         \brabbitmqctl\s+(?:add_user|change_password)\s+\S{1,60}\s+ARG
         \bd-i\s+\S{1,60}\s+password\s+ARG
+        \b(?:psexec|ncftp\w{0,3}|cqlsh|mosquitto_\w{3})\b~\s-(?:p|P) ?ARG
+        \b(?:authentication-key|(?:ascii|hex)\s\d)\s+ARG
+        \b[uU]n[pP]rotect\s?\(?\"([^\"\n]{3,60})\"
         (?i:\bnickserv\s+identify)\s+ARG
         \b(?i:create|alter|grant)\s~\b(?i:identified\s+by|password)\s*=?\s*'([^'\n]{3,200})'
         \{(?i:plain|cleartext|noop)\}([\w.-]{3,100})
         \bon\s+>ARG
         \bNEO4J_AUTH[:=]\s?\w{1,40}/ARG
-        \b(?i:login|creds?|credentials)(?:\s?[:=]|\sis)\s?[\w.@-]{1,40}(?:\s?/\s?|:)ARG
+        \b(?i:login|creds?|credentials)(?:\s?[:=]|\sis)\s?[`'\"*]{0,2}[\w.@-]{1,40}[`'\"*]{0,2}(?:\s?/\s?|:)`?ARG
         """,
     ),
     (values.is_striking, r"\b(?:add_?user|user_?add|create_?user|change_?password)\s+\S{1,60}\s+ARG"),
@@ -371,7 +376,7 @@ _HEAD: Final = _any_of(
 
 _CALL: Final = Linear(
     r"(?i)(?:(getconnection|dbi->connect|\bpdo|mysqli|mysqli?_p?connect|(?:pymysql|mysqldb|psycopg2?|pymssql|mariadb)\.connect)"
-    r"|(login|log_?on|auth|authenticate|auth_?password|passwordtoken|credentials?(?:provider)?|createconnection|epgsql:connect|wifi\.begin"
+    r"|(login|log_?on|auth|authenticate|auth_?password|passwordtoken|credentials?(?:provider)?|createconnection|epgsql:connect|wifi\.begin|pw_set"
     r"|(?:crypto\.)?create_?hmac|hash_hmac|pgp_sym_\w{2}crypt|ftp(?:\.open)?|smtp|imap|(?:jwt|jsonwebtoken|jws|jose)\.(?:sign|verify|encode|decode))"
     r"|(bind|connect|open|dial|session|transport|database|unlock|unprotect|encrypt|decrypt|aes|ssh|ldap)"
     r"|(client|provider|fernet|twilio|pusher|algolia(?:search)?|oauth2?|strategy|signer|hmac|cipher|crypt(?:o|er|or)?|sdk|api"
@@ -388,9 +393,9 @@ _PASSED: Final = re.compile(rb"[(,\[][\s@$bru\\]{0,20}\Z")
 """What stands before a literal that is an argument itself, rather than a part of one."""
 
 _TAKES_TWO: Final = re.compile(
-    rb"(?i)(?:log_?[io]n|auth|credentials?|create_?hmac|sign|verify|encode|decode|wifi\.begin)\W{1,4}\Z"
+    rb"(?i)(?:log_?[io]n|auth|credentials?|create_?hmac|sign|verify|encode|decode|wifi\.begin|pw_set)\W{1,4}\Z"
 )
-_CLOSES: Final = re.compile(rb"\s{0,20}[,)]")
+_CLOSES: Final = re.compile(rb"\s{0,20}[,)]|[ \t]*\r?(?:\n|\Z)")
 """What is given an account or a text, and then its password, a word as well."""
 
 MAX_CALL: Final = 400
@@ -698,7 +703,9 @@ def _value(data: bytes, at: Span, name: str, origin: Origin) -> tuple[list[Span]
         while is_quoted and (more := _MORE.match(data, seen[-1][1], limit)):
             seen.append(more.span(more.lastindex))
         given = "".join(_text(data[slice(*span)]) for span in seen).strip("\\\"'")
-        is_put = judge is values.is_paired and _PUTS.search(data, max(0, start - 40), start)
+        is_put = judge in {values.is_paired, values.is_secret} and _PUTS.search(
+            data, max(0, start - 40), start
+        )
         decides = _is_noted if _is_aside(data, at, name) else values.is_literal if is_put else judge
         is_vague = values.is_word(name, given) and _is_vague(data[end : seen[0][0]], name, origin)
         is_one = (decides(name, given) and not is_vague) or _is_beside(data, start, name, given)
@@ -740,8 +747,14 @@ def _is_all(data: bytes, at: Span, value: Span, name: str, origin: Origin) -> bo
     sign = data[at[1] : value[0]].strip(b"\"'")
     if _is_vague(sign, name, origin) or (values.kind_of(name) == "secret" and b"=" not in sign):
         return False
-    if sign == b":-" or (
-        (sign == b"=" or name[:1] == "-") and (origin.is_settings or _APART.match(data, value[1]))
+    is_default = sign in {b":", b":-"} and data[value[1] : value[1] + 1] == b"}"  # ${DB_PASSWORD:-x}
+    is_identified = data[max(0, at[1] - 13) : at[1]].lower() == b"identified by" and _REST.match(
+        data, value[1]
+    )
+    if (
+        is_default
+        or is_identified
+        or ((sign == b"=" or name[:1] == "-") and (origin.is_settings or _APART.match(data, value[1])))
     ):
         return True
     is_setting = b":" in sign or b"=" in sign or origin.is_settings
@@ -770,6 +783,7 @@ def _near(data: bytes, at: Span, name: str, origin: Origin) -> Span | None:
         if is_next and not is_one:
             is_said = is_sure and not (origin.is_program or _is_vague(b"", name, origin))
             is_said = is_said and before.lower() not in _LEADS_ON
+            is_said = is_said and data[word.start() - 1 : word.start()] in b" \t"
             is_last = is_said and _ENDS.match(data, word.start() + len(value)) is not None
             is_one = values.is_announced(name, _text(value), is_sure=is_sure) or (
                 is_last and values.is_told(name, _text(value))
