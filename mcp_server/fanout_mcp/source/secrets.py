@@ -791,7 +791,7 @@ def _near(data: bytes, at: Span, name: str, origin: Origin) -> Span | None:
         if is_one and not values.is_key_id(before, _text(value)):  # apt-key adv --recv-keys 4EF576EF…
             return word.start(), word.start() + len(value)
         before = _text(word.group())
-        is_next_name = values.kind_of(before) == "password"  # which is read by itself
+        is_next_name = "pass" in before.lower()  # which is read by itself
         if number == MAX_WORDS or word.group()[-1:] in b";.|)" or is_next_name:
             break
         is_sure, is_next = True, word.group().lower() in _COPULAS or word.group().endswith(b":")
