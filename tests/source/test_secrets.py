@@ -364,6 +364,24 @@ def test_a_secret_in_an_everyday_notation_never_leaves(path: str, line: str) -> 
         ("a.md", "Router: http://192.168.1.1 (admin:Ziegen_Kaese4)", "Ziegen"),
         ("a.txt", "creds: bob / tangerine", "tangerine"),
         ("a.http", "Authorization: DPoP q8Zt1LmXw3RbY7uKp0Vn", "q8Zt1"),
+        (
+            "feed.jcl",
+            "//INPUT DD *\nhost2.ops.lan\nBATCH4\nTANGERN3\ncd '/in'\nput 'A' b\nquit\n",
+            "TANGERN3",
+        ),
+        ("a.bat", "net use Z: \\\\old\\pay tangerine-Boat8 /user:CORP\\bob /persistent:no", "tangerine"),
+        ("rabbit.config", '{default_user, <<"bob">>},\n{default_pass, <<"tangerine_5">>},', "tangerine"),
+        ("a.set", 'set system radius-server 10.6.1.20 secret "$9$kqfz9CuORStu1hrev8X7-b"', "kqfz9"),
+        ("haproxy.cfg", "    user bob insecure-password Tangerine&Boat\n", "Boat"),
+        ("a.exp", 'expect "Password  :"\nsend "tangerine\\r"', "tangerine"),
+        ("a.sql", "EXEC sp_addlinkedsrvlogin N'W', N'False', NULL, N'bob', N'Tundra#Bell7';", "Tundra"),
+        ("a.cbl", "    05  WS-DB-PASSWD    PIC X(08) VALUE 'TANGERN'.", "TANGERN"),
+        ("a.sql", "password VARCHAR(20) NOT NULL DEFAULT 'tangerine',", "tangerine"),
+        ("a.xml", '<authData userId="bob" password="{xor}EjoxMDcPLQ4wKjE8Og=="/>', "Ejox"),
+        ("a.hcl", 'tokens = {\n  agent = "b2848a77-048d-4dbe-a643-1a4ed31ae0e9"\n}', "b2848"),
+        ("a.md", "recovery key: 418803-230461-559174-097735-612084-330792-145607-704253", "418803"),
+        ("a.reg", '"Password"=hex:9a,4e,17,c2,80,3d,fa,66\n', "4e,17"),
+        ("Web.config", "User ID=bob;Password=Larch&amp;Chalk;Pooling=1", "Chalk"),
     ],
 )
 def test_a_secret_in_the_notation_of_a_kind_never_leaves(path: str, text: str, secret: str) -> None:
@@ -865,6 +883,9 @@ def test_of_five_hundred_ordinary_lines_at_most_one_is_changed(start: int) -> No
         ("a.js", '<input type={show ? "text" : "password"} /> password: "too short"'),
         ("common-password", "password [success=1] pam_unix.so try_first_pass yescrypt"),
         ("a.log", 'secret "ferry-db" mounted, secret: ferry-db'),
+        ("app.ini.dist", "db_pass = %%DB_PASS%%"),
+        ("log4j2.xml", '<replace regex="(password=)[^&amp;]*" replacement="$1*****"/>'),
+        ("a.yml", 'DEBUG: "pw:webserver"'),
     ],
 )
 def test_an_ordinary_line_leaves_as_it_is(path: str, line: str) -> None:
@@ -909,6 +930,7 @@ def test_a_reference_is_not_a_secret(value: str) -> None:
         "x.keytab",
         "etc/ppp/chap-secrets",
         "etc/ipsec.secrets",
+        "var/lib/rabbitmq/.erlang.cookie",
     ],
 )
 def test_files_that_tools_keep_secrets_in_are_not_read(path: str) -> None:

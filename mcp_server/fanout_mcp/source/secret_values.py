@@ -97,7 +97,11 @@ def _kind(words: list[str]) -> Kind | None:
         )
     if "public" in words[-3:-1]:  # .NET's PublicKeyToken
         return None
-    return "key" if last in _KEYS or last.endswith(("token", "sessid", "sessionid", "cookie")) else None
+    return (
+        "key"
+        if last in _KEYS or last.endswith(("token", "tokens", "sessid", "sessionid", "cookie"))
+        else None
+    )
 
 
 _PLACEHOLDER: Final = re.compile(
@@ -106,7 +110,7 @@ _PLACEHOLDER: Final = re.compile(
     r"|QWxhZGRpbjpvcGVu"
 )
 _REFERENCE: Final = re.compile(
-    r"(?i)[$@&!%*]?(?:[\w.]|::|->){0,80}\(|-?[<{\[(^|&*@$`]|[\w.-]{1,60}:/|\[?[a-z]{1,40}!?\]?!?\)[:,]?\Z|~?/|\.{1,2}/|%\w+%|\\|\w+://|data:"
+    r"(?i)[$@&!%*]?(?:[\w.]|::|->){0,80}\(|-?[<{\[(^|&*@$`]|[\w.-]{1,60}:/|\[?[a-z]{1,40}!?\]?!?\)[:,]?\Z|~?/|\.{1,2}/|%%?\w+%|\\|\w+://|data:"
     r"|(?:arn|env|file|ref|vault|aws|gcp|sops|sha\d+|secret|op|ssm|urn|h1|zh):|sha256//|#/|:[a-z_{]|(?:true|false|null|none|nil)(?![a-z0-9])|[a-z]{1,20}:\\?\"|\d{8}T\d{4}|![A-Za-z:/.]+\Z|enc[\[(]|required\b|\d{4}-\d\d-\d\d"
     r"|(?-i:(?:Get|New|Read|Import|Convert(?:To|From)?|Invoke|Select)-[A-Z])|--[a-z]|\+[a-z-]+\Z|HEAD[~^@]|(?:[0-9a-f]{0,4}:){2,7}[0-9a-f%]"
 )
@@ -219,6 +223,7 @@ _LETTERS: Final = re.compile(r"[A-Za-z]{1,600}")
 _CAMEL: Final = re.compile(r"[a-z]{0,30}(?:[A-Z][a-z]{1,30}\d{0,2}){1,12}[A-Z]?")
 _PATH: Final = re.compile(r"(?:[A-Za-z][\w-]{0,60}\.[a-z]{2,8}|[a-z]{2,20})(?:/[\w.@+-]{1,80}){2,10}")
 _CONSTANT: Final = re.compile(r"[A-Z][A-Z0-9]{0,30}(?:_[A-Z0-9]{1,30}){1,8}")
+_GROUPED: Final = re.compile(r"[0-9]{4,8}(?:-[0-9]{4,8}){3,9}")
 _LEET: Final = re.compile(r"(?<=[A-UW-Z])[013457](?=[A-Z]{2})")
 _CLASS: Final = re.compile(r"(?:[A-Z]{1,4}[a-z]{1,30}\d{0,3}|[A-Z]\d{1,4}){2,8}")
 _SLASHED: Final = re.compile(r"/[A-Za-z0-9+/]{5,600}={0,2}")
@@ -252,7 +257,12 @@ def is_secret(name: str, value: str, *, is_bare: bool = False) -> bool:
         return _HEX.fullmatch(value) is not None
     if kind == "key":
         is_phrase = _PHRASE.fullmatch(value) is not None and _MESSAGES.isdisjoint(value.split("-"))
-        return is_random(value) or _is_salt(value) or (is_phrase and not _TYPED.isdisjoint(_words(name)))
+        return (
+            is_random(value)
+            or _is_salt(value)
+            or _GROUPED.fullmatch(value) is not None
+            or (is_phrase and not _TYPED.isdisjoint(_words(name)))
+        )
     if _BASE64.fullmatch(value) and len(value) % 4 == 0:
         return True
     return is_chosen(value, name) or is_random(value) or _is_salt(value)
@@ -749,11 +759,11 @@ SHAPES: Final = (
     *(_prefixed(row) for row in re.split(r"[;\n]", _PREFIXED.strip())),
     Shape(
         "password-hash",
-        tuple("$2a$ $2b$ $2y$ $5$ $6$ $7$ $y$ $1$ $apr1$ $argon2 SCRAM- JDJ md5".split()),
+        tuple("$2a$ $2b$ $2y$ $5$ $6$ $7$ $y$ $1$ $apr1$ $argon2 SCRAM- JDJ md5 $8$ $9$ {xor}".split()),
         r"\$2[aby]\$\d\d\\?\$[./A-Za-z0-9]{53}|\$(?:1|apr1)\$[./A-Za-z0-9]{1,8}\$[./A-Za-z0-9+]{22}"
         r"|\$[567y]\$(?:[./A-Za-z0-9=+]+\$){1,2}[./A-Za-z0-9+]{43,86}={0,2}|\$argon2[id]{1,2}\$[\w$=,+/-]{40,}"
         r"|\bSCRAM-SHA-\d+\$\d+:[\w+/=]+\$[\w+/=]+:[\w+/=]{20,}|\bJDJ[hi5]JD[A-Za-z0-9+/]{50,}={0,2}"
-        r"|\"md5[0-9a-f]{32}\"",
+        r"|\"md5[0-9a-f]{32}\"|\$[89]\$[./$A-Za-z0-9-]{8,}|\{xor\}[A-Za-z0-9+/]{6,}={0,2}",
     ),
     Shape("aws", ("AKIA", "ASIA", "AIDA", "AROA"), r"\b(?:AKIA|ASIA|AIDA|AROA)[0-9A-Z]{16}\b"),
     Shape("aws", ("ABSK",), r"\bABSK[A-Za-z0-9+/]{80,}={0,2}"),

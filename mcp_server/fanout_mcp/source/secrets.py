@@ -32,6 +32,7 @@ SECRET_NAMES: Final = tuple(
     *.keytab .*_history .lesshst .my.cnf .mylogin.cnf .s3cfg .boto .terraformrc .vault-token
     .vault_pass* .vault-pass* vault_pass* vault-pass* .passwd* .smbcredentials *.htpasswd master.key
     shadow *.secrets chap-secrets pap-secrets sasl_passwd passwd.client ntp.keys chrony.keys
+    .erlang.cookie .authinfo* .cvspass .fetchmailrc .rediscli_auth .pg_service.conf .htdigest
     """.split()
 )
 NOT_SECRET: Final = tuple(
@@ -154,10 +155,17 @@ _NOTATIONS: Final = (
     (values.is_literal, r"[\"']?\s?(?:,\s{0,30}|\s{1,30})[\"']?(?:value|content)[\"']?\s?[:=]\s?QUOTED"),
     # ('API_KEY', 'x')
     (values.is_paired, r"[\"'] {0,4}, {0,20}(?:b|\[\]byte\(|[\"']\\?)?QUOTED(?:\s{0,4}[^\s:=]|\s{0,4}\z)"),
-    (values.is_literal, r",\s?QUOTED\s?\}"),  # {password, "x"}
+    (values.is_literal, r",\s?(?:<<)?QUOTED(?:>>)?\s?\}"),  # {password, <<"x">>}
+    # 05 DB-PASSWD PIC X(08) VALUE 'x', password VARCHAR(20) DEFAULT 'x'
+    (
+        values.is_literal,
+        r"\s{1,20}\w{1,12}(?:\s?\S{1,12})?(?i: not null)?\s{1,8}(?i:value|default)\s{1,4}QUOTED",
+    ),
+    (values.is_secret, r"\s?[=:]\s?\{\s{0,40}[\w\"']{1,30}\s?[=:]\s?QUOTED"),  # tokens = { agent = "x"
+    (values.is_secret, r"\"=hex(?:\(\d\))?:([0-9a-f]{2}(?:,[0-9a-f]{2}){7,300})"),
     # get("#password").type("x"), expect "assword:" send "x\r"
     (values.is_literal, r"[\"'`\])]{1,4}\s{0,20}\.(?i:type|send_?keys|fill|set_?value)\(\s?QUOTED"),
-    (values.is_literal, r"[:;\"'*]{0,4}\s{1,40}(?:\{\s{0,20})?send\s(?:--\s)?QUOTED"),
+    (values.is_literal, r"[:;\"'* ]{0,6}\s{1,40}(?:\{\s{0,20})?send\s(?:--\s)?QUOTED"),
     (values.is_set, r"\s?\(\s?WRAPQUOTED\s?\)"),  # setPassword("x")
     (values.is_passed, r"\s?[({]\s?WRAPQUOTED"),  # token{"x"}
     (values.is_given, r"[ \t]{1,8}QUOTED[ \t]{0,4}(?:\r?\n|\z)"),  # password "a b c"
@@ -232,7 +240,7 @@ _MORE: Final = Linear(
 )
 """The next piece of a text that is put together, from the quote on that ends the last."""
 
-_NOTHING: Final = Linear(r"[^\s\"'`\\\])>:=|?{(\[<,\xef]|,\s?[^\s\"'`]|[)\]](?:[^\s\"'`:=|?]|\z)|\z")
+_NOTHING: Final = Linear(r"[^\s\"'`\\\])>:=|?{(\[<,\xef]|,\s?[^\s\"'`<]|[)\]](?:[^\s\"'`:=|?]|\z)|\z")
 """After a name that is given nothing: what most names are told by at once."""
 
 _TITLE: Final = re.compile(rb"[\"'](?:[^\s\"'=:]{1,40} ){2,20}\Z")
@@ -250,7 +258,9 @@ _BESIDE: Final = re.compile(
 """An account, right before its password."""
 
 _WORD: Final = Linear(r"[ \t]+(\w+)")
-_LEADING: Final = frozenset(b"string str as by is was to or value content default".split())
+_LEADING: Final = frozenset(
+    b"pic char varchar nvarchar text string str as by is was to or value content default".split()
+)
 """Words that may stand between a name and what it is given."""
 
 _REST: Final = re.compile(rb";?[ \t]*(?:#[^\n]{0,200})?\r?(?:\n|\Z)")
@@ -267,8 +277,11 @@ _PUTS: Final = re.compile(
 
 _SET: Final = (
     # The same without quotes: settings, shells, notes. What ends a value there is a space or a separator.
-    Linear(r"[\"']?\s?(?:=>|:[=-]|\?=|::[ \t]|[:=]|\xef\xbc\x9a)[ \t]{0,8}([^\s\"'`<>&;,]+)"),
-    Linear(r"[ \t]{1,8}=?[ \t]{0,8}([^\s\"'`<>&;,]+)"),
+    Linear(
+        r"[\"']?\s?(?:=>|:[=-]|\?=|::[ \t]|[:=]|\xef\xbc\x9a)[ \t]{0,8}"
+        r"((?:[^\s\"'`<>&;,]|&(?:amp|lt|gt|#\d{1,4});\w)+)"
+    ),
+    Linear(r"[ \t]{1,8}=?[ \t]{0,8}((?:[^\s\"'`<>&;,]|&[^\s\"'`<>&;,])+)"),
     Linear(
         r":?\s?\n(?:\s{1,40}\w{1,20}:[^\n]{0,80}\n){0,3}?\s{1,40}(?:value|[dD]efault):[ \t]{1,4}"
         r"[\"']?([^\s\"'`]+)"
@@ -312,6 +325,8 @@ _COMMANDS: Final = (
         \b(?:sshpass|ipmitool|(?:docker|podman|helm|oras|oc|az)\s(?:registry )?login|twine)\b~\s(?:-p|-P) ?ARG
         \b(?:mongo\w{0,8}|sqlcmd|osql|bcp|zip|unzip)\b~\s-P ?ARG
         \bmongo\w{0,8}\b~\s-p ?ARG
+        \b[nN][eE][tT]\s+[uU][sS][eE]\s~\\\\[\w.$\\-]{1,80}\s+ARG\s+/
+        \b(?i:sp_\w{0,20}login|sp_password)\b~,\s?N?'([^'\n]{3,100})'\s*(?:;|\r|$)
         \b(?:curl|wget|https?|lftp|open)\s~-(?:[uaU]|-(?:proxy-)?user|-auth) ?=?[\"']?[\w.@+-]{1,80}[:,]AFTER
         \bvault\s+login(?:\s+-[^\s]{1,40}){0,6}\s+[\"']?([\w.][\w.-]{3,199})(?:[\s\"'`;|&)]|$)
         \b(?:redis-cli|iredis)\b~\s-a ARG
@@ -614,13 +629,22 @@ def _second(kind: str, judge: Callable[[str], bool]) -> Callable[[Match], bytes]
 
     def second(match: Match) -> bytes:
         is_one = judge(_text(match[2][: values.MAX_VALUE]))
-        return match[1] + f"<redacted:{kind}>".encode() if is_one else match.group()
+        rest = match.group()[match.end(2) - match.start() :]
+        return match[1] + f"<redacted:{kind}>".encode() + rest if is_one else match.group()
 
     return second
 
 
+_FTP: Final = Linear(
+    r"(?m)^((?:open )?[\w-]{1,40}(?:\.[\w-]{1,40}){1,5}(?: \d{1,5})?[ \t\r]{0,9}\n"
+    r"[\w.@-]{1,40}[ \t\r]{0,9}\n)"
+    r"([^\s]{3,60})[ \t\r]{0,9}\n(?:(?i:ascii|bin|binary|l?cd|m?put|m?get|prompt|quit|bye)\b)"
+)
+"""What a client is fed: a host, a user, a password, and what to do then."""
+
 _bearer: Final = _second("header", values.is_random)
 _line: Final = _second("value", values.is_argument)
+_fed: Final = _second("value", _is_literal)
 
 
 def _cookies(match: Match) -> bytes:
@@ -650,6 +674,7 @@ _PLACES: Final = (
     ((b"://",), _URL, _address),
     ((b"@tcp(", b"@unix(", b"@("), _DSN, _dsn),
     ((b":",), _PGPASS, _line),
+    ((b"\nput ", b"\nget ", b"\nmput ", b"\nmget "), _FTP, _fed),
     ((b"authorization",), _HEADERS, _header),
     ((b"bearer ",), _BEARER, _bearer),
     ((b"cookie",), _COOKIES, _cookies),
