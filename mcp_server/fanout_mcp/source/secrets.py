@@ -205,7 +205,7 @@ _FOLLOWS: Final = tuple(
 
 def _any_of(patterns: Iterable[Linear]) -> Linear:
     """Return what tells whether one of many fits, which most often none does, at the price of one."""
-    return Linear("|".join(f"(?:{one.pattern})" for one in patterns))
+    return Linear("|".join(f"(?:{one.pattern})" for one in patterns), never_captures=True)
 
 
 _ANY_FOLLOWS: Final = _any_of(follows for _, _, follows in _FOLLOWS)
