@@ -99,7 +99,7 @@ def _kind(words: list[str]) -> Kind | None:
         return None
     return (
         "key"
-        if last in _KEYS or last.endswith(("token", "tokens", "sessid", "sessionid", "cookie"))
+        if last in _KEYS or words == ["tokens"] or last.endswith(("token", "sessid", "sessionid", "cookie"))
         else None
     )
 

@@ -134,7 +134,7 @@ _PARTS: Final = {
     "EQUALS": r"\s{0,16}(?:=>|:=|\?=|\|\|=?|\?\?=?|===?|!==?|:::?|[:=])\s{0,8}(?:\(\s{0,40})?",
     "BLOCK": r"(?:by\s\w{1,20}\s?|[:=]?=?>?\s?)(?:\([^()\n]{0,40}\)\s?)?(?:=>|->)?\s?\{\s{0,20}(?:return\s)?",
     "WRAP": (
-        r"(?:[brufL@$]{1,2}|&?'?static str|\[\]byte\(|[bB]uffer\.from\("
+        r"(?:[brufL@$]{1,2}|\"\"|''|<<|&?'?static str|\[\]byte\(|[bB]uffer\.from\("
         r"|(?:Some|Just|Ok|Right|Sensitive|Optional\.of|(?i:lit|str(?:ing)?|literal|plain(?:text)?|secret(?:str(?:ing)?)?)(?:\.from|::new)?"
         r"|(?:\w{1,20}\.)?(?i:md5|sha\d{1,3}|\w{0,8}crypt|hash\w{0,4}|\w{0,9}password(?:_hash)?|encode))\("
         r"|(?:[\w.]{1,40}(?:\.|::))?(?i:get_?env|env(?:iron)?)(?:\.\w{1,40})?(?:[(\[]\s?[\"'][^\"'\n]{1,60}[\"']\s?[)\]]?)?\s?"
@@ -180,6 +180,10 @@ _NOTATIONS: Final = (
         r"[\"']?\s?:?\s?\{[^{}]{0,200}?\b(?:default(?:Value)?|value)[\"']?\s{0,8}[:=]\s?QUOTED",
     ),
     (values.is_secret, r"\s?[:=][ \t]{0,8}((?:[a-z]{4} ){3}[a-z]{4})[ \t]*(?:\r?\n|\z)"),
+    # password: |, password db 'x', <password><![CDATA[x]]>
+    (values.is_literal, r":\s?[|>][+-]?[ \t]?\r?\n\s{1,40}([^\s]{4,200})[ \t\r]{0,8}(?:\n|\z)"),
+    (values.is_literal, r":?\s{1,8}(?i:db|\.?asciz|\.string|dc\.b)\s{1,8}QUOTED"),
+    (values.is_literal, r">\s{0,40}<!\[CDATA\[([^\]<>\n]+)\]\]>"),
     # <password>x, <data name="password"><value>x, property lists
     (values.is_literal, r">\s{0,40}(?:<[vV]alue>\s{0,20})?([^<>\s]+)\s{0,4}</"),
     (values.is_secret, r"[\"']?(?:\s[^<>\n]{0,60})?>\s{0,40}(?:<\w{1,20}>\s{0,20})?([^<>\s]+)\s{0,4}</"),
@@ -259,7 +263,7 @@ _BESIDE: Final = re.compile(
 
 _WORD: Final = Linear(r"[ \t]+(\w+)")
 _LEADING: Final = frozenset(
-    b"pic char varchar nvarchar text string str as by is was to or value content default".split()
+    b"db pic char varchar nvarchar text string str as by is was to or value content default".split()
 )
 """Words that may stand between a name and what it is given."""
 
@@ -313,12 +317,12 @@ _COMMANDS: Final = (
         \becho\s~ARG\s*\|\s*(?:gpg|su)\b
         \s(?:-u|--user)[ =][\"']?[\w.@+-]{1,80}:AFTER
         \s(?:-[uU]|--user\w{0,5})[ =]~\s(?:-p|-P|-w|-pw) ?ARG
-        (?:\bload|\bstore|\binit|get(?:Key|Entry)|Key(?:Entry|Spec)|Password\w{0,20})\(~\"([^\"\n]{3,99})\"\.toCharArray
         """,
     ),
     (
         _is_literal,
         r"""
+        (?:\bload|\bstore|\binit|get(?:Key|Entry)|Key(?:Entry|Spec)|Password\w{0,20})\(~\"([^\"\n]{3,99})\"\.toCharArray
         \b(?:mysql|mariadb)\w{0,12}\b~\s-pARG
         \b(?:7z\w?|rar)\b~\s-pARG
         \b(?:plink|pscp|psftp)\b~\s-pw ARG
@@ -347,7 +351,10 @@ _COMMANDS: Final = (
         \b[nN][eE][tT]\s+(?:user|User)\s+\S{1,80}\s+ARG\s*/
         \b[cC]onvert[tT]o-[sS]ecure[sS]tring\s(?:~\s)??ARG
         \bstats\s+auth\s+[^\s:]{1,60}:AFTER
-        \b(?:sqlplus|rman|expdp|impdp|thin|CONNECT)\b~[ :]\w{1,30}/([^\s:@/\"'`<>{}$]{3,64})@
+        \b(?:thin|CONNECT)\b~[ :]\w{1,30}/([^\s:@/\"'`<>{}$]{3,64})@
+        \b(?:sqlplus|rman|expdp|impdp)\b~[ :=]\w{1,30}/([^\s:@/\"'`<>{}$]{3,64})(?:@|\s|$)
+        \b(?i:connect\s+to)\s~\b(?i:user)\s+\S{1,40}\s+(?i:using)\s+ARG
+        \.(?i:logon)\s+[\w./-]{1,60}/\w{1,30},ARG
         \s/[rR]?[uU][: ]~\s/[rR]?[pP][: ]ARG
         \s/(?:u|U|user):\S{1,80}\s+ARG
         \b(?:snmp(?:-server)?\s+community|r[ow]community6?)\s+ARG
@@ -776,10 +783,11 @@ def _is_all(data: bytes, at: Span, value: Span, name: str, origin: Origin) -> bo
     is_identified = data[max(0, at[1] - 13) : at[1]].lower() == b"identified by" and _REST.match(
         data, value[1]
     )
+    is_option = name[:1] == "-" or (sign == b":" and data[at[0] - 1 : at[0]] == b"/")
     if (
         is_default
         or is_identified
-        or ((sign == b"=" or name[:1] == "-") and (origin.is_settings or _APART.match(data, value[1])))
+        or ((sign == b"=" or is_option) and (origin.is_settings or _APART.match(data, value[1])))
     ):
         return True
     is_setting = b":" in sign or b"=" in sign or origin.is_settings
