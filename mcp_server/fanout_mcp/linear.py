@@ -27,10 +27,10 @@ class Match(Protocol):
 class Linear:
     """A pattern: ASCII text, matched against bytes. Its first use raises `re2.error` where RE2 refuses it."""
 
-    __slots__ = ("_compiled", "pattern")
+    __slots__ = ("_compiled", "_never_captures", "pattern")
 
-    def __init__(self, pattern: str) -> None:
-        self.pattern = pattern
+    def __init__(self, pattern: str, *, never_captures: bool = False) -> None:
+        self.pattern, self._never_captures = pattern, never_captures
         self._compiled: Any = None
 
     def search(self, text: bytes, start: int = 0, end: int | None = None) -> Match | None:
@@ -54,6 +54,7 @@ class Linear:
             import re2  # 4 ms, and most commands redact nothing
 
             options = re2.Options()
+            options.never_capture = self._never_captures  # where a text fits, its groups cost more than that
             options.log_errors = False  # a refused pattern raises; RE2 would print it to stderr as well
             options.encoding = re2.Options.Encoding.LATIN1
             self._compiled = re2.compile(self.pattern.encode("ascii"), options)  # type: ignore[no-untyped-call]

@@ -3,7 +3,8 @@
 Rules:
 1. A name is read word by word. It is secret when it ends in a word for a secret (`dbPassword`, `API_KEY`,
    `secret_key_base`), not when that word only qualifies another (`password_length`, `secretName`).
-2. A password may be anything but a plain word, a placeholder or a reference: people choose them.
+2. A password may be anything but a placeholder, a reference, a type or a state: people choose them. Words
+   count (`is_literal`) where nothing but a value can stand, not where a label, a field or prose can.
 3. A key or token is random: machines choose them. `CACHE_KEY = "user_profile_v2"` is not one.
 4. A value without quotes in a program is a name, so only a random one counts there.
 
@@ -22,12 +23,13 @@ MAX_VALUE: Final = 600
 Kind = Literal["password", "secret", "key", "id"]
 """How the value is judged: chosen by people, by either, by a machine; hexadecimal (ids that are keys)."""
 
-_PASSWORDS: Final = frozenset(
+_PASSWORDS: Final = tuple(
     """
-    passwort passcode passe psk assword kennwort senha mdp heslo haslo wachtwoord parola passord parool
-    salasana adgangskode lozinka geslo authtok
+    assword passwd passphrase pass pw pwd passwort passcode passe psk kennwort senha mdp heslo haslo
+    wachtwoord parola passord parool parole salasana adgangskode lozinka geslo authtok
     """.split()
 )
+"""Ends of words."""
 _SECRETS: Final = frozenset("secrets credential credentials cred creds pepper masterauth".split())
 _KEYS: Final = frozenset("auth authorization session sid bearer salt login".split())
 _NOT_KEYS: Final = frozenset(
@@ -38,6 +40,9 @@ _NOT_KEYS: Final = frozenset(
     """.split()
 )
 """Before `key`: names of places, not of secrets."""
+
+_TYPED: Final = frozenset("secret signing jwt encryption hmac".split())
+"""Before `key`: of those that people make up, too."""
 
 _NOT_PASS: Final = frozenset("compass bypass trespass surpass encompass overpass underpass subpass".split())
 _AFTER: Final = frozenset(
@@ -73,8 +78,7 @@ def kind_of(name: str) -> Kind | None:
 
 def _kind(words: list[str]) -> Kind | None:
     last = words[-1] if words else ""
-    ends = ("password", "passwd", "passphrase", "pass", "pw", "pwd")
-    if last in _PASSWORDS or (last.endswith(ends) and last not in _NOT_PASS):
+    if last.endswith(_PASSWORDS) and last not in _NOT_PASS:
         return "password"
     if last in _SECRETS or last.endswith("secret"):
         return "secret"
@@ -93,7 +97,11 @@ def _kind(words: list[str]) -> Kind | None:
         )
     if "public" in words[-3:-1]:  # .NET's PublicKeyToken
         return None
-    return "key" if last in _KEYS or last.endswith(("token", "sessid", "sessionid", "cookie")) else None
+    return (
+        "key"
+        if last in _KEYS or words == ["tokens"] or last.endswith(("token", "sessid", "sessionid", "cookie"))
+        else None
+    )
 
 
 _PLACEHOLDER: Final = re.compile(
@@ -102,7 +110,7 @@ _PLACEHOLDER: Final = re.compile(
     r"|QWxhZGRpbjpvcGVu"
 )
 _REFERENCE: Final = re.compile(
-    r"(?i)[$@&!%*]?(?:[\w.]|::|->){0,80}\(|-?[<{\[(^|&*@$`]|[\w.-]{1,60}:/|\[?[a-z]{1,40}!?\]?!?\)[:,]?\Z|~?/|\.{1,2}/|%\w+%|\\|\w+://|data:"
+    r"(?i)[$@&!%*]?(?:[\w.]|::|->){0,80}\(|-?[<{\[(^|&*@$`]|[\w.-]{1,60}:/|\[?[a-z]{1,40}!?\]?!?\)[:,]?\Z|~?/|\.{1,2}/|%%?\w+%|\\|\w+://|data:"
     r"|(?:arn|env|file|ref|vault|aws|gcp|sops|sha\d+|secret|op|ssm|urn|h1|zh):|sha256//|#/|:[a-z_{]|(?:true|false|null|none|nil)(?![a-z0-9])|[a-z]{1,20}:\\?\"|\d{8}T\d{4}|![A-Za-z:/.]+\Z|enc[\[(]|required\b|\d{4}-\d\d-\d\d"
     r"|(?-i:(?:Get|New|Read|Import|Convert(?:To|From)?|Invoke|Select)-[A-Z])|--[a-z]|\+[a-z-]+\Z|HEAD[~^@]|(?:[0-9a-f]{0,4}:){2,7}[0-9a-f%]"
 )
@@ -156,8 +164,11 @@ addresses."""
 
 _VERSION: Final = re.compile(r"v?\d{1,4}\.\d{1,4}\.\d{1,6}(?:[+-][\w.+-]{1,60})?")
 
-_BARE_WORD: Final = re.compile(r"[A-Za-z]{1,40}(?:[_-][A-Za-z]{1,40})?")
-_PHRASE: Final = re.compile(r"[a-z]{3,20}(?:-[a-z]{2,20}){1,7}-[a-z]{3,20}")
+_BARE_WORDS: Final = re.compile(
+    r"[A-Za-z]{1,40}|[A-Za-z][a-z]{1,40}(?:[_-][A-Za-z]{1,40}){1,7}"
+    r"|[^\W\dA-Z_]{2,20}(?: [^\W\dA-Z_]{1,20}){1,8}(?: [0-9]{1,8}!?)?"
+)
+_PHRASE: Final = re.compile(r"[a-z]{3,20}(?:-[a-z]{2,20}){1,7}-(?:[a-z]{3,20}|[0-9]{1,4})")
 _DOTTED: Final = re.compile(r"[A-Za-z][a-z]{2,19}(?:\.[A-Za-z][a-z]{2,19}){2,3}")
 """A phrase, too, unless a word of it says that it is the name of a member, a message or a machine."""
 _APP_PASSWORD: Final = re.compile(
@@ -167,20 +178,16 @@ _APP_PASSWORD: Final = re.compile(
 _FINGERPRINT: Final = re.compile(r"(?:[0-9A-Fa-f]{2}:){5,31}[0-9A-Fa-f]{2}")
 """Of a key or a certificate, or a network card's address."""
 
-_SENTENCE: Final = re.compile(r"[^\W\dA-Z_]{2,20}(?: [^\W\dA-Z_]{2,20}){2,8}(?: [0-9]{1,8}!?)?")
-_NUMBERED: Final = re.compile(r"(?:[a-z]{3,20} ){2,7}(?:[a-z]{3,20} )?[0-9]{1,8}!?")
-"""A made-up phrase with a number: `purple monkey dishwasher 88`."""
-_PHRASE_SAYS: Final = frozenset(
+_MESSAGES: Final = frozenset(
     """
     secret secrets password passwords passwd pass token tokens key keys auth api client access login user
-    username test my the a not no your is in of to for and or by with reset change forgot confirm current
-    new must be at least characters minimum enter valid invalid expired contraseña lösenord hasło passe
-    passwort kennwort senha wachtwoord parola frase phrase
+    username test not no your is or reset change forgot confirm current new must be least characters
+    minimum enter valid invalid expired contraseña lösenord hasło passe passwort kennwort senha wachtwoord
+    parola frase phrase required
     """.split()
 )
+_PHRASE_SAYS: Final = _MESSAGES | frozenset("a at by in my of on the to and for with".split())
 """Words of names and sentences, which are not made-up phrases."""
-
-_MESSAGES: Final = _PHRASE_SAYS - frozenset("a in my of on the to and for with".split())
 _FILE: Final = re.compile(
     r"(?i)[\w./ -]{1,200}\.(?:te?xt|json|ya?ml|html?|xml|toml|ini|cfg|conf|env|pem|key|crt|cer|p12|pfx|jks"
     r"|gpg|asc|kdbx|sql|log|csv|dat|bin|md|sh|bash|py|rb|php|java|kts?|go|rs|cs?|h|cpp|[jt]sx?|vue|svelte|css|png"
@@ -216,6 +223,8 @@ _LETTERS: Final = re.compile(r"[A-Za-z]{1,600}")
 _CAMEL: Final = re.compile(r"[a-z]{0,30}(?:[A-Z][a-z]{1,30}\d{0,2}){1,12}[A-Z]?")
 _PATH: Final = re.compile(r"(?:[A-Za-z][\w-]{0,60}\.[a-z]{2,8}|[a-z]{2,20})(?:/[\w.@+-]{1,80}){2,10}")
 _CONSTANT: Final = re.compile(r"[A-Z][A-Z0-9]{0,30}(?:_[A-Z0-9]{1,30}){1,8}")
+_GROUPED: Final = re.compile(r"[0-9]{4,8}(?:-[0-9]{4,8}){3,9}")
+_LEET: Final = re.compile(r"(?<=[A-UW-Z])[013457](?=[A-Z]{2})")
 _CLASS: Final = re.compile(r"(?:[A-Z]{1,4}[a-z]{1,30}\d{0,3}|[A-Z]\d{1,4}){2,8}")
 _SLASHED: Final = re.compile(r"/[A-Za-z0-9+/]{5,600}={0,2}")
 _NO_LETTER: Final = re.compile(r"[!-&(-+/-9;-@[-`{-~]")
@@ -233,8 +242,10 @@ def is_secret(name: str, value: str, *, is_bare: bool = False) -> bool:
     value = _CODED.sub("", value)
     if kind == "key" and is_key_id(name, value):
         return False
-    if _CONSTANT.fullmatch(value) and kind_of(value) and not value[-1].isdigit():
-        return False  # `MY_SECRET_123` is a password as likely as a name
+    if _CONSTANT.fullmatch(value):  # `MY_PASS_12` and `MY_P4SS_KEY` are passwords as likely as names
+        is_made = value[-1].isdigit() or _LEET.search(value) is not None
+        if kind in {"password", "secret"} or (kind_of(value) and not is_made):
+            return is_made
     if kind != "password" and _CLASS.fullmatch(value) and _words(name)[-1] in _words(value):
         return False  # `credential: Saml2X509Credential`
     if is_bare:  # a program's name has no digits or is of several, and `Key = lib.Key` has nothing else
@@ -245,16 +256,15 @@ def is_secret(name: str, value: str, *, is_bare: bool = False) -> bool:
     if kind == "id":
         return _HEX.fullmatch(value) is not None
     if kind == "key":
-        return is_random(value) or _is_salt(value)
+        is_phrase = _PHRASE.fullmatch(value) is not None and _MESSAGES.isdisjoint(value.split("-"))
+        return (
+            is_random(value)
+            or _is_salt(value)
+            or _GROUPED.fullmatch(value) is not None
+            or (is_phrase and not _TYPED.isdisjoint(_words(name)))
+        )
     if _BASE64.fullmatch(value) and len(value) % 4 == 0:
         return True
-    lower = value.lower()
-    if name.lower().endswith(("phrase", "psk")) and (
-        _SENTENCE.fullmatch(lower) or _NUMBERED.fullmatch(lower)
-    ):
-        return _MESSAGES.isdisjoint(lower.split())
-    if _NUMBERED.fullmatch(value):
-        return _PHRASE_SAYS.isdisjoint(value.split())
     return is_chosen(value, name) or is_random(value) or _is_salt(value)
 
 
@@ -269,20 +279,19 @@ def _is_app_password(value: str) -> bool:
 
 def is_given(name: str, value: str) -> bool:
     """Tell a secret where nothing but the secret itself can stand: blanks count there."""
-    if _OPTION.search(value):
-        return False
-    if kind_of(name) not in {"password", "secret"} or " " not in value or is_secret(name, value):
-        return is_secret(name, value)
-    if _SENTENCE.fullmatch(value):
-        return _PHRASE_SAYS.isdisjoint(value.split())
-    if _DIGIT.search(value) is None or not _PHRASE_SAYS.isdisjoint(value.lower().split()):
-        return False
-    return is_secret(name, value.replace(" ", ""))
+    is_spaced = kind_of(name) in {"password", "secret"} and " " in value and _DIGIT.search(value)
+    is_made = is_spaced and _PHRASE_SAYS.isdisjoint(value.lower().split())
+    is_one = is_literal(name, value) or (is_made and is_secret(name, value.replace(" ", "")))
+    return bool(is_one) and _OPTION.search(value) is None
 
 
 def is_paired(name: str, value: str) -> bool:
     """Tell a secret behind its name from the next name in a list."""
-    is_list = is_name_of_secret(value) or (_CLASS.fullmatch(name) and _CLASS.fullmatch(value))
+    is_list = (
+        is_name_of_secret(value)
+        or _CONSTANT.fullmatch(value)
+        or (_CLASS.fullmatch(name) and _CLASS.fullmatch(value))
+    )
     return is_secret(name, value) and not is_list
 
 
@@ -293,6 +302,15 @@ def is_passed(name: str, value: str) -> bool:
     return is_secret(name, value) and not is_name_of_secret(value)
 
 
+def is_set(name: str, value: str) -> bool:
+    """Tell a secret that alone is given to a function of its name, a word as well where it sets one."""
+    is_setter = _SETTER.match(name.rpartition(".")[2]) is not None
+    return is_passed(name, value) or (is_setter and is_literal(name, value) and not is_name_of_secret(value))
+
+
+_SETTER: Final = re.compile(
+    r"(?:[sS]et|[wW]ith|[eE]ncode|[eE]ncrypt|[hH]ash|[cC]heck|[vV]erify|[cC]ompare|PASSWORD)(?![a-z])"
+)
 _OPTION: Final = re.compile(r"\w --?[a-z]")
 """Of a command."""
 
@@ -393,6 +411,16 @@ def is_announced(name: str, value: str, *, is_sure: bool = False) -> bool:
     return is_made and len(value) >= 8 and is_chosen(value, name)
 
 
+def is_told(name: str, value: str) -> bool:
+    """Tell a plain word after "the password is", where adjectives and participles stand."""
+    is_said = is_word(name, value) and _SAID.search(value) is None
+    is_upper = value.upper() == value and is_secret(name, value)
+    return kind_of(name) == "password" and (is_said or is_upper)
+
+
+_SAID: Final = re.compile(r"(?i)(?:ed|ing|ly|[ai]ble|ful|less|ous|ive|[ae]nt|al|ic|id|ary|ory)\Z")
+
+
 def is_token(value: str) -> bool:
     """Tell what a machine drew, long enough to be nothing else."""
     is_public = _PUBLIC_HALF.match(value) or _ADDRESS.fullmatch(value)
@@ -408,13 +436,28 @@ _BANG: Final = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+){1,6}!")
 
 def is_loose(value: str, before: str) -> bool:
     """Tell a secret by its looks alone, unless a word before it says that all may know it."""
-    words = set(_words(before))
+    words = _words(before)
     is_hex = _HEXES.fullmatch(value.removeprefix("0x"))
+    is_constant = _HEX.fullmatch(value) is not None and len(value) == 32 and _CONSTANT_IS.search(before)
     is_mixed = (
         words and not is_hex and is_token(value) and _is_mixed(value) and len(_TURN.findall(value)) >= 4
     )
     is_made = not set("!&^%").isdisjoint(value) and is_striking(value)
-    return bool(is_mixed or is_made) and _PUBLIC.isdisjoint(words) and _POINT.search(before) is None
+    return (
+        bool(is_mixed or is_made or is_constant)
+        and _PUBLIC.isdisjoint(words)
+        and _POINT.search(before) is None
+    )
+
+
+_CONSTANT_IS: Final = re.compile(r"[A-Za-z]\w{2,60} :?= \Z")
+"""Before a key that a constant has, whatever it is called."""
+
+
+def is_credential(value: str) -> bool:
+    """Tell a word after an account's name, `MyRootPw` included, from `dbPassword`."""
+    is_camel = kind_of(value) == "password" and is_secret("password", value) and not is_name_of_secret(value)
+    return is_camel or is_word("password", value)
 
 
 def is_account(value: str) -> bool:
@@ -428,7 +471,7 @@ def is_password_of(value: str, *, is_sure: bool, is_open: bool) -> bool:
     `is_sure`: plain words count; `is_open`: anything may be among them.
     """
     if is_sure:
-        return len(value) >= 3 and is_argument(value, is_sure=True)
+        return len(value) >= 3 and (is_argument(value, is_sure=True) or is_secret("password", value))
     if is_account(value):
         return False
     is_made = is_striking(value) or _is_app_password(value)
@@ -442,7 +485,7 @@ _HOST: Final = re.compile(
 )
 _DIRECTORY: Final = re.compile(
     r"(?i)(?:cn|dc|ou|uid|o|c|l|sn|mail)=[^=,;]{1,80}(?:[,;]|\Z)"
-    r"|(?:\w{2,12}:)?(?:host|server|dbname|driver|data source)="
+    r"|(?:\w{2,12}:)?(?:host|server|dbname|driver|data source|dsn|provider)="
 )
 """A name in a directory, or what says where a database is."""
 
@@ -455,7 +498,7 @@ _PUBLIC: Final = frozenset(
     md5 modulus nonce opaque order page path pattern payload pins prime pub public put ref regex rev
     revision sample selector sha sha1 sha256 sig signature site snapshot span src sri state sub sum svg
     test thumb thumbprint tx txid uri url userhandle username ulid uuid vector verification version want
-    x5t
+    x5t md machine boot result actual answer output response kept
     """.split()
 )
 
@@ -484,23 +527,76 @@ def is_byte_string(name: str, value: str) -> bool:
     )
 
 
-_NO_WORDS: Final = frozenset(
-    "none null true false string bytes text enter please required optional hidden invalid empty".split()
+_STATES: Final = frozenset(
+    """
+    string str text bytes byte int integer number numeric enter enough invalid valid foo foobar foobared
+    boolean bool any object array char varchar blob none null nil undefined true false yes off optional
+    required requisite sufficient please empty blank missing wrong incorrect default disabled enabled
+    always never prompt ask auto file vault keyring plain plaintext cleartext basic digest hash hashed
+    encrypted encoded ldap system files compat input output email confirm confirmed match matches mismatch
+    different old update remember show hide hidden visible fail failed fails success error static dynamic
+    random generated inherit include omit lock locked eye created deleted removed changed expires set
+    unset sent unknown stored short long weak strong less only should does too recovery manager policy
+    field form page option flag argument setting parameter instead without before after using and are but
+    can each for from has have into its lorem that the them then there these they this was were when which
+    will with you managed later unlocked unused public private correct valid given found known shown
+    written chosen taken kept lost stolen broken good right fine safe secure ready same dict list tuple
+    """.split()
+)
+"""What is said of a password where one could stand: its type, what is done or wrong with it."""
+
+_JOINING: Final = frozenset("and but each for from into the then this when with you".split())
+
+_ABOUT: Final = frozenset(
+    """
+    forgot forget forgotten reset change changed update show hide toggle confirm enter invalid wrong
+    incorrect missing no not require required requires validate is has label title placeholder hint error
+    message msg txt lbl help description lost recover ask allow allowed try use existing image tls ref
+    """.split()
+)
+"""In the name of a message, a switch or a button for a password."""
+
+_LABEL: Final = re.compile(
+    r"(?i)(?:^|[/._-])(?:locales?|i18n|l10n|lang(?:uages?)?|translations?|messages?|nls|strings?|labels?)"
+    r"(?:[/._-]|\Z)|\.(?:po|resx)\Z"
 )
 
 
+def has_labels(path: str) -> bool:
+    """Tell a file of what users are shown: a name is given its translation there."""
+    return _LABEL.search(path) is not None
+
+
 def is_word(name: str, value: str) -> bool:
-    """Tell a plain word given to a password's name: it may be the password, or what the field is called."""
-    lower = value.lower()
+    """Tell words given to a password's name: they are one, unless they say what it is called or does."""
+    kind, words = kind_of(name), re.split("[ _-]", value.lower())
+    text = value.lower() if name.lower().endswith(("phrase", "psk")) else value
     return (
-        kind_of(name) in {"password", "secret"}
+        (kind == "password" or (kind == "secret" and name.lower().endswith("secret")))
         and 4 <= len(value) <= 64
-        and _BARE_WORD.fullmatch(value) is not None
+        and _BARE_WORDS.fullmatch(text) is not None
         and not _PLACEHOLDER.search(value)
-        and lower.strip("_") not in name.lower()
-        and lower not in _NO_WORDS
-        and kind_of(value) is None
+        and value.lower().strip("_") not in name.lower()
+        and _ABOUT.isdisjoint(_words(name))
+        and _STATES.isdisjoint(words if len(words) == 1 else set(words) - _JOINING)
+        and (len(words) == 1 or _MESSAGES.isdisjoint(words))
+        and not _ALGORITHM.fullmatch(value)
+        and kind_of(value) is kind_of(value.removesuffix("s")) is None
     )
+
+
+def is_literal(name: str, value: str) -> bool:
+    """Tell a secret where a name is given a value and nothing else: words count there."""
+    words = value.lower().split()
+    is_spaced = (
+        len(words) > 1 and kind_of(name) in {"password", "secret"} and _SPACED.fullmatch(value) is not None
+    )
+    is_made = is_spaced and (_STATES | _PHRASE_SAYS).isdisjoint(words) and not _PLACEHOLDER.search(value)
+    return is_made or is_secret(name, value) or is_word(name, value)
+
+
+_SPACED: Final = re.compile(r"(?=[^0-9]{0,40}[0-9])(?=[^!#*@^&]{0,40}[!#*@^&])[A-Za-z0-9][!-~ ]{7,40}")
+"""A number and a sign among words."""
 
 
 _KNOWN: Final = (_PLAIN, _FILE, _RULES, _ALGORITHM, _STORED, _SELECTOR, _VERSION)
@@ -515,13 +611,13 @@ def is_chosen(value: str, name: str = "password") -> bool:
     if not value.isascii() and 10 * len(_NO_LETTER.findall(value)) < len(value):
         return False  # words of another language, as ASCII's are by _PLAIN
     if _PHRASE.fullmatch(value):
-        return _PHRASE_SAYS.isdisjoint(value.split("-"))
+        return _MESSAGES.isdisjoint(value.split("-"))
     if _DOTTED.fullmatch(value):
         return (value.islower() or kind_of(name) == "password") and (
             _PHRASE_SAYS | _MEMBERS | _DOMAINS
         ).isdisjoint(lower.split("."))
     if value.isdigit():
-        return len(value) >= 6 and kind_of(name) == "password"
+        return len(value) >= 6 and kind_of(name) in {"password", "secret"}
     value = value.rstrip(")") or value  # of a command in a text
     if _DIRECTORY.match(value) or any(what.fullmatch(value) for what in _KNOWN):
         return False
@@ -646,6 +742,7 @@ _PREFIXED: Final = """
     pulumi pul- h40; tailscale tskey- w20; sonarqube squ_|sqp_|sqa_ h40; buildkite bkua_ h40
     circleci CCIPAT_ w40; contentful CFPAT- w40; posthog phx_ a40; openshift sha256~ w40; artifactory AKCp a60
     onepassword ops_eyJ b100; chain xprv|yprv|zprv a100; chain nsec1|edsk a50
+    dropbox sl. w40; zapier hooks.zapier.com/hooks/catch/ b12; ifttt with/key/ w16
 """
 """A name, beginnings, and what follows them: so many characters of an alphabet at least."""
 
@@ -662,16 +759,18 @@ SHAPES: Final = (
     *(_prefixed(row) for row in re.split(r"[;\n]", _PREFIXED.strip())),
     Shape(
         "password-hash",
-        tuple("$2a$ $2b$ $2y$ $5$ $6$ $7$ $y$ $1$ $apr1$ $argon2 SCRAM- JDJ md5".split()),
-        r"\$2[aby]\$\d\d\\?\$[./A-Za-z0-9]{53}|\$(?:1|apr1)\$[./A-Za-z0-9]{1,8}\$[./A-Za-z0-9]{22}"
+        tuple("$2a$ $2b$ $2y$ $5$ $6$ $7$ $y$ $1$ $apr1$ $argon2 SCRAM- JDJ md5 $8$ $9$ {xor}".split()),
+        r"\$2[aby]\$\d\d\\?\$[./A-Za-z0-9]{53}|\$(?:1|apr1)\$[./A-Za-z0-9]{1,8}\$[./A-Za-z0-9+]{22}"
         r"|\$[567y]\$(?:[./A-Za-z0-9=+]+\$){1,2}[./A-Za-z0-9+]{43,86}={0,2}|\$argon2[id]{1,2}\$[\w$=,+/-]{40,}"
         r"|\bSCRAM-SHA-\d+\$\d+:[\w+/=]+\$[\w+/=]+:[\w+/=]{20,}|\bJDJ[hi5]JD[A-Za-z0-9+/]{50,}={0,2}"
-        r"|\"md5[0-9a-f]{32}\"",
+        r"|\"md5[0-9a-f]{32}\"|\$[89]\$[./$A-Za-z0-9-]{8,}|\{xor\}[A-Za-z0-9+/]{6,}={0,2}",
     ),
     Shape("aws", ("AKIA", "ASIA", "AIDA", "AROA"), r"\b(?:AKIA|ASIA|AIDA|AROA)[0-9A-Z]{16}\b"),
     Shape("aws", ("ABSK",), r"\bABSK[A-Za-z0-9+/]{80,}={0,2}"),
     Shape("slack", ("xapp-",), r"\bxapp-\d-[A-Z0-9]{5,}-\d{5,}-[a-z0-9]{10,}"),
     Shape("slack", ("hooks.slack",), r"hooks\.slack\.com/services/[A-Za-z0-9/]{20,}"),
+    Shape("teams", ("/IncomingWebhook/",), r"/IncomingWebhook/[0-9a-f]{32}/[0-9a-f-]{36}"),
+    Shape("calendar", ("/private-",), r"/private-[0-9a-f]{32}/"),
     Shape("sendgrid", ("SG.",), r"\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}"),
     Shape("terraform", ("atlasv1.",), r"\b[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_-]{40,}"),
     Shape("discord", ("/api/webhooks/",), r"/api/webhooks/\d{15,}/[A-Za-z0-9_-]{40,}"),

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import translate
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 from fanout_mcp.linear import Linear, Match
 from fanout_mcp.source import secret_values as values
@@ -32,6 +32,7 @@ SECRET_NAMES: Final = tuple(
     *.keytab .*_history .lesshst .my.cnf .mylogin.cnf .s3cfg .boto .terraformrc .vault-token
     .vault_pass* .vault-pass* vault_pass* vault-pass* .passwd* .smbcredentials *.htpasswd master.key
     shadow *.secrets chap-secrets pap-secrets sasl_passwd passwd.client ntp.keys chrony.keys
+    .erlang.cookie .authinfo* .cvspass .fetchmailrc .rediscli_auth .pg_service.conf .htdigest
     """.split()
 )
 NOT_SECRET: Final = tuple(
@@ -91,11 +92,11 @@ _PGPASS: Final = Linear(r"(?m)^([\w.*-]{1,100}:(?:\d{4,5}|\*):[^\s:]{1,60}:[^\s:
 _HEADERS: Final = Linear(
     r"(?i)(\b(?:proxy-)?authorization\b(?:[\"'\])]{0,3}\s{0,4}(?:=>|[:=,])\s{0,4}[\"'`]?(?:value[\"']?\s?[:=]\s?[\"'])?"
     r"|[ \t]{1,4}[\"'])"
-    r"(?:(?:bearer|basic|token|apikey|digest|negotiate) (?:token=)?)?)"
+    r"(?:[a-z][\w-]{1,15} (?:token=)?)?)"
     r"((?:[A-Za-z0-9+/_.~-]|%[0-9A-F]{2}){16,}={0,2}|[A-Za-z0-9+/]{8,15}={1,2})"
 )
 _BEARER: Final = Linear(r"(?i)(\bbearer )((?:[A-Za-z0-9+/_.~-]|%[0-9A-F]{2}){20,}={0,2})")
-_SCHEMES: Final = (b"bearer", b"basic", b"token", b"token=", b"apikey", b"digest", b"negotiate")
+_SCHEMES: Final = tuple(b"bearer basic token token= apikey digest negotiate ssws geniekey".split())
 _COOKIES: Final = Linear(
     r"(?i)\bcookie2?[\"']?\s?[:,]\s{0,20}(?:[\"']value[\"']\s?:\s?)?[\"']?([^\s=;:,\"']{1,80}=[^\n\"']{8,900})"
 )
@@ -133,7 +134,7 @@ _PARTS: Final = {
     "EQUALS": r"\s{0,16}(?:=>|:=|\?=|\|\|=?|\?\?=?|===?|!==?|:::?|[:=])\s{0,8}(?:\(\s{0,40})?",
     "BLOCK": r"(?:by\s\w{1,20}\s?|[:=]?=?>?\s?)(?:\([^()\n]{0,40}\)\s?)?(?:=>|->)?\s?\{\s{0,20}(?:return\s)?",
     "WRAP": (
-        r"(?:[brufL@$]{1,2}|&?'?static str|\[\]byte\(|[bB]uffer\.from\("
+        r"(?:[brufL@$]{1,2}|\"\"|''|<<|&?'?static str|\[\]byte\(|[bB]uffer\.from\("
         r"|(?:Some|Just|Ok|Right|Sensitive|Optional\.of|(?i:lit|str(?:ing)?|literal|plain(?:text)?|secret(?:str(?:ing)?)?)(?:\.from|::new)?"
         r"|(?:\w{1,20}\.)?(?i:md5|sha\d{1,3}|\w{0,8}crypt|hash\w{0,4}|\w{0,9}password(?:_hash)?|encode))\("
         r"|(?:[\w.]{1,40}(?:\.|::))?(?i:get_?env|env(?:iron)?)(?:\.\w{1,40})?(?:[(\[]\s?[\"'][^\"'\n]{1,60}[\"']\s?[)\]]?)?\s?"
@@ -147,34 +148,48 @@ _NOTATIONS: Final = (
     # What decides about a value, and what stands between its name and it: env.SECRET || 'x'
     (values.is_given, r"(?:\\?[\"'`])?[\])]{0,2}\s{0,20}(?:\|\|=?|\?\?=?|\?:|or\s)\s{0,20}QUOTED"),
     # password: str = "x", 'password' => 'x', ['password'] == "x"
-    (values.is_secret, r"(?:\\?[\"'`])?[\])]{0,2}[\"']?BETWEENEQUALSWRAPQUOTED"),
+    (values.is_literal, r"(?:\\?[\"'`])?[\])]{0,2}[\"']?BETWEENEQUALSWRAPQUOTED"),
     # token: String by lazy { "x" }, let(:token) { "x" }, () => { return "x" }
-    (values.is_secret, r"[\"'`]?[\])]{0,2}BETWEEN\s{0,4}BLOCKQUOTED\s?;?\s{0,20}\}"),
+    (values.is_literal, r"[\"'`]?[\])]{0,2}BETWEEN\s{0,4}BLOCKQUOTED\s?;?\s{0,20}\}"),
     # {"name": …, "value": …}, <add key=… value=…>
-    (values.is_secret, r"[\"']?\s?,?\s{1,30}[\"']?(?:value|content)[\"']?\s?[:=]\s?QUOTED"),
+    (values.is_literal, r"[\"']?\s?(?:,\s{0,30}|\s{1,30})[\"']?(?:value|content)[\"']?\s?[:=]\s?QUOTED"),
     # ('API_KEY', 'x')
     (values.is_paired, r"[\"'] {0,4}, {0,20}(?:b|\[\]byte\(|[\"']\\?)?QUOTED(?:\s{0,4}[^\s:=]|\s{0,4}\z)"),
+    (values.is_literal, r",\s?(?:<<)?QUOTED(?:>>)?\s?\}"),  # {password, <<"x">>}
+    # 05 DB-PASSWD PIC X(08) VALUE 'x', password VARCHAR(20) DEFAULT 'x'
+    (
+        values.is_literal,
+        r"\s{1,20}\w{1,12}(?:\s?\S{1,12})?(?i: not null)?\s{1,8}(?i:value|default)\s{1,4}QUOTED",
+    ),
+    (values.is_secret, r"\s?[=:]\s?\{\s{0,40}[\w\"']{1,30}\s?[=:]\s?QUOTED"),  # tokens = { agent = "x"
+    (values.is_secret, r"\"=hex(?:\(\d\))?:([0-9a-f]{2}(?:,[0-9a-f]{2}){7,300})"),
     # get("#password").type("x"), expect "assword:" send "x\r"
-    (values.is_secret, r"[\"'`\])]{1,4}\s{0,20}\.(?i:type|send_?keys|fill|set_?value)\(\s?QUOTED"),
-    (values.is_secret, r"[:\"'*]{0,4}\s{1,40}(?:\{\s{0,20})?send\s(?:--\s)?QUOTED"),
-    (values.is_passed, r"\s?[({]\s?WRAPQUOTED"),  # setPassword("x"), token{"x"}
+    (values.is_literal, r"[\"'`\])]{1,4}\s{0,20}\.(?i:type|send_?keys|fill|set_?value)\(\s?QUOTED"),
+    (values.is_literal, r"[:;\"'* ]{0,6}\s{1,40}(?:\{\s{0,20})?send\s(?:--\s)?QUOTED"),
+    (values.is_set, r"\s?\(\s?WRAPQUOTED\s?\)"),  # setPassword("x")
+    (values.is_passed, r"\s?[({]\s?WRAPQUOTED"),  # token{"x"}
     (values.is_given, r"[ \t]{1,8}QUOTED[ \t]{0,4}(?:\r?\n|\z)"),  # password "a b c"
-    (values.is_quoted, r"\s{1,8}(?:is |was |to )?`([^`\n]+)`"),  # the password `x`
-    # ENV SECRET_KEY "x", IDENTIFIED BY 'x', --token "x"
-    (values.is_secret, r"\s{1,8}(?:is |was |to )?QUOTED"),
+    (values.is_quoted, r"\s{1,8}(?:to )?`([^`\n]+)`"),  # the password `x`
+    # ENV SECRET_KEY "x", IDENTIFIED BY 'x', --token "x", the password is `x`
+    (values.is_literal, r"\s{1,8}(?:is |was |to )?QUOTED"),
     # Postman's "apikey": [{"key": "value", "value": …}]
     (values.is_secret, r"\"\s?:\s?\[[^\]]{0,300}?\"key\"\s?:\s?\"value\",\s{1,30}\"value\"\s?:\s?QUOTED"),
     # variable "x" { default = … }, "x": {"type": "string", "defaultValue": …}
     (
-        values.is_secret,
+        values.is_literal,
         r"[\"']?\s?:?\s?\{[^{}]{0,200}?\b(?:default(?:Value)?|value)[\"']?\s{0,8}[:=]\s?QUOTED",
     ),
     (values.is_secret, r"\s?[:=][ \t]{0,8}((?:[a-z]{4} ){3}[a-z]{4})[ \t]*(?:\r?\n|\z)"),
-    # <password>x, property lists
+    # password: |, password db 'x', <password><![CDATA[x]]>
+    (values.is_literal, r":\s?[|>][+-]?[ \t]?\r?\n\s{1,40}([^\s]{4,200})[ \t\r]{0,8}(?:\n|\z)"),
+    (values.is_literal, r":?\s{1,8}(?i:db|\.?asciz|\.string|dc\.b)\s{1,8}QUOTED"),
+    (values.is_literal, r">\s{0,40}<!\[CDATA\[([^\]<>\n]+)\]\]>"),
+    # <password>x, <data name="password"><value>x, property lists
+    (values.is_literal, r">\s{0,40}(?:<[vV]alue>\s{0,20})?([^<>\s]+)\s{0,4}</"),
     (values.is_secret, r"[\"']?(?:\s[^<>\n]{0,60})?>\s{0,40}(?:<\w{1,20}>\s{0,20})?([^<>\s]+)\s{0,4}</"),
-    (values.is_secret, r"</key>\s{0,20}<string>([^<>\n]+)</string>"),
+    (values.is_literal, r"</key>\s{0,20}<string>([^<>\n]+)</string>"),
     # add_argument("--password", default="x"), $password = q{x}, password = [[x]]
-    (values.is_secret, r"[\"'],\s?[^()\n]{0,120}?\bdefault\s?=\s?QUOTED"),
+    (values.is_literal, r"[\"'],\s?[^()\n]{0,120}?\bdefault\s?=\s?QUOTED"),
     (values.is_secret, r"\s{0,4}=>?\s?(?:q{1,2}[{(\[|/]|\[\[)([^{}()\[\]\s]{5,200})[})\]|/]"),
     # KEY: [u8; 16] = [0x90, 0xcb, …]
     (values.is_byte_string, r"(?:\s?\[\w{0,20}\]|\s?:\s?&?[^=\n]{1,40})?\s{0,4}:?=\s{0,8}ARRAY"),
@@ -194,7 +209,7 @@ _FOLLOWS: Final = tuple(
 
 def _any_of(patterns: Iterable[Linear]) -> Linear:
     """Return what tells whether one of many fits, which most often none does, at the price of one."""
-    return Linear("|".join(f"(?:{one.pattern})" for one in patterns))
+    return Linear("|".join(f"(?:{one.pattern})" for one in patterns), never_captures=True)
 
 
 _ANY_FOLLOWS: Final = _any_of(follows for _, _, follows in _FOLLOWS)
@@ -208,6 +223,9 @@ _COPULAS: Final = frozenset(
     "is are was = : - lautet ist est es e är er on to with still now again plaintext 0 5 7 8".encode().split()
 )
 """Words after which what is announced stands, in some languages."""
+
+_LEADS_ON: Final = frozenset("to on with 0 5 7 8".split())
+"""Those of them after which a plain word is most often none."""
 
 _NOT_SECRET_BEFORE: Final = re.compile(rb"</\Z|(?i:\.svg\?|\bpublic )\Z|\?\s[\"']\Z")
 """Before a name: the end of an element, a picture's address (a badge's), half of a key, a choice."""
@@ -226,7 +244,7 @@ _MORE: Final = Linear(
 )
 """The next piece of a text that is put together, from the quote on that ends the last."""
 
-_NOTHING: Final = Linear(r"[^\s\"'`\\\])>:=|?{(\[<,\xef]|,\s?[^\s\"'`]|[)\]](?:[^\s\"'`:=|?]|\z)|\z")
+_NOTHING: Final = Linear(r"[^\s\"'`\\\])>:=|?{(\[<,\xef]|,\s?[^\s\"'`<]|[)\]](?:[^\s\"'`:=|?]|\z)|\z")
 """After a name that is given nothing: what most names are told by at once."""
 
 _TITLE: Final = re.compile(rb"[\"'](?:[^\s\"'=:]{1,40} ){2,20}\Z")
@@ -237,18 +255,37 @@ _BESIDE: Final = re.compile(
     (
         rf"(?i){_LOGIN}(?:[\"']?\s?(?:=>|:=|[:=])\s?[\"']?([^\s\"',;&<>]{{1,60}})[\"']?[,;& \t]{{1,8}}"
         rf"|>([^\s<>]{{1,60}})</\w{{1,20}}>\s{{0,20}}<)[\"':]{{0,2}}\Z|[\"']{_LOGIN}[\"'],\s?[\"']([^\"']{{1,60}})[\"'],\s?[\"']\Z"
+        rf"|{_LOGIN}:? [*\"'`]{{1,3}}([^\s*\"'`]{{1,60}})[*\"'`]{{1,3}}(?:,| and| /| with)[\w ]{{0,20}} \Z"
+        rf"|\bwith(?: the)?(?: [a-z]{{2,12}})? \Z|{_LOGIN}\([\"']([^\"']{{1,60}})[\"']\)\s{{0,20}}\.?\Z"
     ).encode()
 )
 """An account, right before its password."""
 
 _WORD: Final = Linear(r"[ \t]+(\w+)")
-_LEADING: Final = frozenset(b"string str as by is was to or value content default".split())
+_LEADING: Final = frozenset(
+    b"db pic char varchar nvarchar text string str as by is was to or value content default".split()
+)
 """Words that may stand between a name and what it is given."""
+
+_REST: Final = re.compile(rb";?[ \t]*(?:#[^\n]{0,200})?\r?(?:\n|\Z)")
+_APART: Final = re.compile(rb"[\s&;\"'`\\]|\Z")
+_ENDS: Final = re.compile(rb"[\"'`]|[*.,;!)]{1,3}(?:\s|\Z)|[ \t]*\r?(?:\n|\Z)")
+"""What is after a word that is all a name is given: in a line, among others of its kind, in a sentence."""
+
+_PUTS: Final = re.compile(
+    rb"(?i)\b(?:define|put(?:_?env)?|append|option|fill|set(?:_?(?:property|env|param\w{0,7}|value|item|option|config|header"
+    rb"|field|secret|string))?|flag\.string)\(\s{0,4}[\"']#?\Z"
+    rb"|<(?:entry|property|setting|param)\s{1,4}(?:key|name)=[\"']\Z"
+)
+"""Before a name in quotes: what gives it a value."""
 
 _SET: Final = (
     # The same without quotes: settings, shells, notes. What ends a value there is a space or a separator.
-    Linear(r"[\"']?\s?(?:=>|:=|\?=|::[ \t]|[:=]|\xef\xbc\x9a)[ \t]{0,8}([^\s\"'`<>&;,]+)"),
-    Linear(r"[ \t]{1,8}=?[ \t]{0,8}([^\s\"'`<>&;,]+)"),
+    Linear(
+        r"[\"']?\s?(?:=>|:[=-]|\?=|::[ \t]|[:=]|\xef\xbc\x9a)[ \t]{0,8}"
+        r"((?:[^\s\"'`<>&;,]|&(?:amp|lt|gt|#\d{1,4});\w)+)"
+    ),
+    Linear(r"[ \t]{1,8}=?[ \t]{0,8}((?:[^\s\"'`<>&;,]|&[^\s\"'`<>&;,])+)"),
     Linear(
         r":?\s?\n(?:\s{1,40}\w{1,20}:[^\n]{0,80}\n){0,3}?\s{1,40}(?:value|[dD]efault):[ \t]{1,4}"
         r"[\"']?([^\s\"'`]+)"
@@ -257,12 +294,12 @@ _SET: Final = (
 _BEGINS: Final = tuple(
     frozenset(bytes((byte,)) for byte in some) for some in (b"\"' \t\n=:?\xef", b" \t", b" \t\r\n:")
 )
-_ARG: Final = r"(?:\"([^\"\n]{3,200})\"|'([^'\n]{3,200})'|([^\s\"'`|;&<>)-][^\s\"'`|;&<>)]{2,199}))"
+_ARG: Final = r"(?:\"([^\"\n]{3,200})\"|'([^'\n]{3,200})'|([^\s\"'`|;&<>)-](?:&?[^\s\"'`|;&<>)]){2,199}))"
 _AFTER_USER: Final = r"([^\s\"'`|;&]{3,200})"
 
 
 def _is_literal(value: str) -> bool:
-    return values.is_word("password", value) or values.is_argument(value)
+    return values.is_literal("password", value) or values.is_argument(value)
 
 
 def _is_noted(name: str, value: str) -> bool:
@@ -274,9 +311,26 @@ _COMMANDS: Final = (
     (
         values.is_argument,
         r"""
-        \b(?:mysql|mariadb)\w{0,12}\b~\s-p ?ARG
-        \b(?:sshpass|plink|unzip|zip|7z|oc|docker|podman|helm|oras|az)\b~\s(?:-p|-P|-pw) ?ARG
-        \b(?:mongo\w{0,8}|sqlcmd|osql|bcp|svn|useradd|usermod)\b~\s(?:-p|-P) ?ARG
+        \b(?:mysql|mariadb)\w{0,12}\b~\s-p ARG
+        \b(?:unzip|zip|7z|oc|docker|podman|helm|oras|az)\b~\s(?:-p|-P) ?ARG
+        \b(?:svn|useradd|usermod)\b~\s(?:-p|-P) ?ARG
+        \becho\s~ARG\s*\|\s*(?:gpg|su)\b
+        \s(?:-u|--user)[ =][\"']?[\w.@+-]{1,80}:AFTER
+        \s(?:-[uU]|--user\w{0,5})[ =]~\s(?:-p|-P|-w|-pw) ?ARG
+        """,
+    ),
+    (
+        _is_literal,
+        r"""
+        (?:\bload|\bstore|\binit|get(?:Key|Entry)|Key(?:Entry|Spec)|Password\w{0,20})\(~\"([^\"\n]{3,99})\"\.toCharArray
+        \b(?:mysql|mariadb)\w{0,12}\b~\s-pARG
+        \b(?:7z\w?|rar)\b~\s-pARG
+        \b(?:plink|pscp|psftp)\b~\s-pw ARG
+        \b(?:sshpass|ipmitool|(?:docker|podman|helm|oras|oc|az)\s(?:registry )?login|twine)\b~\s(?:-p|-P) ?ARG
+        \b(?:mongo\w{0,8}|sqlcmd|osql|bcp|zip|unzip)\b~\s-P ?ARG
+        \bmongo\w{0,8}\b~\s-p ?ARG
+        \b[nN][eE][tT]\s+[uU][sS][eE]\s~\\\\[\w.$\\-]{1,80}\s+ARG\s+/
+        \b(?i:sp_\w{0,20}login|sp_password)\b~,\s?N?'([^'\n]{3,100})'\s*(?:;|\r|$)
         \b(?:curl|wget|https?|lftp|open)\s~-(?:[uaU]|-(?:proxy-)?user|-auth) ?=?[\"']?[\w.@+-]{1,80}[:,]AFTER
         \bvault\s+login(?:\s+-[^\s]{1,40}){0,6}\s+[\"']?([\w.][\w.-]{3,199})(?:[\s\"'`;|&)]|$)
         \b(?:redis-cli|iredis)\b~\s-a ARG
@@ -284,39 +338,44 @@ _COMMANDS: Final = (
         \bwpa_passphrase\s+\S{1,60}\s+ARG
         \b(?:poll|machine)\s~\spass(?:word)?\s+ARG
         \bcreateUser\s+\S{1,60}\s+(?:MD5|SHA[\d-]*)\s+ARG
-        \becho\s~ARG\s*\|\s*(?:sudo\s+-\w*S|docker\s+login|(?:smb)?passwd|kinit|gpg|su|cryptsetup)\b
+        \becho\s~ARG\s*\|\s*(?:sudo\s+-\w*S|docker\s+login|(?:smb)?passwd|kinit|cryptsetup)\b
         \b(?:sudo\s+-\w*S|\w{0,5}passwd|kinit|gpg|su|cryptsetup)\b~<<<\s?ARG
         \b(?:echo|printf)\s~[\w.-]{1,60}:AFTER[\"']?\s*\|\s*(?:sudo\s+)?chpasswd
         \bopenssl\b~\s-(?:k|K) ARG
         \s(?:--?|/)(?:passin|passout|pass|storepass|keypass)[ :=](?:pass:)?AFTER
-        \bhtpasswd\s+-\w*b\w*\s+[^\s-]\S*\s+\S+\s+ARG
+        \bhtpasswd(?:\s+-\w+){0,3}\s+-\w*b\w*(?:\s+-\w+){0,3}\s+[^\s-]\S*\s+\S+\s+ARG
         \bsnmp\w{0,12}\b~\s-A ARG
-        \bsnmp\w{0,12}\b~\s-X ARG
+        \bsnmp\w{0,12}\b~\s-(?:X|c) ?ARG
         \bldap\w{0,12}\b~\s-w ARG
         \b(?:smbclient|rpcclient|net)\b~\s-U ?[\"']?[\w.\\/-]{1,80}%AFTER
         \b[nN][eE][tT]\s+(?:user|User)\s+\S{1,80}\s+ARG\s*/
-        \b[cC]onvert[tT]o-[sS]ecure[sS]tring\s(?:~\s)?ARG
+        \b[cC]onvert[tT]o-[sS]ecure[sS]tring\s(?:~\s)??ARG
         \bstats\s+auth\s+[^\s:]{1,60}:AFTER
-        \s(?:-u|--user)[ =][\"']?[\w.@+-]{1,80}:AFTER
-        \b(?:sqlplus|rman|expdp|impdp|thin|CONNECT)\b~[ :]\w{1,30}/([^\s:@/\"'`<>{}$]{3,64})@
-        \s(?:-[uU]|--user\w{0,5})[ =]~\s(?:-p|-P|-w|-pw) ?ARG
+        \b(?:thin|CONNECT)\b~[ :]\w{1,30}/([^\s:@/\"'`<>{}$]{3,64})@
+        \b(?:sqlplus|rman|expdp|impdp)\b~[ :=]\w{1,30}/([^\s:@/\"'`<>{}$]{3,64})(?:@|\s|$)
+        \b(?i:connect\s+to)\s~\b(?i:user)\s+\S{1,40}\s+(?i:using)\s+ARG
+        \.(?i:logon)\s+[\w./-]{1,60}/\w{1,30},ARG
         \s/[rR]?[uU][: ]~\s/[rR]?[pP][: ]ARG
         \s/(?:u|U|user):\S{1,80}\s+ARG
         \b(?:snmp(?:-server)?\s+community|r[ow]community6?)\s+ARG
         \b(?:password|secret|key|community)\s[0578]\s+ARG
+        \b(?:isakmp|(?:tacacs|radius)-server)\b~\skey\s+(?:\d\s+)?ARG
         \brootpw\s+(?:--\w+\s+)?([^\s]{3,200})
-        (?:\bload|\bstore|\binit|get(?:Key|Entry)|Key(?:Entry|Spec)|Password\w{0,20})\(~\"([^\"\n]{3,99})\"\.toCharArray
-        """,
-    ),
-    (
-        _is_literal,
-        r"""
-        \b[A-Z0-9_]{0,30}(?:PASSWORD|PASSWD|PWD|PASS|PW)=([\w-]{4,64})[ \t]+[a-z./]
+        \brabbitmqctl\s+(?:add_user|change_password)\s+\S{1,60}\s+ARG
+        \bd-i\s+\S{1,60}\s+password\s+ARG
+        \b(?:psexec|ncftp\w{0,3}|cqlsh|mosquitto_\w{3})\b~\s-(?:p|P) ?ARG
+        \b(?:authentication-key|(?:ascii|hex)\s\d)\s+ARG
+        \b[uU]n[pP]rotect\s?\(?\"([^\"\n]{3,60})\"
+        (?i:\bnickserv\s+identify)\s+ARG
         \b(?i:create|alter|grant)\s~\b(?i:identified\s+by|password)\s*=?\s*'([^'\n]{3,200})'
+        \{(?i:plain|cleartext|noop)\}([\w.-]{3,100})
+        \bon\s+>ARG
+        \bNEO4J_AUTH[:=]\s?\w{1,40}/ARG
+        \b(?i:login|creds?|credentials)(?:\s?[:=]|\sis)\s?[`'\"*]{0,2}[\w.@-]{1,40}[`'\"*]{0,2}(?:\s?/\s?|:)`?ARG
         """,
     ),
     (values.is_striking, r"\b(?:add_?user|user_?add|create_?user|change_?password)\s+\S{1,60}\s+ARG"),
-    (lambda value: _is_noted("password", value), r"(?:^|[\s:(])(?:[aA]dmin(?:istrator)?|root)\s/\sARG"),
+    (lambda value: _is_noted("password", value), r"(?:^|[\s:(])(?:[aA]dmin(?:istrator)?|root)(?:\s/\s|:)ARG"),
     (values.is_token, "\\s-[tkaTK]\\s+ARG\n\\s(?:auth|login|authtoken|setapikey)\\s+ARG"),
 )
 _READ: Final = tuple(
@@ -329,6 +388,7 @@ _READ: Final = tuple(
     for judge, rows in _COMMANDS
     for row in rows.strip().splitlines()
 )
+_ANY_READ: Final = _any_of(command for _, command in _READ)
 _HEAD: Final = _any_of(
     Linear(re.split(r"(?:\(\?:)?~|ARG|AFTER|=\(|\\S|\(\[", row.strip())[-1 if "echo" in row else 0])
     for _, rows in _COMMANDS
@@ -338,7 +398,7 @@ _HEAD: Final = _any_of(
 
 _CALL: Final = Linear(
     r"(?i)(?:(getconnection|dbi->connect|\bpdo|mysqli|mysqli?_p?connect|(?:pymysql|mysqldb|psycopg2?|pymssql|mariadb)\.connect)"
-    r"|(login|log_?on|auth|authenticate|auth_?password|passwordtoken|credentials?(?:provider)?|createconnection|epgsql:connect"
+    r"|(login|log_?on|auth|authenticate|auth_?password|passwordtoken|credentials?(?:provider)?|createconnection|epgsql:connect|wifi\.begin|pw_set"
     r"|(?:crypto\.)?create_?hmac|hash_hmac|pgp_sym_\w{2}crypt|ftp(?:\.open)?|smtp|imap|(?:jwt|jsonwebtoken|jws|jose)\.(?:sign|verify|encode|decode))"
     r"|(bind|connect|open|dial|session|transport|database|unlock|unprotect|encrypt|decrypt|aes|ssh|ldap)"
     r"|(client|provider|fernet|twilio|pusher|algolia(?:search)?|oauth2?|strategy|signer|hmac|cipher|crypt(?:o|er|or)?|sdk|api"
@@ -349,20 +409,20 @@ _CALL: Final = Linear(
 first), what may be one, and what is made of keys."""
 
 _LITERAL: Final = re.compile(
-    rb"\"([^\"\n]{0,300})\"|'([^'\n]{0,300})'|`([^`\n]{0,300})`|[(),]|=>|\bfunction\b"
+    rb"\"([^\"\n]{0,300})\"|'([^'\n]{0,300})'|`([^`\n]{0,300})`|[][(){},]|=>|\bfunction\b"
 )
 _PASSED: Final = re.compile(rb"[(,\[][\s@$bru\\]{0,20}\Z")
 """What stands before a literal that is an argument itself, rather than a part of one."""
 
-_PARAMETERS: Final = re.compile(
-    rb"(?:\)(?:\s{0,4}:[^()=,]{1,40})?|[(,]\s{0,40}(?:async\s{1,4})?[\w$]{1,40})\s{0,4}\Z"
+_TAKES_TWO: Final = re.compile(
+    rb"(?i)(?:log_?[io]n|auth|credentials?|create_?hmac|sign|verify|encode|decode|wifi\.begin|pw_set)\W{1,4}\Z"
 )
-_BLOCK: Final = re.compile(rb"\s{0,20}\{")
-"""The end of a function's parameters, before its arrow, and the block that may follow."""
+_CLOSES: Final = re.compile(rb"\s{0,20}[,)]|[ \t]*\r?(?:\n|\Z)")
+"""What is given an account or a text, and then its password, a word as well."""
 
 MAX_CALL: Final = 400
-MAX_DEPTH: Final = 4
-MAX_PARTS: Final = 30
+MAX_DEPTH: Final = 6
+MAX_PARTS: Final = 40
 _LOOSE: Final = Linear(
     r"[\"'`](?:-p)?([A-Za-z0-9+/_-]{20,128}={0,2}|[A-Za-z0-9][\w.-]{1,40}[!&^%][\w!&^%.-]{0,40})[\"'`]"
     r"|(?:^|[\s(:/])([A-Z][\w.-]{1,40}![A-Za-z0-9][\w!.-]{0,40})(?:[\s)]|$)"
@@ -385,6 +445,9 @@ _COLUMN: Final = Linear(
 )
 """The head of a column whose cells are secrets."""
 
+_ACCOUNTS: Final = re.compile(rb"(?i)user|login|mail|account|name")
+"""The head of one beside it that has their owners: what else is said of a password, it isn't said there."""
+
 _HEADING: Final = Linear(r"(?i)\b(?:recovery|backup|scratch)[ _-]codes?\b[^\n]{0,200}\r?\n")
 _LINE: Final = Linear(r"([^\n]{0,200})(?:\n|\z)")
 _CODES: Final = Linear(
@@ -402,13 +465,18 @@ _PROGRAMS: Final = re.compile(
     r"(?i)\.(?:pyi?|ps[dm]?1|go|[mc]?[jt]s|[jt]sx|java|kts?|cs|rs|rb|php|[chm]|cc|[ch]pp|swift|dart|scala|exs?|erl|lua|pl|r|jl|tf|hcl|nix|gql|graphql|proto"
     r"|vb|fs|hs|elm|clj|vue|svelte|zig|groovy|gradle)\Z"
 )
+_PROSE: Final = re.compile(
+    r"(?i)\.(?:mdx?|markdown|rst|a?doc|adoc|txt|html?|org|tex|log|eml|(?:ba|z|fi)?sh|bat|cmd|sql|s?css|csv|tsv)\Z"
+    r"|(?<!docker)(?<!container)file\Z"
+)
+"""Sentences and commands, where a word after a name is most often the next of them."""
 _LOCK: Final = re.compile(r"[./-]lock(?:\.(?:json|ya?ml|hcl|toml))?\Z|\.sum\Z")
 """What package managers write: names with checksums."""
 
 _SPACED: Final = re.compile(
     rb"(?i)(?:^|[\s\"'])(?:--?[\w-]{1,60}|requirepass|masterauth|identified by|set [\w.]{1,60})\Z"
     rb"|^\s*[\w.-]{1,80}\Z"
-    rb"|^\s*(?:env|arg|export|password|login\s\S{1,60}\spassword|machine\s[^\n]{0,120}password)\b[^\n]{0,80}\Z"
+    rb"|^\s*(?:env|arg|export|password|username|enable|neighbor|user\s\S{1,40}|login\s\S{1,60}\spassword|machine\s[^\n]{0,120}password)\b[^\n]{0,80}\Z"
 )
 """What a line has up to a name whose value follows after a space alone."""
 
@@ -448,13 +516,10 @@ def redact(text: str, path: str = "") -> tuple[str, int]:
     for marks, place, put in _PLACES:
         if any(mark in lower for mark in marks):
             data = place.sub(put, data)
-    is_program = _PROGRAMS.search(path[-12:]) is not None if path else None
-    for find in (
-        (_named, _in_commands, _in_rows, _in_tables, _in_lists, _in_manifests)
-        if not _LOCK.search(path)
-        else ()
-    ):
-        data = _without(data, list(find(data, is_program)))
+    origin = Origin.of(path)
+    finders = (_named, _in_commands, _in_rows, _in_tables, _in_lists, _in_manifests)
+    for find in finders if not _LOCK.search(path) else ():
+        data = _without(data, list(find(data, origin)))
     if data == whole:
         return text, 0
     return data.decode("utf-8", "surrogatepass"), max(1, data.count(_SIGN) - whole.count(_SIGN))
@@ -470,8 +535,22 @@ def masked(text: str) -> str:
 
 
 Span = tuple[int, int]
-IsProgram = bool | None
-"""None: of a text from who knows where."""
+
+
+class Origin(NamedTuple):
+    """What a text is from."""
+
+    is_program: bool | None
+    """None: from who knows where."""
+    is_settings: bool
+    """A line of nothing but a name and a word is a setting there: not prose, nor a command."""
+    has_labels: bool
+
+    @staticmethod
+    def of(path: str) -> Origin:
+        is_program = _PROGRAMS.search(path[-12:]) is not None if path else None
+        is_settings = path != "" and not (is_program or _PROSE.search(path[-12:]))
+        return Origin(is_program, is_settings, values.has_labels(path))
 
 
 def _without(data: bytes, spans: list[Span], sign: bytes = b"<redacted:value>") -> bytes:
@@ -557,13 +636,22 @@ def _second(kind: str, judge: Callable[[str], bool]) -> Callable[[Match], bytes]
 
     def second(match: Match) -> bytes:
         is_one = judge(_text(match[2][: values.MAX_VALUE]))
-        return match[1] + f"<redacted:{kind}>".encode() if is_one else match.group()
+        rest = match.group()[match.end(2) - match.start() :]
+        return match[1] + f"<redacted:{kind}>".encode() + rest if is_one else match.group()
 
     return second
 
 
+_FTP: Final = Linear(
+    r"(?m)^((?:open )?[\w-]{1,40}(?:\.[\w-]{1,40}){1,5}(?: \d{1,5})?[ \t\r]{0,9}\n"
+    r"[\w.@-]{1,40}[ \t\r]{0,9}\n)"
+    r"([^\s]{3,60})[ \t\r]{0,9}\n(?:(?i:ascii|bin|binary|l?cd|m?put|m?get|prompt|quit|bye)\b)"
+)
+"""What a client is fed: a host, a user, a password, and what to do then."""
+
 _bearer: Final = _second("header", values.is_random)
 _line: Final = _second("value", values.is_argument)
+_fed: Final = _second("value", _is_literal)
 
 
 def _cookies(match: Match) -> bytes:
@@ -593,13 +681,14 @@ _PLACES: Final = (
     ((b"://",), _URL, _address),
     ((b"@tcp(", b"@unix(", b"@("), _DSN, _dsn),
     ((b":",), _PGPASS, _line),
+    ((b"\nput ", b"\nget ", b"\nmput ", b"\nmget "), _FTP, _fed),
     ((b"authorization",), _HEADERS, _header),
     ((b"bearer ",), _BEARER, _bearer),
     ((b"cookie",), _COOKIES, _cookies),
 )
 
 
-def _named(data: bytes, is_program: IsProgram) -> Iterator[Span]:
+def _named(data: bytes, origin: Origin) -> Iterator[Span]:
     """Yield where the values are that are given to names of secrets."""
     done, inner, secret = 0, 0, 0
     for found in _NAME.finditer(data):
@@ -620,7 +709,7 @@ def _named(data: bytes, is_program: IsProgram) -> Iterator[Span]:
             continue
         if data[start - 1 : start] == b":" and _URN.search(data, max(0, start - 120), start):
             continue
-        spans, is_one = _value(data, (start, end), name, is_program)
+        spans, is_one = _value(data, (start, end), name, origin)
         if is_one and spans[0][0] >= secret:
             yield from spans
             secret = spans[-1][1]
@@ -628,13 +717,15 @@ def _named(data: bytes, is_program: IsProgram) -> Iterator[Span]:
             done, inner = spans[-1][1], 0
 
 
-def _value(data: bytes, at: Span, name: str, is_program: IsProgram) -> tuple[list[Span], bool]:
+def _value(data: bytes, at: Span, name: str, origin: Origin) -> tuple[list[Span], bool]:
     """Return where the value of a name is, piece by piece, and whether it is a secret."""
     start, end = at
     limit, seen = min(len(data), end + values.MAX_VALUE), [(end, end)]
     if _NOTHING.match(data, end, limit):
         return seen, False
     word = None if data[start - 1 : start] == b"<" else _WORD.match(data, end, limit)
+    if word and word[1] == data[start:end]:
+        return seen, False  # "password password": the second may have a value
     can_follow = (word is None or word[1].lower() in _LEADING) and _ANY_FOLLOWS.match(data, end, limit)
     for is_quoted, judge, follows in _FOLLOWS if can_follow else ():
         match = follows.match(data, end, limit)
@@ -644,8 +735,12 @@ def _value(data: bytes, at: Span, name: str, is_program: IsProgram) -> tuple[lis
         while is_quoted and (more := _MORE.match(data, seen[-1][1], limit)):
             seen.append(more.span(more.lastindex))
         given = "".join(_text(data[slice(*span)]) for span in seen).strip("\\\"'")
-        decides = _is_noted if _is_aside(data, at, name) else judge
-        is_one = decides(name, given) or _is_beside(data, start, name, given)
+        is_put = judge in {values.is_paired, values.is_secret} and _PUTS.search(
+            data, max(0, start - 40), start
+        )
+        decides = _is_noted if _is_aside(data, at, name) else values.is_literal if is_put else judge
+        is_vague = values.is_word(name, given) and _is_vague(data[end : seen[0][0]], name, origin)
+        is_one = (decides(name, given) and not is_vague) or _is_beside(data, start, name, given)
         if is_quoted or is_one:
             return seen, is_one
     for number, setting in enumerate(_SET):
@@ -659,18 +754,47 @@ def _value(data: bytes, at: Span, name: str, is_program: IsProgram) -> tuple[lis
         first = match.start(1) + match[1].find(value)
         seen = [(first, first + len(value))]
         # Of a text from who knows where, `password = x` with spaces is taken for a program's.
-        is_code = data[end : end + 2] == b" =" if is_program is None else is_program
+        is_code = data[end : end + 2] == b" =" if origin.is_program is None else origin.is_program
         is_type = is_code or not (name.islower() or name.isupper() or name[:1] == "-")
         is_name = number == 1 and is_type and values.is_name_of_secret(_text(value))  # `Type name`
-        is_bare = is_code and not _is_inside(data, start, end)
+        is_bare = is_code and name[:1] != "-" and not _is_inside(data, start, end)
         is_one = values.is_secret(name, _text(value), is_bare=is_bare) and not is_name
         if is_one or (not is_bare and _is_beside(data, start, name, _text(value))):
             return seen, True
-    near = _near(data, at, name, is_program)
+        if not is_bare and values.is_word(name, _text(value)) and _is_all(data, at, seen[0], name, origin):
+            return seen, True
+    near = _near(data, at, name, origin)
     return ([near], True) if near else (seen, False)
 
 
-def _near(data: bytes, at: Span, name: str, is_program: IsProgram) -> Span | None:
+def _is_vague(sign: bytes, name: str, origin: Origin) -> bool:
+    """Tell names after which a word is most often none: a label's, `pass`, `secret "x"`."""
+    is_named = values.kind_of(name) == "secret" and not sign.strip(b" \t\"'`")
+    is_named = is_named or sign.strip(b" \"'`").endswith(b"to")
+    return origin.has_labels or is_named or name.lower().lstrip(".") == "pass"
+
+
+def _is_all(data: bytes, at: Span, value: Span, name: str, origin: Origin) -> bool:
+    """Tell a word that is all a name is given from the first of a sentence, a type and a reference."""
+    sign = data[at[1] : value[0]].strip(b"\"'")
+    if _is_vague(sign, name, origin) or (values.kind_of(name) == "secret" and b"=" not in sign):
+        return False
+    is_default = sign in {b":", b":-"} and data[value[1] : value[1] + 1] == b"}"  # ${DB_PASSWORD:-x}
+    is_identified = data[max(0, at[1] - 13) : at[1]].lower() == b"identified by" and _REST.match(
+        data, value[1]
+    )
+    is_option = name[:1] == "-" or (sign == b":" and data[at[0] - 1 : at[0]] == b"/")
+    if (
+        is_default
+        or is_identified
+        or ((sign == b"=" or is_option) and (origin.is_settings or _APART.match(data, value[1])))
+    ):
+        return True
+    is_setting = b":" in sign or b"=" in sign or origin.is_settings
+    return is_setting and not origin.is_program and _REST.match(data, value[1]) is not None
+
+
+def _near(data: bytes, at: Span, name: str, origin: Origin) -> Span | None:
     """Return where a secret is that stands in the words or quotes after its name, and looks like one."""
     start, end = at
     match = _NEAR.match(data, end, min(len(data), end + values.MAX_VALUE))
@@ -681,24 +805,29 @@ def _near(data: bytes, at: Span, name: str, is_program: IsProgram) -> Span | Non
     if (
         space is None
         or data[space.end() : space.end() + 2] in {b"${", b"{{"}
-        or (is_program and not _is_inside(data, start, end))
+        or (origin.is_program and not _is_inside(data, start, end))
     ):
         return None
     stop = data.find(b"\n", end, end + 160)
-    is_next, before = True, name
+    is_next, before, is_sure = True, name, b":" in space.group()
     for number, word in enumerate(_TOKEN.finditer(data, space.end(), stop if stop >= 0 else end + 160)):
-        value = word.group().rstrip(b".,;:!?)|")
-        is_one = (
-            values.is_announced(name, _text(value), is_sure=number > 0)
-            if is_next
-            else values.is_near(name, _text(value))
-        )
+        value = word.group().rstrip(b".,;:!?)|*")
+        is_one = values.is_near(name, _text(value))
+        if is_next and not is_one:
+            is_said = is_sure and not (origin.is_program or _is_vague(b"", name, origin))
+            is_said = is_said and before.lower() not in _LEADS_ON
+            is_said = is_said and data[word.start() - 1 : word.start()] in b" \t"
+            is_last = is_said and _ENDS.match(data, word.start() + len(value)) is not None
+            is_one = values.is_announced(name, _text(value), is_sure=is_sure) or (
+                is_last and values.is_told(name, _text(value))
+            )
         if is_one and not values.is_key_id(before, _text(value)):  # apt-key adv --recv-keys 4EF576EF…
             return word.start(), word.start() + len(value)
-        if number == MAX_WORDS or word.group()[-1:] in b";.|)":
-            break
         before = _text(word.group())
-        is_next = word.group().lower() in _COPULAS or word.group().endswith(b":")
+        is_next_name = "pass" in before.lower()  # which is read by itself
+        if number == MAX_WORDS or word.group()[-1:] in b";.|)" or is_next_name:
+            break
+        is_sure, is_next = True, word.group().lower() in _COPULAS or word.group().endswith(b":")
     return None
 
 
@@ -706,12 +835,13 @@ def _is_aside(data: bytes, at: Span, name: str) -> bool:
     """Tell `pass "x" to it` and the last word of a title: all kinds of words follow."""
     start, end = at
     is_title = _TITLE.search(data, max(0, start - 120), start) and _TITLE_END.match(data, end)
-    return bool(is_title or (name.lower() == "pass" and _ASIDE.match(data, end)))
+    return bool(is_title or (name.lower().lstrip(".") == "pass" and _ASIDE.match(data, end)))
 
 
 def _is_beside(data: bytes, start: int, name: str, value: str) -> bool:
     """Tell a word that is a password from all else that its name is given: it is beside an account."""
-    user = _BESIDE.search(data, max(0, start - 120), start) if values.is_word(name, value) else None
+    can_be = values.kind_of(name) in {"password", "secret"} and values.is_literal("password", value)
+    user = _BESIDE.search(data, max(0, start - 120), start) if can_be else None
     return user is not None and value.encode() not in user.groups()
 
 
@@ -735,7 +865,7 @@ def _line_end(data: bytes, start: int) -> int:
     return len(data) if end < 0 else end
 
 
-def _in_commands(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
+def _in_commands(data: bytes, _origin: Origin) -> Iterator[Span]:
     """Yield where passwords are that commands and calls take without a name, in order."""
     spans, done = list[Span](), 0
     for head in _HEAD.finditer(data):
@@ -764,7 +894,7 @@ def _in_commands(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
 
 
 def _in_command(line: bytes, offset: int) -> Iterator[Span]:
-    for judge, command in _READ:
+    for judge, command in _READ if _ANY_READ.search(line) else ():
         for match in command.finditer(line):
             if judge(_text(match[match.lastindex])):
                 yield match.start(match.lastindex) + offset, match.end(match.lastindex) + offset
@@ -781,18 +911,17 @@ def _in_call(data: bytes, call: Match) -> list[Span]:
     for part in islice(_LITERAL.finditer(data, start, end), MAX_PARTS):
         sign = part.group()
         commas += sign == b"," and depth == 1
-        depth += (sign == b"(") - (sign == b")")
-        is_function = sign in {b"=>", b"function"}
-        if not 0 < depth <= MAX_DEPTH or (is_function and depth == 1 and _is_callback(data, part)):
-            break  # what a callback does, it is not given
+        depth += (sign in b"({[") - (sign in b")}]")
+        if depth < 1:
+            break
         if depth < skipped or (sign == b"," and depth == skipped):
             skipped = MAX_DEPTH + 1
-        if is_function:
-            skipped = min(skipped, depth)
+        if sign in {b"=>", b"function"}:
+            skipped = min(skipped, depth)  # what a callback does, a call is not given
         if depth >= skipped:
             continue
-        is_passed_on = part.start() == start or _PASSED.search(data, part.start() - 20, part.start())
-        if sign in b"()," or not is_passed_on:
+        is_passed_on = _PASSED.search(data, part.start() - 20, part.start())
+        if sign in b"][(){}," or not (is_passed_on or part.start() == start):
             continue
         literal = sign[1:-1].rstrip(b"\\")
         value = _text(literal)
@@ -804,20 +933,14 @@ def _in_call(data: bytes, call: Match) -> list[Span]:
             and (commas or is_open)
             and values.is_password_of(value, is_sure=is_sure, is_open=is_open)
         )
+        if depth == commas == 1 and _TAKES_TWO.search(call.group()) and _CLOSES.match(data, part.end()):
+            is_one = is_one or values.is_credential(value)
         if is_one or (len(value) >= MADE_CHARS and values.is_token(value)):
             found.append((part.start() + 1, part.start() + 1 + len(literal)))
     return [span for span in found if values.is_striking(_text(data[slice(*span)]))] or found
 
 
-def _is_callback(data: bytes, part: re.Match[bytes]) -> bool:
-    """Tell a function with a block from `x => x.id` and `:sub => 1`, behind which a secret can stand."""
-    if part.group() == b"function":
-        return True
-    before = _PARAMETERS.search(data, max(0, part.start() - 100), part.start())
-    return before is not None and _BLOCK.match(data, part.end()) is not None
-
-
-def _in_rows(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
+def _in_rows(data: bytes, _origin: Origin) -> Iterator[Span]:
     """Yield the values that SQL inserts into columns that are named as secrets."""
     at = 0
     for insert in _INSERT.finditer(data) if b"nsert" in data or b"NSERT" in data else ():
@@ -835,10 +958,10 @@ def _in_rows(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
             at, number = cell.end(), number + 1 if cell[2] == b"," else 0
 
 
-def _in_tables(data: bytes, is_program: IsProgram) -> Iterator[Span]:
+def _in_tables(data: bytes, origin: Origin) -> Iterator[Span]:
     """Yield the cells below a column that is named as a secret's, in Markdown and separated values."""
     done = 0
-    for head in _COLUMN.finditer(data) if not is_program else ():
+    for head in _COLUMN.finditer(data) if not origin.is_program else ():
         mark, at = head[1] or head[2], _line_end(data, head.end() - 1) + 1
         if not mark or head.start() < done:
             continue
@@ -846,6 +969,7 @@ def _in_tables(data: bytes, is_program: IsProgram) -> Iterator[Span]:
         # In separated values no blank follows a comma; in prose one does.
         heads = ((n, _text(name)) for n, name in enumerate(columns) if mark == b"|" or name[:1] != b" ")
         names = {n: name for n, name in heads if values.kind_of(name) and len(name.split()) <= 3}
+        is_secret = values.is_literal if any(map(_ACCOUNTS.search, columns)) else values.is_secret
         done = at
         while names and sum(map(bool, map(bytes.strip, columns))) > 1 and at < len(data):
             line, start = data[at : _line_end(data, at) + 1], at
@@ -854,16 +978,16 @@ def _in_tables(data: bytes, is_program: IsProgram) -> Iterator[Span]:
                 break
             for n, cell in enumerate(cells):
                 value = cell.strip(b" \r\n\"'`*")
-                if n in names and values.is_secret(names[n], _text(value)):
+                if n in names and is_secret(names[n], _text(value)):
                     yield start + cell.find(value), start + cell.find(value) + len(value)
                 start += len(cell) + 1
             at = done = at + len(line)
 
 
-def _in_lists(data: bytes, is_program: IsProgram) -> Iterator[Span]:
+def _in_lists(data: bytes, origin: Origin) -> Iterator[Span]:
     """Yield the codes below a heading that calls them so."""
     done = 0
-    for heading in _HEADING.finditer(data) if not is_program else ():
+    for heading in _HEADING.finditer(data) if not origin.is_program else ():
         at, seen = max(done, heading.end()), False
         for _ in range(MAX_CODES if heading.end() >= done else 0):
             line = _LINE.match(data, at)
@@ -876,7 +1000,7 @@ def _in_lists(data: bytes, is_program: IsProgram) -> Iterator[Span]:
             at = done = line.end()
 
 
-def _in_manifests(data: bytes, _is_program: IsProgram) -> Iterator[Span]:
+def _in_manifests(data: bytes, _origin: Origin) -> Iterator[Span]:
     """Yield what a Kubernetes manifest of a secret has below `data`, whatever it is called."""
     for block in _SECRET_DATA.finditer(data) if b"kind: Secret" in data else ():
         document = data[max(0, block.start() - MAX_MANIFEST) : block.start()].rpartition(b"\n---")[2]
@@ -895,7 +1019,7 @@ def _text(value: bytes) -> str:
 # meanwhile, which a thread that holds the interpreter's lock would not allow.
 
 SMALL: Final = 64_000
-"""Characters that are redacted in the caller's thread: a second at most, "password " over and over."""
+"""Characters that are redacted in the caller's thread: half a second at most, "secret token " repeated."""
 
 REDACT: Final = "fanout_mcp.source.secrets:redact_item"
 Scrubbed = tuple[str, int]

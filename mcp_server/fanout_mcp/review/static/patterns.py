@@ -39,7 +39,7 @@ from fanout_mcp.review.static.rules import (
     surest,
     switched,
 )
-from fanout_mcp.source.secret_values import kind_of
+from fanout_mcp.source.secret_values import is_word, kind_of
 from fanout_mcp.source.secrets import redact
 from fanout_mcp.structure.languages import text_of
 
@@ -711,6 +711,7 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
         is_placeholder = (
             (is_program and mark in _NOT_A_PROVIDER and _COMMENTED.match(line) is not None)
             or _PLACEHOLDER.fullmatch(taken) is not None
+            or (is_value and is_word("password", taken))
             or (is_throwaway and is_doubtful)
             or mark == "password-hash"
             or re.search(r"\$(?:2[aby]|argon2\w{1,2}|[156])\$", taken) is not None
