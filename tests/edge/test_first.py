@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -15,7 +17,20 @@ from hypothesis import strategies as st
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
 
 from fakes.wire_client import META, Wire
-from fanout_mcp.edge.first import ENVELOPE, LEGACY, MAX_HELD, MODERN, REPLAYED, First, passed_on, taken_over
+from fanout_hooks.client import hook_input, places
+from fanout_hooks.run import claims
+from fanout_mcp.edge.first import (
+    ENVELOPE,
+    LEGACY,
+    MAX_HELD,
+    MODERN,
+    REPLAYED,
+    First,
+    Waiting,
+    passed_on,
+    taken_over,
+)
+from fanout_mcp.edge.loading import is_run_elsewhere
 from fanout_mcp.edge.server import build
 from fanout_mcp.edge.stdio import pipes
 
@@ -166,8 +181,8 @@ def test_both_first_questions_are_answered_without_any_import_beyond_the_standar
         "import sys, runpy; sys.argv[1:] = ['serve']\n"
         "from fanout_mcp.edge import first\n"
         "serve = first.First.serve\n"
-        "def spy(self, ready):\n"
-        "    rest = serve(self, ready)\n"
+        "def spy(self, *_):\n"
+        "    rest = serve(self, lambda _: True)\n"
         "    print('\\n'.join(sys.modules), file=sys.stderr)\n"
         "    sys.exit(0)\n"
         "first.First.serve = spy\n"
@@ -183,6 +198,7 @@ def test_both_first_questions_are_answered_without_any_import_beyond_the_standar
         "fanout_mcp",
         "fanout_mcp.edge",
         "fanout_mcp.edge.first",
+        "fanout_mcp.edge.loading",
     }
     assert not {"asyncio", "argparse", "logging", "pathlib", "dataclasses", "subprocess", "mcp"} & {*loaded}
 
@@ -199,6 +215,62 @@ def test_a_call_in_the_same_breath_as_the_handshake_is_answered() -> None:
         assert wire.answer(2)["result"]["tools"]
         assert "There is no tool of that name" in str(wire.answer(3)["result"])
         assert wire.notes == []
+
+
+NEW_LINE = b"\n"
+EVENT = {
+    "fanout_scopes": "local",
+    "hook_event_name": "UserPromptSubmit",
+    "session_id": "s",
+    "prompt_id": "p",
+    "prompt": "look",
+}
+
+
+@pytest.mark.parametrize("way", ["from the start", "taken over"])
+def test_an_event_whose_hooks_another_process_runs_does_not_wait_for_the_server_to_load(
+    tmp_path: Path, way: str
+) -> None:
+    begun = way == "taken over"
+    where = claims.folder(places.state_folder({"FANOUT_STATE_DIR": str(tmp_path)}))
+    assert claims.claim(where, hook_input.claim_name(hook_input.from_input(EVENT), "local"), "cold")
+    lines = numbered(
+        [
+            HELLO,
+            INITIALIZED,
+            request("tools/list"),
+            request("tools/call", UNKNOWN_TOOL),  # only the server can answer this one
+            request("tools/call", {"name": "run_hooks", "arguments": EVENT}),
+        ]
+    )
+    answered = [json.dumps({**HELLO, "id": REPLAYED}).encode(), lines[1]] if begun else []
+    code = (
+        "import os, sys; from fanout_mcp.edge.first import passed_on\n"
+        f"words = passed_on({b''.join(line + NEW_LINE for line in answered)!r}) if {begun} else []\n"
+        "os.execv(sys.executable, [sys.executable, '-I', '-m', 'fanout_mcp', 'serve', *words])\n"
+    )
+    with Wire([sys.executable, "-I", "-c", code], {"FANOUT_STATE_DIR": str(tmp_path)}) as wire:
+        wire.write(b"".join(line + NEW_LINE for line in lines[2 if begun else 0 :]))
+        assert wire.answer(4)["result"]["content"][0]["text"] == "{}"
+        assert {note["id"] for note in wire.notes} == ({2} if begun else {0, 2}), "not 3: it isn't loaded"
+        assert "There is no tool of that name" in str(wire.answer(3)["result"])
+
+
+def test_an_event_that_no_one_has_claimed_or_one_before_in_the_same_words_waits_for_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FANOUT_STATE_DIR", str(tmp_path))
+    call = Waiting(b"", "tools/call", 1, {"name": "run_hooks", "arguments": EVENT}, time.monotonic())
+    assert not is_run_elsewhere(call)
+    where = claims.folder(places.state_folder({"FANOUT_STATE_DIR": str(tmp_path)}))
+    name = hook_input.claim_name(hook_input.from_input(EVENT), "local")
+    assert claims.claim(where, name, "cold")
+    path = Path(where) / f"event-{name}"
+    os.utime(path, (time.time() - 60,) * 2)
+    assert not is_run_elsewhere(call)
+    os.utime(path)
+    assert is_run_elsewhere(call)
+    assert f"server {os.getpid()}  " in path.read_text().splitlines(), "that we came is kept"
 
 
 def test_a_line_that_comes_in_halves_around_the_takeover_is_whole() -> None:

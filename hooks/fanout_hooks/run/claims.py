@@ -72,6 +72,11 @@ def claim(where: str, name: str, owner: str, now: float | None = None) -> bool:
     return True
 
 
+def came(where: str, name: str) -> float:
+    """Return when one last came to this event, as seconds since the epoch. Raises OSError where none did."""
+    return os.stat(os.path.join(where, f"event-{name}")).st_mtime
+
+
 def _is_ours(file: BinaryIO, path: str, owner: str, age_s: float) -> bool:
     """Say whether no one has come yet, or what the claim was for is over; add ourselves to those who came."""
     came = file.read(MAX_CLAIM).decode("utf-8", "replace").splitlines()

@@ -71,12 +71,18 @@ class First:
         self.waiting: List[Waiting] = []
         self.pending = b""
 
-    def serve(self, is_ready: Callable[[First], bool]) -> bytes:
+    def resume(self, begun: bytes) -> None:
+        """Go on where a process that this one took over from has stopped: it has answered the handshake."""
+        *whole, self.pending = begun.split(b"\n")
+        for line in whole:
+            self.on_line(line)
+
+    def serve(self, is_ready: Callable[[First], bool], tick_s: float = TICK_S) -> bytes:
         """Answer until the server is wanted and ready; return what it reads first. Ends with the client."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda number, _: os._exit(128 + number))
         sources = [0] if is_pipe(0) and is_pipe(1) else []  # a terminal or a file is left to the server
-        wait: float | None = None if sources else 0
+        wait: float | None = None if sources and not self.rest() else 0
         while True:
             if select.select([] if self.is_full() else sources, [], [], wait)[0]:
                 self.read()
@@ -84,7 +90,7 @@ class First:
             elif is_ready(self):
                 break
             else:
-                wait = TICK_S
+                wait = tick_s
         return self.rest()
 
     def rest(self) -> bytes:
@@ -143,7 +149,8 @@ class First:
             self.era = era
             self.handshake.append(json.dumps(dict(message, id=REPLAYED)).encode())
         self.is_listed = self.is_listed or method == "tools/list"
-        self.answer(number, result)
+        if number != REPLAYED:
+            self.answer(number, result)
         return True
 
     def result(self, era: str, method: str, params: Message) -> Message | None:
