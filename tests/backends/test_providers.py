@@ -131,6 +131,16 @@ def test_families_that_think_get_an_output_budget_that_their_thinking_fits_into(
             '# mine\nenabled = ["openai"]\n[prices."m"]\nin = 1\nout = 2\n',
         ),
         ('enabled = [\n  "x",\n]\nhedge = true\n', 'enabled = ["openai"]\nhedge = true\n'),
+        pytest.param(
+            'enabled = [\r\n  "a",\r\n]\r\nhedge = true\r\n',
+            'enabled = ["openai"]\r\nhedge = true\r\n',
+            id="lines that end in CRLF",
+        ),
+        pytest.param(
+            'enabled = ["a"]\r\nhedge = true\r\n',
+            'enabled = ["openai"]\r\nhedge = true\r\n',
+            id="CRLF, one line",
+        ),
     ],
 )
 def test_agreeing_changes_one_line_of_the_users_file(before: str, after: str) -> None:

@@ -49,6 +49,8 @@ def test_other_words_are_shown_as_they_are(message: str) -> None:
         pytest.param("Slow down.", {"ratelimit-reset": "30", "retry-after": "2"}, 2.0, id="what it asks for"),
         pytest.param("Try again in 7s.", {"ratelimit-reset": "30"}, 7.0, id="what is said"),
         pytest.param("Slow down.", {"ratelimit-reset": "soon"}, None, id="no number"),
+        pytest.param("Slow down.", {"ratelimit-reset": "0"}, None, id="back already"),
+        pytest.param("Slow down.", {"ratelimit-reset": "1764562800"}, None, id="a date"),
     ],
 )
 def test_where_no_wait_is_asked_for_the_limits_reset_is_waited_for(
@@ -57,6 +59,12 @@ def test_where_no_wait_is_asked_for_the_limits_reset_is_waited_for(
     error = refusal(429, words, "host.example", None, headers)
     assert isinstance(error, PushedBack)
     assert error.retry_after == seconds
+
+
+def test_a_limits_reset_holds_up_no_call_after_another_fault() -> None:
+    error = refusal(503, "Overloaded.", "host.example", None, {"ratelimit-reset": "55"})
+    assert isinstance(error, PushedBack)
+    assert error.retry_after is None
 
 
 def test_a_limits_reset_does_not_make_a_spent_quota_a_moments() -> None:

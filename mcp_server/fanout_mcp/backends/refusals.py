@@ -295,15 +295,21 @@ def refusal(
     return error
 
 
+MAX_RESET_S: Final = 1e9
+"""More is a date that a gateway sends in place of seconds."""
+
+
 def _meant(
     status: int, reported: Reported, text: str, whole: str, headers: Mapping[str, str]
 ) -> errors.BackendError:
     waits = (retry_after(headers), reported.wait_s, asked_for(whole))
     wait = next((seconds for seconds in waits if seconds is not None), None)
     cause = _cause(status, reported, whole, wait)
-    if wait is None:  # when the whole limit is back: comes with every answer, so it says nothing of a quota
-        wait = _number(headers.get("ratelimit-reset"))
     kind = cause or _by_status(status, reported)
+    if wait is None and kind is errors.RateLimited:
+        # It comes with every answer: of another fault it says nothing.
+        reset = _number(headers.get("ratelimit-reset"))
+        wait = reset if reset and reset < MAX_RESET_S else None
     if kind is errors.ContextTooSmall:
         return errors.ContextTooSmall(
             text, reported.limit or _number_in(_LIMIT, whole), reported.prompt or _number_in(_PROMPT, whole)

@@ -51,7 +51,7 @@ def names() -> list[str]:
 # 1. An unknown argument is refused by name with the nearest valid one: dropped silently, an option that
 #    a model misspelt would be ignored unnoticed.
 # 2. Types are strict: the client itself turns "5" into 5 where the schema says so; what still arrives
-#    mistyped is a mistake. NaN and infinity are refused.
+#    mistyped is a mistake. NaN and infinity are refused where a number is wanted.
 # 3. Values are never echoed: an argument may hold a secret.
 
 A = TypeVar("A", bound=BaseModel)

@@ -71,7 +71,7 @@ def switch(found: Providers, action: str, name: str | None) -> str:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_text(before, enabled_line(before.text, wanted), str(path.parent / "state"))
     except Refused as error:
-        raise SettingsError(f"{error}.") from None
+        raise SettingsError(f"{str(error).rstrip('.')}.") from None
     row = found.rows[name]
     if action == "disable":
         return f"{row.title} is not asked any more ({path})."

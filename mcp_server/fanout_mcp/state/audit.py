@@ -332,7 +332,7 @@ def _locked(path: Path) -> Iterator[int]:
             if not stat.S_ISREG(status.st_mode) or status.st_uid not in {os.getuid(), policy.OWNER}:
                 raise OSError(0, f"{path} is not a regular file of this user's or of root's")
             if not files.lock(descriptor, until, 0.001):
-                raise OSError(0, f"{path} can't be locked, as while another process holds it")
+                raise OSError(0, f"{path} can't be locked: another process holds it, or there are no locks")
             if _is_at(path, status):  # else it was rotated meanwhile
                 yield descriptor
                 return

@@ -241,16 +241,19 @@ def with_setting(text: str, name: str, value: Json) -> tuple[str, str]:
     Raises SettingsError where anything else would change with it.
     """
     line, table = f"{name} = {json.dumps(value)}", _TABLE.search(text)
-    pattern = re.compile(rf"^[ \t]*{name}[ \t]*=[ \t]*(?:\[[^\]]*\][ \t]*(?:#.*)?|.*)$", re.MULTILINE)
+    pattern = re.compile(
+        rf"^[ \t]*{name}[ \t]*=[ \t]*(?:\[[^\]]*\][ \t]*(?:#[^\r\n]*)?|[^\r\n]*)(?=\r?$)", re.MULTILINE
+    )
     found = pattern.search(text, 0, table.start() if table else len(text))
     # First, where there is none: below a [table] it would belong to that table.
     changed = f"{text[: found.start()]}{line}{text[found.end() :]}" if found else f"{line}\n{text}"
+    by_hand = f"Write the line yourself: {line}"
     try:
         is_safe = tomllib.loads(changed) == {**tomllib.loads(text), name: value}
-    except tomllib.TOMLDecodeError:
-        is_safe = False
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"config.toml can't be changed: {error}. {by_hand}") from None
     if not is_safe:
-        raise SettingsError(f"config.toml can't be changed safely. Write the line yourself: {line}")
+        raise SettingsError(f"config.toml can't be changed safely. {by_hand}")
     return changed, found.group() if found else ""
 
 

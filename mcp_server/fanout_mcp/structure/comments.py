@@ -35,7 +35,8 @@ _BEHIND: Final = f"{whitespace}*/"
 """What comment marks leave around a line."""
 
 _LEGAL: Final = re.compile(
-    r"(?i)copyright|©|\(c\)\s|\blicen[sc]ed?\b|spdx-|all rights reserved|redistributions?\b"
+    r"(?i)copyright|©|(?-i:\([cC]\)\s+(?:\d{4}|[A-Z]))|\blicen[sc]ed?\b|spdx-"
+    r"|all rights reserved|redistributions?\b"
     r"|permission is hereby granted"
     r"|\bas is\b|without warrant|any warranty|warranties|damages|liab(?:le|ility)"
     r"|unless required by applicable"
@@ -43,9 +44,11 @@ _LEGAL: Final = re.compile(
     r"|part of the .{1,60}project"
     r"|this (?:file|program) is (?:part of|free|distributed)|unencumbered|names? of (?:its"
     r"|the) (?:contributors|authors)"
-    r"|^(?:\W*)(?:created|written|authored|maintained) by\b|^\W*authors?\b|^(?:\W*+\w++:?){0,2}\W*+https?://\S+$"
+    r"|^(?:\W*)(?:created|written|authored|maintained) by\b|^\W*authors?\b"
+    r"|^(?:\W*+\w++:?){0,2}\W*+https?://\S+$"
     r"|^\W*(?:see|for) .{0,60}licen[sc]e|^\W*from \S+$"
-    r"|\b(?:taken|copied|ported|adapted|borrowed|converted|derived) (?:\w{1,20} ){0,3}from [^.\n]{0,80}https?://"
+    r"|(?:^\W*|\b(?:was|were|is|are|been|\w+ly) )(?:taken|copied|ported|adapted|borrowed|converted|derived)"
+    r" (?:\w{1,20} ){0,3}from [^.\n]{0,80}https?://"
 )
 _NAMES: Final = (
     r"[\"'`*_(<@]{0,3}[A-ZÀ-Þ][^\s,:]{0,60}(?:,?(?: and| &)? [A-ZÀ-Þ][^\s,:]{0,60}){0,8}"
@@ -65,7 +68,7 @@ CUT_OFF: Final = re.compile(r"(?:[;{:]|\b(?:with|using|via|like|by|as|to|from|fo
 
 _STATUS: Final = re.compile(
     r"(?i)\b(?:is|are) (?:still |currently |now )?(?:an? )?(?:experimental|deprecated|unstable)\b"
-    r"|^(?:be sure to|make sure|please|don't|do not|remember to|note:|note that|warning:|see |empty\b"
+    r"|^(?:be sure to|make sure|please|don't|do not|remember to|note:|note that|warning:|see |empty\W*$"
     r"|for (?:more|further) )"
 )
 """What says how finished a thing is, tells its editor what to do or where to read on, not what it is for."""
@@ -106,8 +109,8 @@ _XML_MARK: Final = re.compile(r"</?(?:summary|para|c|code|b|i|see|seealso|descri
 """Of .NET's documents: a reference stands for its name, other marks for nothing."""
 
 _JAVADOC: Final = re.compile(
-    r"\{@(?:link(?:plain)?\s++[^{}\s]++(?=\s++[^{}\s])|\w++)\s++([^{}]++)\}"
-    r"|</?(?:p|b|i|em|code|tt|strong|a [^<>]*)/?>"
+    r"\{@(?:link(?:plain)?\s++[^{}\s(]++(?:\([^(){}]*\))?(?=\s++[^{}\s])|\w++)\s++([^{}]++)\}"
+    r"|</?(?:p|b|i|em|code|tt|strong|a [^<>]*|a)/?>"
 )
 """A link stands for its label, else for what it leads to; marks of HTML for nothing."""
 
@@ -175,7 +178,10 @@ def spoken(lines: Iterable[str], name: str = "") -> str:
     paragraph: list[str] = []
     fallback = ""
     in_example = False
-    for line in [*lines, ""]:
+    lines = [*lines, ""]
+    if all(line.startswith("\t") for line in lines if line.strip()):
+        lines = [line[1:] for line in lines]
+    for line in lines:
         is_fence = line.lstrip().startswith(("```", "~~~"))
         in_example ^= is_fence
         if line.strip() and not is_fence and not RULER.match(line):
@@ -201,8 +207,10 @@ def _paragraph(lines: Sequence[str], name: str) -> tuple[str, bool]:
     ]
     if prose and prose[0].startswith("\t"):
         return "", False  # code, as Go's comments show it
-    if len(prose) <= NAMES_ALONE and re.fullmatch(r"\s*[^\s/]+\.\w+\s*", prose[0] if prose else ""):
-        return "", False  # the file's name, as an editor writes it above the project's
+    if prose and re.fullmatch(r"\s*[^\s/]+\.\w+\s*", prose[0]):
+        del prose[0]  # the file's name, as an editor writes it above the project's
+        if len(prose) < NAMES_ALONE and len(" ".join(prose).split()) <= NAMES_ALONE:
+            return "", False
     whole = "\n".join(prose)
     prose = _JAVADOC.sub(lambda match: " ".join((match[1] or "").split()), whole).split("\n")
     whole = " ".join(prose)

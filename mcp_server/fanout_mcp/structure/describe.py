@@ -69,9 +69,12 @@ def _top(outline: Outline) -> list[Symbol]:
     """Return the definitions that no type holds, of them the public ones; a namespace is no type."""
     own = [one for one in outline.symbols if not one.in_function and one.kind not in _HOLDERS | _NOT_CODE]
     spaces = {
-        one.full for one in outline.symbols if one.kind in _HOLDERS - {"impl"} and one.name not in _TESTS
+        one.full
+        for one in outline.symbols
+        if one.kind in _HOLDERS - {"impl"} and (outline.kind == "test" or one.name not in _TESTS)
     }
-    own = [one for one in own if one.parent.partition(".")[0] not in _TESTS]
+    if outline.kind != "test":
+        own = [one for one in own if one.parent.partition(".")[0] not in _TESTS]
     top = [one for one in own if not one.parent or one.parent in spaces] or own
     public = [one for one in top if one.public and one.kind != "method"]
     is_own = outline.kind == "test" or outline.entry  # no one uses it: what is public says little

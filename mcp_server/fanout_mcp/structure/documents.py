@@ -95,7 +95,8 @@ def _markdown(text: str, *, is_readme: bool) -> tuple[str, Places]:
     for number, line in enumerate(lines, 1):
         mark = re.match(r"\s{0,3}(```+|~~~+)", line)
         under = lines[number] if number < len(lines) else ""
-        if paragraph and CUT_OFF.search(paragraph[-1]) and (mark or not line.strip()):
+        is_cut = paragraph and CUT_OFF.search(first_sentence(plain_text(" ".join(paragraph))))
+        if is_cut and (mark or not line.strip()):
             paragraph, is_open = [], False  # it introduces a list or code, and says nothing by itself
         if mark:
             fence = "" if fence and mark[1].startswith(fence) else fence or mark[1][:3]
@@ -124,7 +125,7 @@ def _markdown(text: str, *, is_readme: bool) -> tuple[str, Places]:
     return ": ".join(part for part in (title, prose) if part), headings[:MAX_KEYS]
 
 
-_REMARK: Final = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+_REMARK: Final = re.compile(r"(?m)^[ \t]*<!--.*?(?:-->|\Z)", re.DOTALL)
 _ABOUT: Final = re.compile(r"(?i)[#\W]*(?:about|introduction|overview|summary|description|what)\b")
 _VERSION: Final = re.compile(
     r"(?i)\W*+(?:unreleased\b|next(?: release| version)?\W*$"

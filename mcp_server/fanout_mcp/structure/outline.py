@@ -85,7 +85,7 @@ def given(found: Sequence[Found], exported: set[str], data: bytes, *, is_test: b
     return kept
 
 
-_HANDLER: Final = re.compile(r"\.on[a-z]+$")
+_HANDLER: Final = re.compile(r"(?<!exports)(?<!prototype)\.on(?!line$)[a-z]{3,}$")
 """What an object is given to call: `request.onload = () => ...` defines nothing."""
 
 

@@ -643,3 +643,56 @@ def test_a_defect_is_reported_and_what_only_looks_like_it_is_not(kind: str) -> N
 def test_one_defect_is_one_finding_at_its_place(path: str, text: str, place: int) -> None:
     found = {row["line"] for row in analyse({"path": path, "text": text, "focus": "security"})["findings"]}
     assert found == {place}
+
+
+STAYS = {
+    "input whose ends are cut": ("command-injection", "a.php", "<?php\nsystem(rtrim($_GET['c']));\n"),
+    "input in lower case": ("command-injection", "a.php", "<?php\nsystem(strtolower($_GET['c']));\n"),
+    "input whose ends are cut, in Go": (
+        "command-injection",
+        "a.go",
+        'package a\nfunc f(w http.ResponseWriter, r *http.Request) {\n\texec.Command("sh", "-c", strings.TrimSpace(r.FormValue("c"))).Run()\n}\n',
+    ),
+    "a check that only counts": (
+        "command-injection",
+        "a.js",
+        "const cp = require('child_process');\napp.get('/', (req, res) => {\n  const c = req.query.c;\n  if (!allowed.includes(c)) { metrics.deniedCount++; }\n  cp.exec(c);\n});\n",
+    ),
+    "a user's password in a log": (
+        "secret-in-log",
+        "a.go",
+        'package a\nfunc f() { log.Printf("login %s %s", name, userPassword) }\n',
+    ),
+    "an upload under its own name": (
+        "path-traversal",
+        "A.java",
+        '@RestController\nclass A {\n  @PostMapping("/a")\n  void up(@RequestParam MultipartFile file) throws Exception {\n    Files.copy(file.getInputStream(), root.resolve(file.getOriginalFilename()));\n  }\n}\n',
+    ),
+    "a target by input in Ruby": (
+        "path-traversal",
+        "a_controller.rb",
+        "class AController < ApplicationController\n  def f\n    FileUtils.cp('/srv/x', params[:dst])\n  end\nend\n",
+    ),
+    "what was freed, behind &&": (
+        "use-after-free",
+        "a.c",
+        "#include <stdlib.h>\nint f(struct a *p, int ok) {\n  free(p);\n  return ok && p->len;\n}\n",
+    ),
+    "what was freed, in an #else": (
+        "use-after-free",
+        "a.c",
+        "#include <stdlib.h>\nint f(struct a *p) {\n#ifdef _WIN32\n  return 0;\n#else\n  free(p);\n  return p->len;\n#endif\n}\n",
+    ),
+    "a host key that is not checked, beside a tunnel": (
+        "",
+        "a.sh",
+        "#!/bin/bash\nssh -o StrictHostKeyChecking=no -L 8080:localhost:80 deploy@prod.example.com\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", STAYS)
+def test_what_looks_like_well_kept_code_and_is_not_stays_reported(kind: str) -> None:
+    rule, path, text = STAYS[kind]
+    found = analyse({"path": path, "text": text, "focus": "security"})["findings"]
+    assert any(is_at_least(row["severity"], "medium") and rule in (row["rule"], "") for row in found), found

@@ -144,6 +144,7 @@ _PASSES: Final = re.compile(
     r"(?i)(?:^|\.)(?:string|str|raw|html|concat|format|s?printf|sprint\w*|join|trim|replace\w*|to\w+|from\w*|of|decode\w*"
     r"|unescape|atob|urldecode|rawurldecode|base64_decode|html_entity_decode|stripslashes|strval|implode|parse\w*|get\w*|fetch"
     r"|first|next|append|slice|substr\w*|split|map|filter|assign|merge|readall|unmarshal|url|request|querystring|markup|safe"
+    r"|\w*(?:trim|strip|replace|decode|lower|upper|case|unescape)\w*|find\w*string\w*|fields|valueof|ofnullable|requirenonnull|pad\w*"
     r"|resolve|normali[sz]e\w*|combine|abs\w*|file|path|uri|buffer|bytes|copy|clone)$"
 )
 """Functions that return the text that they are given, or a part of it."""
@@ -167,7 +168,7 @@ _TRIES = re.compile(
 _NEGATED = re.compile(r"^\(?\s*(?:!|not\b)")
 _LEAVES_AT_ALL = re.compile(
     r"\b(return|throw|raise|continue|break|next|exit|die|halt|panic|abort|goto|os\.Exit|Fatal\w*|redirect\w*"
-    r"|\w{0,30}(?:[nN]ot_?[fF]ound|[bB]ad_?[rR]equest|[fF]orbidden|[dD]enied)\w{0,30})\b"
+    r"|\w{0,30}(?:[nN]ot_?[fF]ound|[bB]ad_?[rR]equest|[fF]orbidden|[dD]enied)\w{0,30}(?=!|\s*\())\b"
 )
 _SERVICE = re.compile(
     r"\bI(?!Form)[A-Z][a-z]\w+|\b(HttpClient|HttpContext|CancellationToken|\w*DbContext|FromServices)\b"
@@ -426,11 +427,17 @@ class Flow:
             return 0
         for checked in self.safe:
             bare = bare.replace(checked, " ") if "." in checked else bare
-        levels = [self.names.get(word, 0) for word in _NAME.findall(bare)]
-        levels += [sent for name, sent in self.names.items() if "." in name and name in bare]
+        levels = [self.names[name] for name in self._sent(bare)]
         sources = [found[0] for found in self.grammar.source.finditer(bare)]
         levels += [self._sender(source) for source in sources if not self._is_parameter(source)]
         return max(levels, default=0)
+
+    def _sent(self, bare: str) -> list[str]:
+        """Return the names in a text that hold input: variables, and members of records."""
+        members = [name for name in self.names if "." in name]
+        return [word for word in _NAME.findall(bare) if word in self.names] + [
+            name for name in members if re.search(rf"(?<![\w@$.]){re.escape(name)}(?![\w(])", bare)
+        ]
 
     def _sender(self, source: str) -> int:
         if _ENVIRONMENT.search(source):
@@ -463,8 +470,7 @@ class Flow:
         """Tell whether all input in a text went through such a function."""
         bare = self.bare(text)
         return self._is_made(text.strip(" (")) or (
-            not self.grammar.source.search(bare)
-            and all(word in self.made for word in _NAME.findall(bare) if word in self.names)
+            not self.grammar.source.search(bare) and all(name in self.made for name in self._sent(bare))
         )
 
     def bare(self, text: str) -> str:
@@ -559,8 +565,8 @@ def _read(node: Node, freed: dict[str, int]) -> Iterator[Hit]:
         for child in node.named_children:
             if child.type == "labeled_statement":  # reached from elsewhere, too
                 freed.clear()
-            if child.type not in {"preproc_else", "preproc_elif"}:  # only one of them is compiled
-                yield from _read(child, freed)
+            is_instead = child.type in {"preproc_else", "preproc_elif"}  # only one of them is compiled
+            yield from _read(child, {} if is_instead else freed)
             if child.type in _LEAVES:
                 freed.clear()
 
@@ -602,7 +608,11 @@ def _read_simple(node: Node, freed: dict[str, int]) -> Iterator[Hit]:
         freed[name] = node.start_point[0] + 1
         return
     assigned = re.match(r"(?:[\w\s*]*?[\s*])?(\w+)\s*=[^=]", text)
-    for known in [one for one in freed if re.search(rf"(?<![\w.>]){one}\s*=(?!=)|&\s*{one}\b", text)]:
+    for known in [
+        one
+        for one in freed
+        if re.search(rf"(?<![\w.>]){one}\s*=(?!=)|(?<!&)&\s*{one}\b(?!\s*(?:->|\[))", text)
+    ]:
         if not assigned or assigned[1] != known:
             del freed[known]  # it may hold other memory now
     for known, line in list(freed.items()):

@@ -49,7 +49,10 @@ def _is_closed(_path: str, words: str, text: str) -> bool:
 
 
 _ELSEWHERE = re.compile(
-    r"\b(?:unicode|basestring|long|xrange|raw_input|reduce|unichr|WindowsError|get_ipython)\b|(?<!\w)_\("
+    r"^(?:unicode|basestring|long|xrange|raw_input|reduce|unichr|WindowsError|get_ipython|_)`"
+)
+_KNOWS_BOTH = re.compile(
+    r"\bPY[23]\b|version_info|\bsix\b|except NameError|gettext|sys\.platform|os\.name|get_ipython"
 )
 _OFTEN_FINE: Final[dict[str, Callable[[str, str, str], bool]]] = {
     "SIM115": _is_closed,
@@ -59,7 +62,9 @@ _OFTEN_FINE: Final[dict[str, Callable[[str, str, str], bool]]] = {
     # The methods of an interface take no self.
     **dict.fromkeys(("PLE0211", "PLE0213"), lambda _path, _words, text: "zope.interface" in text),
     # Names of Python 2 or another platform, where a file knows both; `_` of gettext.
-    "F821": lambda _path, words, _text: _ELSEWHERE.search(words) is not None,
+    "F821": lambda _path, words, text: (
+        _ELSEWHERE.search(words) is not None and _KNOWS_BOTH.search(text) is not None
+    ),
     # Where nothing imports `logging`, what looks like a logger is the project's own.
     **dict.fromkeys(("PLE1205", "PLE1206"), lambda _path, _words, text: "logging" not in text),
 }
@@ -175,7 +180,9 @@ def _finding(path: str, lines: list[str], row: dict[str, Json], focus: Focus) ->
         return None
     known = SECURITY.get(code) if focus == "security" else None
     severity: Severity = "info" if "seems safe" in row["message"] else severity_of(code, focus)
-    if code in _OFTEN_FINE and _OFTEN_FINE[code](path, words, "\n".join(lines)):
+    if code in _OFTEN_FINE and _OFTEN_FINE[code](
+        path, row["message"].partition("`")[2] if code == "F821" else words, "\n".join(lines)
+    ):
         return None
     if code == "F811" and not re.match(r"(async\s+)?def\b|class\b|@", words):
         severity = "low"  # an import for another version, or for types alone

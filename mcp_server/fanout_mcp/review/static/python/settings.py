@@ -358,7 +358,7 @@ def _compiled(reader: Reader, call: Call) -> None:
 
 _SHOWS = frozenset({"str", "repr", "format", "join", "dumps"})
 _LOGGED = re.compile(
-    r"(?i)(?!has|is|no|needs?|use|reset|forgot|change|show|hide|mask|redact|enc|hash)"
+    r"(?i)(?!has|is|no|needs?|use(?!r)|reset|forgot|change|show|hide|mask|redact|enc|hash)"
     r"\w*(?:password|passwd|secret_?key|client_?secret|api_?key|private_key|credit_card|ssn)"
 )
 _MAYBE_LOGGED = re.compile(r"(?i)(?:\w+_)?(?:token|secret)|session_?id|cookies?")
