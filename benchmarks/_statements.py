@@ -23,7 +23,11 @@ from benchmarks.table import Row
 from fanout_mcp.structure.signals import FOCUSES
 
 JUDGED: Final = Path(__file__).with_name("corpus") / "source"
-LISTS: Final = {"statements.jsonl": "first list", "statements_second.jsonl": "second list, a stricter reader"}
+LISTS: Final = {
+    "statements.jsonl": "first list",
+    "statements_second.jsonl": "second list, a stricter reader",
+    "statements_third.jsonl": "third list, as strict",
+}
 SEED: Final = 20
 OF_FOCUS: Final = 10
 EXPLORED: Final = 20

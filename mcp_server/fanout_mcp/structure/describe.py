@@ -585,9 +585,7 @@ def _risks(module: Module, known: Graph, facts: Facts) -> list[str]:
     if functions:
         length, path, symbol = max(functions, key=lambda item: item[0])
         if length >= 80:
-            found.append(
-                f"Improve: {symbol.name} is {length} lines long; name its steps [{path}:{symbol.line}]."
-            )
+            found.append(f"Improve: {symbol.name} is {length} lines long [{path}:{symbol.line}].")
     return found[:8]
 
 
