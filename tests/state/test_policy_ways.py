@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import anyio
 import httpcore2
 import httpx2
 import pytest
@@ -27,9 +28,12 @@ from fanout_hooks.gate import watch
 from fanout_mcp.backends.http import core_url
 from fanout_mcp.backends.providers import barred_host
 from fanout_mcp.cli import main
-from fanout_mcp.errors import FanoutError
+from fanout_mcp.errors import FanoutError, SettingsError
+from fanout_mcp.scale import worker
+from fanout_mcp.scale.telemetry import exporting
 from fanout_mcp.source.read import Source, read
 from fanout_mcp.state import audit, policy
+from fanout_mcp.state import settings as user_settings
 
 __all__ = ["company"]
 
@@ -238,6 +242,67 @@ def test_what_is_refused_is_named_with_the_policy_and_whom_to_ask(machine: Machi
     assert machine.run(*ORACLE) != 0
     allows = f"the policy {policy.PLACE} allows only the hosts api.groq.com; ask your administrator"
     assert f"127.0.0.1 is not allowed: {allows}" in machine.said
+
+
+# --- Redis and collectors -----------------------------------------------------------------------------------
+
+TO_ANOTHER_REDIS: dict[str, Way] = {
+    "variable": environment(FANOUT_REDIS_URL="redis://127.0.0.1:{port}/0"),
+    "user-file": config('redis_url = "redis://127.0.0.1:PORT/0"\n'),
+    "another-port": environment(FANOUT_REDIS_URL="redis://localhost:{port}/0"),
+    "port-in-the-query": environment(FANOUT_REDIS_URL="redis://localhost/0?port={port}"),
+    "allowed-name-as-user": environment(FANOUT_REDIS_URL="redis://localhost:6379@127.0.0.1:{port}/0"),
+    "allowed-name-in-the-query": environment(FANOUT_REDIS_URL="redis://127.0.0.1:{port}/0?host=localhost"),
+    "escaped-host": config('redis_url = "redis://127%2E0.0.1:PORT/0"\n'),
+}
+
+
+@pytest.mark.parametrize("way", TO_ANOTHER_REDIS)
+def test_no_redis_is_used_that_is_not_an_allowed_host(machine: Machine, way: str) -> None:
+    machine.company.says('hosts = ["localhost:6379"]\n')
+    TO_ANOTHER_REDIS[way](machine)
+    for words in (ORACLE, ("doctor",), ("batch", "show")):
+        machine.said = ""
+        assert machine.run(*words) != 0
+        assert f"is not allowed: the policy {policy.PLACE}" in " ".join(machine.said.split())
+    with pytest.raises(SettingsError, match="is not allowed"):
+        anyio.run(worker._work, user_settings.read())
+    assert machine.evil.connections == 0
+
+
+def test_an_allowed_redis_is_used(machine: Machine) -> None:
+    """Otherwise the table above would prove nothing."""
+    machine.company.says(f'hosts = ["localhost:{machine.evil.port}"]\n')
+    machine.set(FANOUT_REDIS_URL="redis://user:password@localhost:{port}/0")
+    machine.run(*ORACLE)
+    assert machine.evil.connections > 0
+
+
+TO_A_COLLECTOR: dict[str, dict[str, str]] = {
+    "everywhere": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"},
+    "spans-alone": {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:4318/v1/traces"},
+    "metrics-alone": {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://127.0.0.1:4318/v1/metrics"},
+    "one-of-two": {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.example",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:4318",
+    },
+    "no-endpoint": {"OTEL_TRACES_EXPORTER": "otlp"},
+    "allowed-name-as-user": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.example@127.0.0.1:4318"},
+    "backslash-in-the-host": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318\\@collector.example"},
+    "proxy": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.example", "http_proxy": "127.0.0.1:3128"},
+}
+
+
+@pytest.mark.parametrize("way", TO_A_COLLECTOR)
+def test_no_telemetry_goes_to_a_host_that_is_not_allowed(machine: Machine, way: str) -> None:
+    machine.company.says('hosts = ["collector.example"]\n')
+    env = TO_A_COLLECTOR[way]
+    machine.set(**env)
+    with (
+        pytest.raises(SettingsError, match=r"(127\.0\.0\.1|localhost) is not allowed: the policy"),
+        exporting(env),
+    ):
+        pass
 
 
 # --- command-line clients -----------------------------------------------------------------------------------
@@ -679,6 +744,8 @@ def test_a_tighter_cap_of_the_user_s_own_stays(machine: Machine) -> None:
 
 TABLES: tuple[Sized, ...] = (
     TO_ANOTHER_HOST,
+    TO_ANOTHER_REDIS,
+    TO_A_COLLECTOR,
     TO_A_CLIENT,
     TO_ANOTHER_MODEL,
     DEARER,
