@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Callable, Iterator, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -522,6 +523,53 @@ def test_calls_at_the_same_moment_can_t_spend_the_same_dollars(
     for thread in threads:
         thread.join()
     assert len(let_in) == 3
+
+
+def _let_in(found: policy.Policy, users: Sequence[str]) -> list[str]:
+    """Begin a call of each user of a service, for $0.3; return who was let in."""
+    let_in: list[str] = []
+    for name in users:
+        token = audit.who.set(name)
+        try:
+            audit._write(found, audit.Call("oracle_batch", 0.3, name), "asking")
+            let_in.append(name)
+        except FanoutError:
+            pass
+        finally:
+            audit.who.reset(token)
+    return let_in
+
+
+@pytest.mark.parametrize("accounts", ["", "service_accounts = []\n", 'service_accounts = ["another"]\n'])
+def test_users_that_a_service_invents_share_the_dollars_of_its_account(
+    machine: Machine, accounts: str
+) -> None:
+    machine.company.says(f"max_usd_per_day = 1.0\n{accounts}{machine.company.logged()}")
+    machine.monkeypatch.setattr(audit, "is_append_only", lambda _: True)
+    users = [f"invented-{n}" for n in range(4)]
+    assert _let_in(policy.current(), users) == users[:3]
+    assert _let_in(policy.current(), [""]) == []
+    machine.monkeypatch.setattr(audit, "_logs", {})  # another process
+    assert _let_in(policy.current(), ["invented-5"]) == []
+
+
+def test_users_that_a_service_invents_share_the_sums_on_redis(machine: Machine) -> None:
+    machine.company.says(HOSTS)
+    names: dict[str, set[str]] = {}
+    for user in ("", "a", "b"):
+        token = audit.who.set(user)
+        for span in audit.SPANS:
+            names.setdefault(span, set()).add(audit.sum_of(span))
+        audit.who.reset(token)
+    assert {span: len(found) for span, found in names.items()} == {"user": 3, "day": 1, "month": 1}
+
+
+@pytest.mark.parametrize("name", [pwd.getpwuid(os.getuid()).pw_name, str(os.getuid())])
+def test_each_user_of_a_service_account_has_dollars_of_its_own(machine: Machine, name: str) -> None:
+    accounts = f'service_accounts = ["{name}"]\n'
+    machine.company.says(f"max_usd_per_day = 0.5\n{accounts}{machine.company.logged()}")
+    machine.monkeypatch.setattr(audit, "is_append_only", lambda _: True)
+    assert _let_in(policy.current(), ["a", "b", "a", "", ""]) == ["a", "b", ""]
 
 
 # --- sources ------------------------------------------------------------------------------------------------
