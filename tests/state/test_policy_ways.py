@@ -245,6 +245,26 @@ def test_what_is_refused_is_named_with_the_policy_and_whom_to_ask(machine: Machi
     assert f"127.0.0.1 is not allowed: {allows}" in machine.said
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("summarize", "app.py", "--engine", "model"),
+        ("explore", ".", "--engine", "model"),
+        ("review", "*.py", "--engine", "model"),
+        ("review", "*.py", "--models", "one"),
+        ("swarm", "Look at it.", "--engine", "model"),
+    ],
+    ids=" ".join,
+)
+def test_a_tool_that_needs_a_model_names_the_host_and_the_policy_that_keep_it(
+    machine: Machine, words: tuple[str, ...]
+) -> None:
+    machine.company.says(HOSTS)
+    machine.set(FANOUT_BASE_URL="{evil}")
+    assert machine.run(*words) != 0
+    assert f"127.0.0.1 is not allowed: the policy {policy.PLACE}" in " ".join(machine.said.split())
+
+
 # --- Redis and collectors -----------------------------------------------------------------------------------
 
 TO_ANOTHER_REDIS: dict[str, Way] = {
@@ -754,6 +774,12 @@ def test_a_running_process_obeys_a_change_at_its_next_call(machine: Machine) -> 
 
 # --- the gate and the governor ------------------------------------------------------------------------------
 
+
+def _without_copy(machine: Machine, env: dict[str, str]) -> None:
+    machine.company.copy.unlink()
+    env["FANOUT_GATE"] = "off"
+
+
 GATE: dict[str, Callable[[Machine, dict[str, str]], object]] = {
     "variable": lambda _, env: env.update(FANOUT_GATE="off"),
     "project": lambda machine, _: project(".claude/fanout/config.json", '{"gate": "off"}')(machine),
@@ -766,6 +792,10 @@ GATE: dict[str, Callable[[Machine, dict[str, str]], object]] = {
     "caps-of-the-user": lambda machine, _: machine.config("agents_at_once = 50\nagents_per_hour = 0\n"),
     "copy-writable": lambda machine, _: machine.company.copy.chmod(0o666),
     "copy-broken": lambda machine, _: machine.company.copy.write_text("{"),
+    "copy-of-no-mode": lambda machine, _: machine.company.copy.write_text('{"gate": "strcit"}'),
+    "copy-of-a-list-for-a-mode": lambda machine, _: machine.company.copy.write_text('{"gate": []}'),
+    "copy-of-nothing": lambda machine, _: machine.company.copy.write_text("{}"),
+    "copy-missing": _without_copy,
     "copy-a-list": lambda machine, _: machine.company.copy.write_text("[]"),
     "folder-writable": lambda machine, _: machine.company.folder.chmod(0o777),
 }
