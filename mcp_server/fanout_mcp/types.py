@@ -163,6 +163,11 @@ class Backend(Protocol):
         return True
 
     @property
+    def why(self) -> str:
+        """Why there is no model, as a sentence; "" where there is one."""
+        return ""
+
+    @property
     def provider(self) -> str:
         """The host of the base URL, or the backend's name: the provider of models whose name says none."""
 

@@ -40,6 +40,13 @@ def test_a_bare_machine_has_a_plan_and_is_told_what_is_missing(capsys: pytest.Ca
     assert found["check"] == ("missing", "there is no model to ask")
 
 
+def test_a_redis_is_named_without_its_password(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FANOUT_REDIS_URL", f"redis://user:{KEY}@localhost/0")
+    assert find(capsys)["redis"] == ("good", "redis://localhost/0, for answers, limits and the queue")
+
+
 def test_what_install_wrote_is_found(capsys: pytest.CaptureFixture[str]) -> None:
     main(["install", "--yes", "--allow-tools"])
     capsys.readouterr()

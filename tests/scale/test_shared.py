@@ -25,7 +25,7 @@ from fanout_mcp.engine.limits import Limits
 from fanout_mcp.errors import BudgetExceeded, InvalidInput, RateLimited
 from fanout_mcp.journal import Asking, is_whole, one_at_a_time
 from fanout_mcp.scale.serve import USER, Service, User
-from fanout_mcp.scale.shared import Away, Shared, open_shared
+from fanout_mcp.scale.shared import Away, Link, Shared, open_shared
 from fanout_mcp.scale.telemetry import Figures
 from fanout_mcp.state import audit
 from fanout_mcp.state import cache as module
@@ -103,6 +103,17 @@ def test_without_redis_each_replica_keeps_to_its_share_and_shares_again_later(
         assert [one["statuses"].get("failed", 0) for one in found] == [0, 0]
         assert all("went on without the shared Redis" in one["problem"] for one in found)
         assert busiest(times_of(upstream)) <= BUNCHED * 60
+
+
+def test_a_redis_that_the_policy_forbids_meanwhile_is_left_and_taken_up_again(
+    redis: RedisServer, company: Company
+) -> None:
+    link = Link(redis.url)
+    for words, is_away in (("", False), ('hosts = ["gw.corp.example"]', True), ("hosts = ['*']", False)):
+        company.says(f"unpriced = true\n{words}\n")
+        link._beat()
+        assert link.is_away is is_away
+    link.close()
 
 
 async def test_a_redis_that_hangs_costs_a_call_a_fifth_of_a_second_once(

@@ -7,6 +7,8 @@ import json
 import multiprocessing
 import os
 import socket
+import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -467,6 +469,70 @@ def test_parts_of_earlier_months_are_not_read_for_this_one(tmp_path: Path) -> No
     chain = audit._Log(log)
     chain.read()
     assert chain.usd("7", "2026-11") == 1.0
+
+
+def added_up(rows: list[dict[str, Any]], user: str, span: str) -> float:
+    """Return what `rows` say, all of them at once."""
+    spent, aside = 0.0, dict[str, tuple[str, str, float]]()
+    for row in rows:
+        if row["state"] == "asking":
+            aside[row["trace"]] = (row["user"], row["at"], row["reserved_usd"])
+            continue
+        aside.pop(row["trace"], None)
+        if user in {"", row["user"]} and row["at"].startswith(span):
+            spent += row["cost_usd"]
+        if (one := aside.get(row["call"])) is not None:
+            aside[row["call"]] = (*one[:2], max(0.0, one[2] - row["cost_usd"]))
+    left = [usd for one, at, usd in aside.values() if user in {"", one} and at.startswith(span)]
+    return spent + sum(left)
+
+
+ROW = st.fixed_dictionaries(
+    {
+        "user": st.sampled_from(["7", "alice"]),
+        "at": st.sampled_from(["2026-11-29", "2026-11-30", "2026-12-01"]),
+        "state": st.sampled_from(["asking", "done"]),
+        "trace": st.sampled_from("abc"),
+        "call": st.sampled_from("abcd"),
+        "reserved_usd": st.integers(0, 9).map(lambda cents: cents / 100),
+        "cost_usd": st.integers(0, 9).map(lambda cents: cents / 100),
+    }
+)
+
+
+@given(rows=st.lists(ROW, max_size=12), cuts=st.lists(st.floats(0, 1), max_size=4))
+def test_sums_that_grow_with_the_log_are_those_of_all_its_lines(
+    rows: list[dict[str, Any]], cuts: list[float]
+) -> None:
+    """Wherever a look cuts it: a line of which half is there counts once, when it is whole."""
+    data = "".join(f"{json.dumps(row)}\n" for row in rows).encode()
+    with tempfile.TemporaryDirectory() as folder:
+        chain = audit._Log(Path(folder) / "7.jsonl")
+        for cut in [*sorted(cuts), 1.0]:
+            chain.path.write_bytes(data[: round(cut * len(data))])
+            chain.read()
+        for user in ("7", "alice", ""):
+            for span in ("2026-11-29", "2026-11-30", "2026-11", "2026-12"):
+                assert chain.usd(user, span) == pytest.approx(added_up(rows, user, span))
+
+
+async def test_only_a_long_log_is_read_in_a_thread(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+    company.says("max_usd_per_day = 1.0\n" + company.logged())
+    monkeypatch.setattr(audit, "is_append_only", lambda _: True)
+    readers: list[bool] = []
+
+    class Watched(audit._Log):
+        def read(self) -> None:
+            readers.append(threading.current_thread() is threading.main_thread())
+            super().read()
+
+    monkeypatch.setattr(audit, "_Log", Watched)
+    row = {"user": "7", "at": "2026-11-30", "state": "done", "trace": "a", "cost_usd": 0}
+    company.log.write_text(f"{json.dumps(row)}\n" * (2 * audit.FAR // 80))
+    for _ in range(2):
+        with audit.call("oracle_batch", 0.1) as now:
+            await audit._begin(policy.current(), now)
+    assert readers == [False, True, True]
 
 
 def test_a_second_place_that_is_missing_is_named_by_check(

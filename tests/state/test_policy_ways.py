@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Callable, Iterator, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import anyio
 import httpcore2
 import httpx2
 import pytest
@@ -27,9 +29,12 @@ from fanout_hooks.gate import watch
 from fanout_mcp.backends.http import core_url
 from fanout_mcp.backends.providers import barred_host
 from fanout_mcp.cli import main
-from fanout_mcp.errors import FanoutError
+from fanout_mcp.errors import FanoutError, SettingsError
+from fanout_mcp.scale import worker
+from fanout_mcp.scale.telemetry import exporting
 from fanout_mcp.source.read import Source, read
 from fanout_mcp.state import audit, policy
+from fanout_mcp.state import settings as user_settings
 
 __all__ = ["company"]
 
@@ -238,6 +243,87 @@ def test_what_is_refused_is_named_with_the_policy_and_whom_to_ask(machine: Machi
     assert machine.run(*ORACLE) != 0
     allows = f"the policy {policy.PLACE} allows only the hosts api.groq.com; ask your administrator"
     assert f"127.0.0.1 is not allowed: {allows}" in machine.said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("summarize", "app.py", "--engine", "model"),
+        ("explore", ".", "--engine", "model"),
+        ("review", "*.py", "--engine", "model"),
+        ("review", "*.py", "--models", "one"),
+        ("swarm", "Look at it.", "--engine", "model"),
+    ],
+    ids=" ".join,
+)
+def test_a_tool_that_needs_a_model_names_the_host_and_the_policy_that_keep_it(
+    machine: Machine, words: tuple[str, ...]
+) -> None:
+    machine.company.says(HOSTS)
+    machine.set(FANOUT_BASE_URL="{evil}")
+    assert machine.run(*words) != 0
+    assert f"127.0.0.1 is not allowed: the policy {policy.PLACE}" in " ".join(machine.said.split())
+
+
+# --- Redis and collectors -----------------------------------------------------------------------------------
+
+TO_ANOTHER_REDIS: dict[str, Way] = {
+    "variable": environment(FANOUT_REDIS_URL="redis://127.0.0.1:{port}/0"),
+    "user-file": config('redis_url = "redis://127.0.0.1:PORT/0"\n'),
+    "another-port": environment(FANOUT_REDIS_URL="redis://localhost:{port}/0"),
+    "port-in-the-query": environment(FANOUT_REDIS_URL="redis://localhost/0?port={port}"),
+    "allowed-name-as-user": environment(FANOUT_REDIS_URL="redis://localhost:6379@127.0.0.1:{port}/0"),
+    "allowed-name-in-the-query": environment(FANOUT_REDIS_URL="redis://127.0.0.1:{port}/0?host=localhost"),
+    "escaped-host": config('redis_url = "redis://127%2E0.0.1:PORT/0"\n'),
+}
+
+
+@pytest.mark.parametrize("way", TO_ANOTHER_REDIS)
+def test_no_redis_is_used_that_is_not_an_allowed_host(machine: Machine, way: str) -> None:
+    machine.company.says('hosts = ["localhost:6379"]\n')
+    TO_ANOTHER_REDIS[way](machine)
+    for words in (ORACLE, ("doctor",), ("batch", "show")):
+        machine.said = ""
+        assert machine.run(*words) != 0
+        assert f"is not allowed: the policy {policy.PLACE}" in " ".join(machine.said.split())
+    with pytest.raises(SettingsError, match="is not allowed"):
+        anyio.run(worker._work, user_settings.read())
+    assert machine.evil.connections == 0
+
+
+def test_an_allowed_redis_is_used(machine: Machine) -> None:
+    """Otherwise the table above would prove nothing."""
+    machine.company.says(f'hosts = ["localhost:{machine.evil.port}"]\n')
+    machine.set(FANOUT_REDIS_URL="redis://user:password@localhost:{port}/0")
+    machine.run(*ORACLE)
+    assert machine.evil.connections > 0
+
+
+TO_A_COLLECTOR: dict[str, dict[str, str]] = {
+    "everywhere": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"},
+    "spans-alone": {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:4318/v1/traces"},
+    "metrics-alone": {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://127.0.0.1:4318/v1/metrics"},
+    "one-of-two": {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.example",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:4318",
+    },
+    "no-endpoint": {"OTEL_TRACES_EXPORTER": "otlp"},
+    "allowed-name-as-user": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.example@127.0.0.1:4318"},
+    "backslash-in-the-host": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318\\@collector.example"},
+    "proxy": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.example", "http_proxy": "127.0.0.1:3128"},
+}
+
+
+@pytest.mark.parametrize("way", TO_A_COLLECTOR)
+def test_no_telemetry_goes_to_a_host_that_is_not_allowed(machine: Machine, way: str) -> None:
+    machine.company.says('hosts = ["collector.example"]\n')
+    env = TO_A_COLLECTOR[way]
+    machine.set(**env)
+    with (
+        pytest.raises(SettingsError, match=r"(127\.0\.0\.1|localhost) is not allowed: the policy"),
+        exporting(env),
+    ):
+        pass
 
 
 # --- command-line clients -----------------------------------------------------------------------------------
@@ -459,6 +545,53 @@ def test_calls_at_the_same_moment_can_t_spend_the_same_dollars(
     assert len(let_in) == 3
 
 
+def _let_in(found: policy.Policy, users: Sequence[str]) -> list[str]:
+    """Begin a call of each user of a service, for $0.3; return who was let in."""
+    let_in: list[str] = []
+    for name in users:
+        token = audit.who.set(name)
+        try:
+            audit._write(found, audit.Call("oracle_batch", 0.3, name), "asking")
+            let_in.append(name)
+        except FanoutError:
+            pass
+        finally:
+            audit.who.reset(token)
+    return let_in
+
+
+@pytest.mark.parametrize("accounts", ["", "service_accounts = []\n", 'service_accounts = ["another"]\n'])
+def test_users_that_a_service_invents_share_the_dollars_of_its_account(
+    machine: Machine, accounts: str
+) -> None:
+    machine.company.says(f"max_usd_per_day = 1.0\n{accounts}{machine.company.logged()}")
+    machine.monkeypatch.setattr(audit, "is_append_only", lambda _: True)
+    users = [f"invented-{n}" for n in range(4)]
+    assert _let_in(policy.current(), users) == users[:3]
+    assert _let_in(policy.current(), [""]) == []
+    machine.monkeypatch.setattr(audit, "_logs", {})  # another process
+    assert _let_in(policy.current(), ["invented-5"]) == []
+
+
+def test_users_that_a_service_invents_share_the_sums_on_redis(machine: Machine) -> None:
+    machine.company.says(HOSTS)
+    names: dict[str, set[str]] = {}
+    for user in ("", "a", "b"):
+        token = audit.who.set(user)
+        for span in audit.SPANS:
+            names.setdefault(span, set()).add(audit.sum_of(span))
+        audit.who.reset(token)
+    assert {span: len(found) for span, found in names.items()} == {"user": 3, "day": 1, "month": 1}
+
+
+@pytest.mark.parametrize("name", [pwd.getpwuid(os.getuid()).pw_name, str(os.getuid())])
+def test_each_user_of_a_service_account_has_dollars_of_its_own(machine: Machine, name: str) -> None:
+    accounts = f'service_accounts = ["{name}"]\n'
+    machine.company.says(f"max_usd_per_day = 0.5\n{accounts}{machine.company.logged()}")
+    machine.monkeypatch.setattr(audit, "is_append_only", lambda _: True)
+    assert _let_in(policy.current(), ["a", "b", "a", "", ""]) == ["a", "b", ""]
+
+
 # --- sources ------------------------------------------------------------------------------------------------
 
 SENDING: dict[str, tuple[str, ...]] = {
@@ -641,6 +774,12 @@ def test_a_running_process_obeys_a_change_at_its_next_call(machine: Machine) -> 
 
 # --- the gate and the governor ------------------------------------------------------------------------------
 
+
+def _without_copy(machine: Machine, env: dict[str, str]) -> None:
+    machine.company.copy.unlink()
+    env["FANOUT_GATE"] = "off"
+
+
 GATE: dict[str, Callable[[Machine, dict[str, str]], object]] = {
     "variable": lambda _, env: env.update(FANOUT_GATE="off"),
     "project": lambda machine, _: project(".claude/fanout/config.json", '{"gate": "off"}')(machine),
@@ -653,6 +792,10 @@ GATE: dict[str, Callable[[Machine, dict[str, str]], object]] = {
     "caps-of-the-user": lambda machine, _: machine.config("agents_at_once = 50\nagents_per_hour = 0\n"),
     "copy-writable": lambda machine, _: machine.company.copy.chmod(0o666),
     "copy-broken": lambda machine, _: machine.company.copy.write_text("{"),
+    "copy-of-no-mode": lambda machine, _: machine.company.copy.write_text('{"gate": "strcit"}'),
+    "copy-of-a-list-for-a-mode": lambda machine, _: machine.company.copy.write_text('{"gate": []}'),
+    "copy-of-nothing": lambda machine, _: machine.company.copy.write_text("{}"),
+    "copy-missing": _without_copy,
     "copy-a-list": lambda machine, _: machine.company.copy.write_text("[]"),
     "folder-writable": lambda machine, _: machine.company.folder.chmod(0o777),
 }
@@ -679,6 +822,8 @@ def test_a_tighter_cap_of_the_user_s_own_stays(machine: Machine) -> None:
 
 TABLES: tuple[Sized, ...] = (
     TO_ANOTHER_HOST,
+    TO_ANOTHER_REDIS,
+    TO_A_COLLECTOR,
     TO_A_CLIENT,
     TO_ANOTHER_MODEL,
     DEARER,

@@ -75,13 +75,14 @@ def choose(event: dict[str, Any], env: dict[str, str], entry: str) -> Chosen:
 
 
 def _of_company(problems: list[str]) -> dict[str, Any]:
-    """Return what the company's policy says to hooks; a copy that isn't root's makes the gate strict."""
+    """Return what the company's policy says to hooks; where it has no valid copy, the gate is strict."""
     try:
         fd = os.open(POLICY, files.FLAGS)
     except FileNotFoundError:
-        if os.path.lexists(POLICY[: -len("json")] + "toml"):
-            problems.append(f"finds no {POLICY} beside the policy: sudo fanout policy write-json")
-        return {}
+        if not os.path.lexists(POLICY[: -len("json")] + "toml"):
+            return {}
+        problems.append(f"finds no {POLICY} beside the policy: sudo fanout policy write-json")
+        return {"gate": "strict"}
     except OSError as error:
         problems.append(f"can't read {POLICY}: {error.strerror}")
         return {"gate": "strict"}
@@ -96,9 +97,9 @@ def _of_company(problems: list[str]) -> dict[str, Any]:
             data = json.loads(file.read(MAX_BYTES))
         except (OSError, ValueError, RecursionError):
             data = None
-    if isinstance(data, dict):
+    if isinstance(data, dict) and data.get("gate") in ("", *MODES):
         return data
-    problems.append(f"can't read {POLICY}: it must hold one JSON object")
+    problems.append(f"can't read {POLICY}: sudo fanout policy write-json")
     return {"gate": "strict"}
 
 

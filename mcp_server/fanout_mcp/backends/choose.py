@@ -180,6 +180,7 @@ class MixedBackend:
     row: Row | None
     open: Callable[[Row], Awaitable[Backend]] = field(repr=False)
     has_model: bool = True
+    why: str = ""
     _opened: dict[str, Backend] = field(default_factory=dict)
     _opening: anyio.Lock = field(default_factory=anyio.Lock)
 

@@ -595,7 +595,7 @@ def _barred_proxy(settings: Settings, base_url: str) -> str:
     if settings.proxy is None or urlsplit(base_url).hostname in LOOPBACK_HOSTS:
         return ""
     url = urlsplit(settings.proxy)
-    return policy.current().refusal("hosts", url.hostname or "", also=url.netloc)
+    return policy.current().refusal("hosts", url.hostname or "", also=url.netloc.rpartition("@")[2])
 
 
 def _checked(key: str) -> str:

@@ -56,8 +56,9 @@ FILES_PER_AGENT: Final = 5
 """Four to five files an agent: more, and its own context fills; fewer, and starting it costs more than it."""
 
 
-def chosen(engine: Engine, *, has_model: bool) -> Literal["model", "static", "plan"]:
+def chosen(engine: Engine, backend: Backend) -> Literal["model", "static", "plan"]:
     """Resolve `auto`. Raises InvalidInput when a model is asked for and there is none, or none may be."""
+    has_model = backend.has_model
     if has_model and not policy.current().sources_may_leave:
         if engine == "model":
             raise InvalidInput(f"The policy {policy.PLACE} lets no sources leave; {policy.ASK}.")
@@ -66,8 +67,7 @@ def chosen(engine: Engine, *, has_model: bool) -> Literal["model", "static", "pl
         return "model" if has_model else "static"
     if engine == "model" and not has_model:
         raise InvalidInput(
-            "There is no model to ask: set OPENROUTER_API_KEY or FANOUT_BASE_URL, agree to the claude "
-            'backend with `fanout install`, or use engine="static" or engine="plan".'
+            f'There is no model to ask. {backend.why} Change that, or use engine="static" or engine="plan".'
         )
     return engine
 

@@ -273,7 +273,7 @@ def barred_host(base_url: str) -> str:
         return found.refusal("providers", owners[0])
     if found.hosts is None and not owners:
         return f"{url.hostname or base_url} is not allowed: {found.sentence('providers')}"
-    return found.refusal("hosts", url.hostname or "", also=url.netloc)
+    return found.refusal("hosts", url.hostname or "", also=url.netloc.rpartition("@")[2])
 
 
 def _place(base_url: str) -> tuple[str, int | None]:

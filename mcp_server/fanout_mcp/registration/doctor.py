@@ -67,6 +67,7 @@ def look(had: Settings | None, error: str = "") -> list[Finding]:
         Finding("python", "good", f"{platform.python_version()}, {sys.executable}"),
         *(_own(had.config_dir) if had is not None else []),
         *(_kept(had) if had is not None else []),
+        *(_redis(had.redis_url) if had is not None and had.redis_url else []),
         *_programs(root),
         *_registered(root),
         *_hooks(root),
@@ -166,6 +167,18 @@ def _kept(had: Settings) -> Iterator[Finding]:
     if old:
         found = f"{' and '.join(map(str, old))}: no longer read"
         yield Finding("old state", "missing", found, f"Delete it: rm -r {shlex.join(map(str, old))}")
+
+
+def _redis(url: str) -> Iterator[Finding]:
+    from fanout_mcp.scale.shared import check as check_redis
+    from fanout_mcp.scale.shared import shown
+
+    try:
+        check_redis(url)
+    except SettingsError as error:
+        yield Finding("redis", "bad", str(error))
+    else:
+        yield Finding("redis", "good", f"{shown(url)}, for answers, limits and the queue")
 
 
 def _programs(project: Path) -> Iterator[Finding]:

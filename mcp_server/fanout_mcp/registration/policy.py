@@ -77,8 +77,7 @@ def _digest() -> str:
 def _copy_problems(found: policy.Policy) -> Iterator[str]:
     do = "sudo fanout policy write-json"
     if not Path(policy.COPY).exists():
-        if found.gate or found.governor:
-            yield f"{policy.COPY} is missing, so hooks don't know the policy: {do}"
+        yield f"{policy.COPY} is missing; the gate is strict until hooks know the policy: {do}"
     elif problem := policy.untrusted(policy.COPY):
         yield f"{policy.COPY} {problem}"
     elif policy.trusted_bytes(policy.COPY) != policy.copy_of(found, _digest()):

@@ -43,7 +43,7 @@ from fanout_mcp import errors
 from fanout_mcp.engine.budget import Budget
 from fanout_mcp.errors import BackendError, FanoutError, SettingsError, StillRunning, why
 from fanout_mcp.journal import IsGood, Portion, Remaining, looks
-from fanout_mcp.scale.shared import Link, shown, unusable
+from fanout_mcp.scale.shared import Link, check, shown
 from fanout_mcp.state import audit
 from fanout_mcp.state.cache import own_secret, unpacked
 from fanout_mcp.state.settings import Settings
@@ -97,21 +97,18 @@ SEAL_BYTES: Final = 32
 
 
 def connect(url: str) -> Redis:
-    """Return a client; nothing is sent yet. Raises SettingsError for a wrong URL."""
+    """Return a client; nothing is sent yet."""
     from redis.asyncio import Redis
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
 
-    try:
-        return Redis.from_url(
-            url,
-            socket_connect_timeout=CONNECT_S,
-            socket_timeout=REPLY_S,
-            max_connections=CONNECTIONS,
-            retry=Retry(NoBackoff(), 1),  # for a connection that was closed; outages are waited for by us
-        )
-    except ValueError:
-        raise unusable(url) from None
+    return Redis.from_url(
+        url,
+        socket_connect_timeout=CONNECT_S,
+        socket_timeout=REPLY_S,
+        max_connections=CONNECTIONS,
+        retry=Retry(NoBackoff(), 1),  # for a connection that was closed; outages are waited for by us
+    )
 
 
 def outages(*more: type[Exception]) -> tuple[type[Exception], ...]:
@@ -480,6 +477,7 @@ class Queue:
             raise SettingsError(
                 "A Redis is set, and what the queue needs is not here: install fanout-mcp[scale]."
             )
+        check(settings.redis_url)
         self.url, self._config_dir, self.max_parallel = (
             settings.redis_url,
             settings.config_dir,
@@ -556,6 +554,7 @@ class Queue:
 
     async def put(self, shard: Shard) -> bool:
         """Hand a shard to the workers, unless an equal call did; return whether this call put it."""
+        check(self.url)  # the policy may have changed
         user, _, _ = shard.batch.rpartition(":")
         ref = f"{shard.batch} {shard.name}"
         # In a thread: it takes milliseconds, for hundreds of shards, and hook events pass through this loop.

@@ -30,11 +30,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import anyio
 import anyio.to_thread
 
+from fanout_mcp.backends.providers import barred_host
 from fanout_mcp.engine.limits import AHEAD_S, MAX_MODELS, OwnMeter, charges
 from fanout_mcp.errors import SettingsError
 from fanout_mcp.state import cache
@@ -190,26 +191,39 @@ def shown(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def unusable(url: str) -> SettingsError:
-    """Without the library's own text, which may have the password."""
-    return SettingsError(f"The Redis URL {shown(url)} can't be used: redis://HOST:PORT/0.")
+def check(url: str) -> None:
+    """Raise SettingsError where Redis' client is missing, or the policy lets nothing be sent to this Redis.
+
+    Judged by what the client makes of the URL: its own reading unquotes a host, and has a port in the query.
+    """
+    try:
+        from redis import ConnectionPool
+    except ImportError as error:
+        raise SettingsError(
+            "A Redis is set (FANOUT_REDIS_URL or redis_url in config.toml), but its client is not "
+            "installed: pip install 'fanout-mcp[scale]'."
+        ) from error
+    try:
+        opened = ConnectionPool.from_url(url).connection_kwargs
+    except ValueError:  # its own text may have the password
+        raise SettingsError(f"The Redis URL {shown(url)} can't be used: redis://HOST:PORT/0.") from None
+    host = str(opened.get("host", "localhost"))
+    named = f"[{host}]" if ":" in host else quote(host, safe="")
+    if barred := barred_host(f"redis://{named}:{opened.get('port', 6379)}"):
+        raise SettingsError(f"The Redis {shown(url)} can't be used: {barred}.")
 
 
 class Link:
     """One process's way to Redis. Its methods may block for CONNECT_S + REPLY_S: call them from threads."""
 
     def __init__(self, url: str) -> None:
-        """Raise SettingsError where the URL or the library can't be used."""
-        try:
-            from redis import Redis, RedisError
-            from redis.backoff import NoBackoff
-            from redis.retry import Retry
-        except ImportError as error:
-            raise SettingsError(
-                "A Redis is set (FANOUT_REDIS_URL or redis_url in config.toml), but its client is not "
-                "installed: pip install 'fanout-mcp[scale]'."
-            ) from error
-        self.where = shown(url)
+        """Raise SettingsError, as `check`."""
+        check(url)
+        from redis import Redis, RedisError
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
+        self._url, self.where = url, shown(url)
         self.replicas = 1
         """Processes that were there in the last minute, this one included."""
         self.outages = 0
@@ -217,22 +231,19 @@ class Link:
         """What a receipt says of an outage, empty while there was none; the address is for the log alone."""
         self.is_away = False
         self.on_beat: list[Callable[[], object]] = []
-        self._errors: tuple[type[Exception], ...] = (RedisError, OSError)
+        self._errors: tuple[type[Exception], ...] = (RedisError, OSError, SettingsError)
         self._id = secrets.token_hex(8)
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._hurry = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="fanout redis", daemon=True)
-        try:
-            self._redis: Redis = Redis.from_url(
-                url,
-                socket_connect_timeout=CONNECT_S,
-                socket_timeout=REPLY_S,
-                retry=Retry(NoBackoff(), 0),  # a second try would wait as long again
-                max_connections=MAX_CONNECTIONS,
-            )
-        except ValueError:
-            raise unusable(url) from None
+        self._redis: Redis = Redis.from_url(
+            url,
+            socket_connect_timeout=CONNECT_S,
+            socket_timeout=REPLY_S,
+            retry=Retry(NoBackoff(), 0),  # a second try would wait as long again
+            max_connections=MAX_CONNECTIONS,
+        )
 
     def start(self) -> None:
         self._beat()
@@ -282,6 +293,7 @@ class Link:
         keys = [f"{PREFIX}replicas", f"{PREFIX}back"]
         values = (self._id, SEEN_S, int(self.is_away), BACK_S)
         try:
+            check(self._url)  # the policy may have changed
             count, left = self._redis.register_script(BEAT)(keys, values)
         except self._errors as error:
             self._lose(error)

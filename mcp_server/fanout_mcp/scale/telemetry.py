@@ -23,8 +23,10 @@ from typing import Any, Final
 from opentelemetry import metrics, trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
+from fanout_mcp.backends.providers import barred_host
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.errors import BackendError, SettingsError
+from fanout_mcp.scale.shared import shown
 from fanout_mcp.source.secrets import redact
 from fanout_mcp.types import Answer, Backend, Job
 
@@ -230,6 +232,26 @@ def exported(env: Mapping[str, str]) -> tuple[str, ...]:
     )
 
 
+def _place(env: Mapping[str, str], signal: str) -> str:
+    """Return where a signal goes, by the variables' own rules."""
+    base = env.get("OTEL_EXPORTER_OTLP_ENDPOINT") or "http://localhost:4318"
+    return env.get(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT") or f"{base.removesuffix('/')}/v1/{signal.lower()}"
+
+
+def _must_be_allowed(place: str) -> None:
+    """Raise SettingsError where the policy lets nothing be sent to a collector, or to its proxy."""
+    import requests  # what the exporter sends with: two readers of one address may find two hosts in it
+    from requests.utils import get_environ_proxies, prepend_scheme_if_needed, select_proxy
+
+    try:
+        url = requests.Request("POST", place).prepare().url or ""
+    except ValueError:
+        raise SettingsError(f"OTEL_* names no usable address: {shown(place)}. Nothing was started.") from None
+    proxy = select_proxy(url, get_environ_proxies(url))
+    if barred := barred_host(url) or barred_host(prepend_scheme_if_needed(proxy, "http") if proxy else ""):
+        raise SettingsError(f"Telemetry can't be sent to {shown(url)}: {barred}. Nothing was started.")
+
+
 @contextmanager
 def exporting(env: Mapping[str, str]) -> Iterator[None]:
     """Send spans and metrics while the block runs, the last of them at its end. Raises SettingsError."""
@@ -243,6 +265,7 @@ def exporting(env: Mapping[str, str]) -> Iterator[None]:
             "OTEL_TRACES_EXPORTER and OTEL_METRICS_EXPORTER must be otlp or none, and "
             "OTEL_EXPORTER_OTLP_PROTOCOL http/protobuf. Nothing was started."
         )
+    places = {one: _place(env, one) for one in signals}
     try:
         from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -256,16 +279,20 @@ def exporting(env: Mapping[str, str]) -> Iterator[None]:
             "OTEL_* asks for telemetry, which needs the extra: pip install 'fanout-mcp[scale]'. "
             "Nothing was started."
         ) from error
+    for place in places.values():
+        _must_be_allowed(place)
     is_named = env.get("OTEL_SERVICE_NAME") or "service.name" in env.get("OTEL_RESOURCE_ATTRIBUTES", "")
     resource = Resource.create({} if is_named else {"service.name": "fanout"})
     ends: list[Callable[[], None]] = []
     if "TRACES" in signals:
         spans = TracerProvider(resource=resource)
-        spans.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        spans.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(places["TRACES"])))
         trace.set_tracer_provider(spans)
         ends.append(spans.shutdown)
     if "METRICS" in signals:
-        meters = MeterProvider([PeriodicExportingMetricReader(OTLPMetricExporter())], resource)
+        meters = MeterProvider(
+            [PeriodicExportingMetricReader(OTLPMetricExporter(places["METRICS"]))], resource
+        )
         metrics.set_meter_provider(meters)
         ends.append(meters.shutdown)
     try:

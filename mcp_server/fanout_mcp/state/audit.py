@@ -11,7 +11,8 @@ Rules:
    question leaves, too: a process that is killed can't take that back.
 2. Writers lock the file, so that number, hash and the sum of dollars are those of the newest line.
 3. Who spent what is added up from the lines themselves. What was set aside by a call whose end is missing
-   counts as spent.
+   counts as spent. Anyone may start a service with users that don't exist, so its users have dollars of their
+   own only where the policy names its account; else all of an account's lines count as one user's.
 4. No question, answer, path or key is written: hashes, names of models, and figures.
 """
 
@@ -25,6 +26,7 @@ import re
 import secrets
 import socket
 import stat
+import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
@@ -36,6 +38,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 import anyio
+import anyio.to_thread
 
 from fanout_hooks.client import files
 from fanout_mcp.errors import BackendError, NotAllowed, OverBudget, Rejected, SettingsError, why
@@ -130,7 +133,8 @@ def caller() -> str:
 
 def sum_of(span: str) -> str:
     """Name the sum of the caller's dollars in a span of SPANS that has today."""
-    return f"{span}:{caller()}:{time.strftime(SPANS[span], time.gmtime())}"
+    payer = caller() if span == "user" or policy.current().is_service else str(os.getuid())  # rule 3
+    return f"{span}:{payer}:{time.strftime(SPANS[span], time.gmtime())}"
 
 
 @contextmanager
@@ -254,6 +258,7 @@ async def _begin(found: Policy, now: Call) -> None:
             return
         try:
             await _set_aside(found, now)
+            await _catch_up(found)
             _write(found, now, "asking")
         except SettingsError as error:
             raise Rejected(str(error)) from None
@@ -302,15 +307,19 @@ def _write(found: Policy, now: Call, state: str) -> None:
         log.warning("the audit log %s can't be written: %s", found.audit.folder, why(error))
 
 
+def _path(audit: Audit) -> Path:
+    return Path(audit.folder) / f"{os.getuid()}.jsonl"
+
+
 def append(audit: Audit, line: Mapping[str, Json], check: Callable[[_Log], None] | None = None) -> None:
     """Add a line to this user's chain, and its hash to the second place. Raises OSError, and as `check`."""
-    path = Path(audit.folder) / f"{os.getuid()}.jsonl"
+    path = _path(audit)
     with _locked(path) as descriptor:
         last = _last(path, descriptor)
         if check is not None:
             if not is_append_only(descriptor):
                 raise OSError(0, "its file must be root's and append-only: sudo fanout policy prepare USER")
-            check(_logs.setdefault(str(path), _Log(path)))
+            check(_chain(path))
         text = json.dumps({"n": last.n + 1, "prev": last.hash, **line}, separators=(",", ":")).encode()
         torn = b"" if last.is_whole else b"\n"
         if os.write(descriptor, torn + text + b"\n") != len(torn) + len(text) + 1:
@@ -429,6 +438,19 @@ def _note(second: str, words: str) -> None:
 # --- dollars of a day and a month --------------------------------------------------------------------------
 
 
+FAR: Final = 64 << 10
+"""More bytes than these are read in a thread: a month's log takes a fifth of a second."""
+MAX_USD: Final = 1e9
+NANO: Final = 1e9
+"""Sums are whole billionths of a dollar, so that what was added can be taken off again without a rest."""
+
+
+class _Open(NamedTuple):
+    user: str
+    day: str
+    nano: int
+
+
 @dataclass(slots=True)
 class _Log:
     """What a chain says was spent this month; reads only what was added since the last look."""
@@ -436,62 +458,101 @@ class _Log:
     path: Path
     at: int = 0
     inode: int = 0
-    spent: dict[tuple[str, str], float] = field(default_factory=dict)
-    """By user and day."""
-    open: dict[str, tuple[str, str, float]] = field(default_factory=dict)
+    sums: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By user ("": all of them), and by day and month: what is spent or set aside."""
+    open: dict[str, _Open] = field(default_factory=dict)
     """By trace: what a call set aside whose end isn't there."""
+    reading: threading.Lock = field(default_factory=threading.Lock)
+
+    def is_far_behind(self) -> bool:
+        """Say whether a look would take long. Raises OSError."""
+        status = self.path.stat()
+        return status.st_size - (self.at if status.st_ino == self.inode else 0) > FAR
 
     def read(self) -> None:
-        with self.path.open("rb") as file:
+        with self.reading, self.path.open("rb") as file:
             inode = os.fstat(file.fileno()).st_ino
             if inode != self.inode:  # the first look, or it was rotated
                 self.inode, self.at = inode, 0
-                self.spent.clear()
+                self.sums.clear()
                 self.open.clear()
                 for older in _rotated(self.path):  # a part's newest line is from when it was last written
                     if _month(older.stat().st_mtime) >= _month(time.time()):
                         self._add(older.read_bytes())
             file.seek(self.at)
             data = file.read()
-        self.at += len(data)
-        self._add(data)
+            whole = data[: data.rfind(b"\n") + 1]  # without the lock the newest line may be half there
+            self.at += len(whole)
+            self._add(whole)
 
     def _add(self, data: bytes) -> None:
         for text in data.splitlines():
             try:
                 line = json.loads(text)
-                key = (str(line["user"]), str(line["at"])[:10])
+                user, day, trace = str(line["user"]), str(line["at"])[:10], line["trace"]
                 if line["state"] == "asking":
-                    self.open[line["trace"]] = (*key, max(0.0, float(line["reserved_usd"])))
-                else:
-                    self.open.pop(line["trace"], None)
-                    usd = max(0.0, float(line["cost_usd"]))
-                    self.spent[key] = self.spent.get(key, 0.0) + usd
-                    if (origin := self.open.get(line.get("call"))) is not None:
-                        # A worker's: the call that it asked for has set these dollars aside.
-                        self.open[line["call"]] = (*origin[:2], max(0.0, origin[2] - usd))
+                    aside = _nano(line["reserved_usd"])
+                    self._close(trace)
+                    self.open[trace] = _Open(user, day, aside)
+                    self._count(user, day, aside)
+                    continue
+                spent = _nano(line["cost_usd"])
+                self._close(trace)
+                self._count(user, day, spent)
+                if (origin := self.open.get(line.get("call"))) is not None:
+                    # A worker's: the call that it asked for has set these dollars aside.
+                    self._close(line["call"])
+                    self.open[line["call"]] = left = origin._replace(nano=max(0, origin.nano - spent))
+                    self._count(*left)
             except (ValueError, TypeError, KeyError, RecursionError):
                 continue
 
-    def usd(self, user: str, day: str) -> float:
-        """Return what a user spent and set aside on a day ("2026-11-30") or in a month ("2026-11")."""
-        spent = sum(usd for (one, at), usd in self.spent.items() if one == user and at.startswith(day))
-        return spent + sum(usd for one, at, usd in self.open.values() if one == user and at.startswith(day))
+    def _close(self, trace: str) -> None:
+        if (found := self.open.pop(trace, None)) is not None:
+            self._count(found.user, found.day, -found.nano)
+
+    def _count(self, user: str, day: str, nano: int) -> None:
+        for one in (user, ""):
+            for span in (day, day[:7]):
+                self.sums[one, span] += nano
+
+    def usd(self, user: str, span: str) -> float:
+        """Return what a user ("": all) spent and set aside: on a day ("2026-11-30"), or in a month."""
+        return self.sums[user, span] / NANO
+
+
+def _nano(usd: Json) -> int:
+    return round(min(max(0.0, float(usd)), MAX_USD) * NANO)
 
 
 def _month(seconds: float) -> str:
     return time.strftime("%Y-%m", time.gmtime(seconds))
 
 
-_logs: dict[str, _Log] = {}
+_logs: dict[Path, _Log] = {}
+
+
+def _chain(path: Path) -> _Log:
+    return _logs.setdefault(path, _Log(path))
+
+
+async def _catch_up(found: Policy) -> None:
+    """Read what is new in the log before its lock is taken, in a thread where that takes long."""
+    if found.audit is None or (found.max_usd_per_day, found.max_usd_per_month) == (None, None):
+        return
+    chain = _chain(_path(found.audit))
+    with suppress(OSError):  # which writing the line will report
+        if chain.is_far_behind():
+            await anyio.to_thread.run_sync(chain.read)
 
 
 def _afford(found: Policy, line: Mapping[str, Json], chain: _Log) -> None:
     chain.read()
+    user = line["user"] if found.is_service else ""
     for cap, span, length in ((found.max_usd_per_day, "day", 10), (found.max_usd_per_month, "month", 7)):
         if cap is None:
             continue
-        spent = chain.usd(line["user"], line["at"][:length])
+        spent = chain.usd(user, line["at"][:length])
         if spent + line["reserved_usd"] > cap:
             raise _used_up(cap, span, spent, line["reserved_usd"])
 

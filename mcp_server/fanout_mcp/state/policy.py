@@ -19,9 +19,10 @@ import os
 import stat
 import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import ClassVar, Final, Literal, NamedTuple, Protocol
 
@@ -74,6 +75,8 @@ class Policy:
     max_usd_per_call: float | None = None
     max_usd_per_day: float | None = None
     max_usd_per_month: float | None = None
+    service_accounts: tuple[str, ...] = ()
+    """Accounts of the machine whose services name their users: dollars are counted for each of these."""
     unpriced: bool = False
     """Models without a known price may be asked where dollars are limited."""
     prices: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -106,6 +109,11 @@ class Policy:
     @property
     def caps(self) -> tuple[float | None, float | None, float | None]:
         return self.max_usd_per_call, self.max_usd_per_day, self.max_usd_per_month
+
+    @property
+    def is_service(self) -> bool:
+        """Whether this process runs as one of the service accounts."""
+        return bool(self.service_accounts) and not _account().isdisjoint(self.service_accounts)
 
     def refusal(self, kind: Kind, name: str, *, also: str = "") -> str:
         """Return why `name` (or `also`, the same thing spelled longer) may not be used, "" where it may."""
@@ -146,6 +154,16 @@ class Policy:
             yield f"every call leaves a line in {self.audit.folder}" + (
                 ", or is refused" if self.audit.required else ""
             )
+
+
+@cache
+def _account() -> frozenset[str]:
+    """Return this process's user by number, and by name where it has one."""
+    import pwd  # not on Windows, where this module is imported too
+
+    with suppress(KeyError):
+        return frozenset((str(os.getuid()), pwd.getpwuid(os.getuid()).pw_name))
+    return frozenset((str(os.getuid()),))
 
 
 # --- reading -----------------------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
             f"task has {len(task):,} characters; at most {MAX_TASK_CHARS:,}. Name files instead."
         )
     chosen = choose(task, args.count, args.lenses)
-    if engine_for(args.engine, has_model=services.backend.has_model) != "model":
+    if engine_for(args.engine, services.backend) != "model":
         return ToolResult(await anyio.to_thread.run_sync(_for_host, services, task, chosen))
     return await _perform(services, args, task, chosen, progress)
 

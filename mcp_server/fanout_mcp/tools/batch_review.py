@@ -29,7 +29,7 @@ from fanout_mcp.tools.services import (
     in_tree,
     planned,
 )
-from fanout_mcp.types import Json, Progress
+from fanout_mcp.types import Backend, Json, Progress
 
 MAX_REVIEWERS = 8
 
@@ -59,7 +59,7 @@ class Args(Arguments):
 
 
 async def call(services: Services, args: Args, progress: Progress) -> ToolResult:
-    _check(args, has_model=services.backend.has_model)
+    _check(args, services.backend)
     receipt = Receipt()
     services, patterns = await in_tree(services, args.patterns, receipt)
     request = Request(
@@ -67,7 +67,7 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
         focus=args.focus,
         include=args.include,
         base=args.base,
-        engine=chosen(args.engine, has_model=services.backend.has_model),
+        engine=chosen(args.engine, services.backend),
         has_analysers=args.engine != "model",
         reviewers=args.reviewers,
         models=args.models or (),
@@ -91,7 +91,7 @@ async def call(services: Services, args: Args, progress: Progress) -> ToolResult
     return ToolResult(data, is_error=is_lost)
 
 
-def _check(args: Args, *, has_model: bool) -> None:
+def _check(args: Args, backend: Backend) -> None:
     if not args.patterns:
         raise InvalidInput("`patterns` is empty; name a path, a folder or a glob.")
     if not args.focus:
@@ -104,8 +104,8 @@ def _check(args: Args, *, has_model: bool) -> None:
         raise InvalidInput(f"`reviewers` is {args.reviewers}; at most {MAX_REVIEWERS} read the same file.")
     if args.models == []:
         raise InvalidInput("`models` is empty; name one, or leave it out.")
-    if args.models and not has_model and args.engine != "plan":
-        raise InvalidInput("`models` names whom to ask, but there is no model: set one up (`fanout doctor`).")
+    if args.models and not backend.has_model and args.engine != "plan":
+        raise InvalidInput(f"`models` names whom to ask, but there is no model. {backend.why}".rstrip())
 
 
 FINDING: Final[Json] = {

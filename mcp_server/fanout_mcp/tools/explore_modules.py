@@ -82,7 +82,7 @@ class Args(Arguments):
 
 
 async def call(services: Services, args: Args, progress: Progress) -> ToolResult:
-    engine = chosen(args.engine, has_model=services.backend.has_model)
+    engine = chosen(args.engine, services.backend)
     receipt = Receipt()
     services, names = await in_tree(services, args.modules, receipt)
     args = args.model_copy(update={"modules": names})

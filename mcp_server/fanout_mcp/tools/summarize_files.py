@@ -71,7 +71,7 @@ class Args(Arguments):
 
 
 async def call(services: Services, args: Args, progress: Progress) -> ToolResult:
-    engine = chosen(args.engine, has_model=services.backend.has_model)
+    engine = chosen(args.engine, services.backend)
     receipt = Receipt()
     services, names = await in_tree(services, args.paths, receipt)
     found = await anyio.to_thread.run_sync(discover, services.settings.root, names)
