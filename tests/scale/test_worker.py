@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,9 @@ from pathlib import Path
 import pytest
 
 from fakes.redis_server import MISSING, PROGRAM, RedisServer, redis_server
+from fakes.service import running
 from fakes.upstream import Rule, Upstream, serving
+from fanout_mcp.scale import serve
 
 pytestmark = [
     pytest.mark.slow,
@@ -71,8 +74,8 @@ class Site:
         return one.returncode, out, err
 
     @contextmanager
-    def worker(self) -> Iterator[subprocess.Popen[str]]:
-        one = self.start("worker")
+    def worker(self, *words: str, **env: str) -> Iterator[subprocess.Popen[str]]:
+        one = self.start("worker", *words, **env)
         assert one.stderr is not None
         line = one.stderr.readline()
         assert "calls at once" in line
@@ -156,6 +159,23 @@ def test_a_cancelled_batch_ends_what_is_in_flight(site: Site) -> None:
         while site.upstream.in_flight:
             assert time.monotonic() < end
             os.sched_yield()
+
+
+def test_a_replica_that_is_ended_in_mid_batch_leaves_it_to_the_same_call_at_another_one(site: Site) -> None:
+    site.upstream.rules[0] = Rule(text=SUMMARY, delay=serve.DRAIN_S + 10)
+    env = {name: value for name, value in site.env().items() if name.startswith("FANOUT_")}
+    given = {"paths": ["src"]}
+    with site.worker(FANOUT_MAX_PARALLEL=str(FILES)), ThreadPoolExecutor(1) as calling:
+        with running(site.folder, env=env) as first:
+            cut = calling.submit(first.call, "summarize_files", given)
+            until_asked(site.upstream, FILES)
+            first.process.send_signal(signal.SIGTERM)
+            assert first.process.wait(WAIT_S) == 0
+            assert cut.exception()
+        with running(site.folder, env=env) as second:
+            found = second.call("summarize_files", given)["structuredContent"]
+    assert purposes(json.dumps(found)) == ["It was asked about."]
+    assert len(site.upstream.log) == FILES
 
 
 @pytest.mark.parametrize("action", ["show", "wait", "cancel"])

@@ -13,7 +13,8 @@ Rules:
 3. No user learns what another has asked: answers are kept by user, and so is how panels voted.
 4. Over a bound a call is refused at once, with the seconds after which to come again; nothing queues. What is
    not a call (ping, a list) is answered even when all places are taken.
-5. SIGTERM ends it in order: /readyz says so, no request is taken, and those at work get time to end.
+5. SIGTERM ends it in order: /readyz says so, no request is taken, and those at work get time to end. What is
+   not done by then goes on where workers ask it, for the same call at another replica.
 """
 
 from __future__ import annotations
@@ -425,6 +426,11 @@ class Service:
         line |= {"verdict": verdict, "seconds": round(seconds, 3), "usd": round(usd, 6)}
         sys.stderr.write(json.dumps(line) + "\n")
 
+    def hand_over(self) -> None:
+        """Leave to workers what the calls that are about to be cut off wait for."""
+        if self.shared is not None:
+            self.shared.link.is_leaving = True
+
     def metrics(self) -> str:
         """Return all figures in the text form of Prometheus."""
         from fanout_mcp.scale.telemetry import of_providers
@@ -574,6 +580,11 @@ async def _serve(service: Service, args: argparse.Namespace) -> int:
             async def startup(self, sockets: list[socket.socket] | None = None) -> None:
                 await super().startup(sockets)
                 listening.listen(WAITING)
+
+            async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+                asyncio.get_running_loop().call_later(DRAIN_S, service.hand_over)
+                await super().shutdown(sockets)
+                service.hand_over()
 
         server = Server(config)
         AppStatus.enable_automatic_graceful_drain = False  # it would cut every answer at the first signal

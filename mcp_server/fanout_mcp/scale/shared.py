@@ -216,6 +216,8 @@ class Link:
         self.problem = ""
         """What a receipt says of an outage, empty while there was none; the address is for the log alone."""
         self.is_away = False
+        self.is_leaving = False
+        """The process ends before its calls do: what they wait for goes on without them."""
         self.on_beat: list[Callable[[], object]] = []
         self._errors: tuple[type[Exception], ...] = (RedisError, OSError)
         self._id = secrets.token_hex(8)
