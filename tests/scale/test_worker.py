@@ -178,6 +178,26 @@ def test_a_replica_that_is_ended_in_mid_batch_leaves_it_to_the_same_call_at_anot
     assert len(site.upstream.log) == FILES
 
 
+@pytest.mark.parametrize(
+    ("failing", "failed", "again"),
+    [
+        ("", FILES, "the same call again asks all"),
+        ("part7.py", 1, "again asks only the questions that failed"),
+    ],
+    ids=["all", "one"],
+)
+def test_a_batch_with_failures_promises_no_answer_that_is_not_there(
+    site: Site, failing: str, failed: int, again: str
+) -> None:
+    site.upstream.rules.insert(0, Rule(failing, "status", status=400))
+    with site.worker():
+        site.fanout("summarize", "src", "--json")
+    out = site.fanout("batch")[1]
+    assert f"{failed} failed" in out
+    assert again in out
+    assert "costs nothing" not in out
+
+
 @pytest.mark.parametrize("action", ["show", "wait", "cancel"])
 def test_a_handle_of_no_batch_is_refused_in_one_sentence(site: Site, action: str) -> None:
     status, out, err = site.fanout("batch", action, f"{os.getuid()}:{'0' * 32}")
