@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from fakes.collector import collecting
 from fakes.redis_server import MISSING, PROGRAM, RedisServer, redis_server
 from fakes.service import running
 from fakes.upstream import Rule, Upstream, serving
@@ -196,6 +198,38 @@ def test_a_batch_with_failures_promises_no_answer_that_is_not_there(
     assert f"{failed} failed" in out
     assert again in out
     assert "costs nothing" not in out
+
+
+def test_a_worker_reports_each_question_as_the_service_does(site: Site) -> None:
+    site.upstream.rules.insert(0, Rule("part7.py", "status", status=503, times=1))
+    with collecting() as collector:
+        worker = site.start("worker", "--health", "127.0.0.1:0", **collector.env)
+        assert worker.stderr is not None
+        assert "calls at once" in worker.stderr.readline()
+        health = worker.stderr.readline().split()[-1].rpartition(":")[2].strip()
+        site.fanout("summarize", "src", "--json")
+        with socket.create_connection(("127.0.0.1", int(health))) as connection:
+            connection.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            text = b"".join(iter(lambda: connection.recv(65_536), b"")).decode()
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(WAIT_S) == 0
+        rest = worker.stderr.read()
+    answered = re.search(r'fanout_model_calls_total{.*outcome="answered"} (\d+)', text)
+    assert answered is not None
+    assert int(answered[1]) == FILES
+    assert re.search(r"fanout_retries_total{.*} 1\n", text)
+    assert "\nfanout_redis_up 1\n" in text
+    shards = {span.identity: span for span in collector.spans if span.name == "batch"}
+    chats = [span for span in collector.spans if span.name.startswith("chat")]
+    assert sum(not span.is_error for span in chats) == FILES
+    assert {span.parent for span in chats} == set(shards)
+    assert {"gen_ai.client.operation.duration", "fanout.cost", "docket_queue_depth"} <= collector.metrics
+    lines = [json.loads(line) for line in rest.splitlines()]
+    assert {(line["tool"], line["verdict"]) for line in lines} == {("batch", "done")}
+    assert {line["trace_id"] for line in lines} == {span.trace for span in shards.values()}
+    assert {line["call"] for line in lines} == {s.attributes["fanout.trace"] for s in shards.values()}
+    for word in (b"part7", b"It was asked about", str(site.folder).encode()):
+        assert word not in collector.raw + rest.encode()
 
 
 @pytest.mark.parametrize("action", ["show", "wait", "cancel"])
