@@ -264,6 +264,18 @@ def test_a_worker_that_can_not_reach_its_queue_says_why_and_ends(site: Site, url
     assert len(err.splitlines()) == 1
 
 
+def test_an_outage_of_redis_is_a_line_when_it_goes_and_one_when_it_is_back(site: Site) -> None:
+    with site.worker(FANOUT_REDIS_URL=site.server.url) as worker:
+        assert worker.stderr is not None
+        site.server.kill()
+        assert "is away" in worker.stderr.readline()
+        time.sleep(3)  # Docket looks for it again and again
+        site.server.start()
+        assert "is back" in worker.stderr.readline()
+        worker.send_signal(signal.SIGTERM)
+        assert (worker.wait(WAIT_S), worker.stderr.read()) == (0, "")
+
+
 def test_a_worker_without_a_model_says_so(site: Site) -> None:
     status, _, err = site.fanout("worker", FANOUT_BACKEND="plan")
     assert (status, "A worker needs a model" in err) == (2, True)

@@ -97,12 +97,21 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _log_to_stderr() -> None:
-    """Docket logs an outage with its whole traceback, once a try: one line is enough."""
+    """Write a line when Redis goes and one when it is back; Docket has more, some with a whole traceback."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Line("fanout worker: %(message)s"))
-    logger = logging.getLogger("docket")
-    logger.addHandler(handler)
-    logger.setLevel(logging.WARNING)
+    handler.addFilter(lambda record: not (record.name.startswith("docket") and _is_away(sys.exc_info()[1])))
+    for name in ("docket", "fanout"):
+        logger = logging.getLogger(name)
+        logger.addHandler(handler)
+        logger.setLevel(logging.WARNING)
+
+
+def _is_away(error: BaseException | None) -> bool:
+    """Say whether this is an outage, which `Link` reports; what Redis refuses is not."""
+    from redis.exceptions import RedisError, ResponseError
+
+    return isinstance(error, RedisError | OSError) and not isinstance(error, ResponseError)
 
 
 class _Line(logging.Formatter):
