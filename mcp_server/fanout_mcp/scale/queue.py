@@ -479,7 +479,8 @@ class Queue:
             )
         if find_spec("docket") is None:
             raise SettingsError(
-                "A Redis is set, and what the queue needs is not here: install fanout-mcp[scale]."
+                "A Redis is set, and what the queue needs is not installed: pip install '.[scale]' in "
+                "fanout's clone."
             )
         self.url, self._config_dir, self.max_parallel = (
             settings.redis_url,

@@ -207,7 +207,7 @@ class Link:
         except ImportError as error:
             raise SettingsError(
                 "A Redis is set (FANOUT_REDIS_URL or redis_url in config.toml), but its client is not "
-                "installed: pip install 'fanout-mcp[scale]'."
+                "installed: pip install '.[scale]' in fanout's clone."
             ) from error
         self.where = shown(url)
         self.replicas = 1

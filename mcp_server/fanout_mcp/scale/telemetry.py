@@ -286,7 +286,7 @@ def exporting(env: Mapping[str, str]) -> Iterator[None]:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as error:
         raise SettingsError(
-            "OTEL_* asks for telemetry, which needs the extra: pip install 'fanout-mcp[scale]'. "
+            "OTEL_* asks for telemetry, which needs the extra: pip install '.[scale]' in fanout's clone. "
             "Nothing was started."
         ) from error
     is_named = env.get("OTEL_SERVICE_NAME") or "service.name" in env.get("OTEL_RESOURCE_ATTRIBUTES", "")
