@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-DOCS: Final = (Path(__file__).parents[2] / "docs" / "service.md").read_text()
+DOCS: Final = Path(__file__).parents[2] / "docs"
 NGINX: Final = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/opt/homebrew/bin")
 MISSING: Final = "nginx is not installed (apt-get install nginx-light)"
 WAIT_S: Final = 120
@@ -33,8 +33,8 @@ http {{
 """
 
 
-def block(kind: str) -> str:
-    [found] = re.findall(rf"```{kind}\n(.*?)```", DOCS, re.DOTALL)
+def block(kind: str, page: str = "service") -> str:
+    [found] = re.findall(rf"```{kind}\n(.*?)```", (DOCS / f"{page}.md").read_text(), re.DOTALL)
     return str(found)
 
 

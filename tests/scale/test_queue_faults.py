@@ -87,6 +87,18 @@ async def test_a_worker_that_is_killed_loses_nothing(
     assert len(asked(tmp_path)) <= 400 + 16  # what the killed one had in flight
 
 
+async def test_a_lease_is_renewed_while_an_answer_takes_longer_than_it(
+    tmp_path: Path, server: RedisServer, settings: Settings
+) -> None:
+    with (
+        worker(tmp_path, server.url, 3 * LEASE_S, LEASE_S),
+        worker(tmp_path, server.url, 3 * LEASE_S, LEASE_S),
+    ):
+        async with opened(settings) as queue:
+            assert answered(await ask(settings, queue, questions(40))) == 40
+    assert set(Counter(key for key, _ in asked(tmp_path)).values()) == {1}
+
+
 async def test_a_redis_that_is_killed_for_seconds_loses_nothing(
     tmp_path: Path, server: RedisServer, settings: Settings
 ) -> None:

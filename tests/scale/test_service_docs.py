@@ -40,6 +40,15 @@ def test_the_unit_starts_the_service_with_flags_that_it_takes() -> None:
     assert int(stop) > serve.DRAIN_S
 
 
+def test_the_units_let_service_and_workers_write_where_they_write() -> None:
+    service, worker = block("ini"), block("ini", "operations")
+    for unit in (service, worker):
+        assert "\nStateDirectory=fanout\n" in unit
+        assert "\nEnvironment=HOME=/var/lib/fanout\n" in unit
+    [folder] = re.findall(r'^folder = "(.*)"$', block("toml", "policy"), re.MULTILINE)
+    assert f"\nReadWritePaths=-{folder}\n" in service
+
+
 @dataclass(frozen=True)
 class Front:
     port: int

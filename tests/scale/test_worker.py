@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from fakes.collector import collecting
 from fakes.redis_server import MISSING, PROGRAM, RedisServer, redis_server
+from fakes.service import running
 from fakes.upstream import Rule, Upstream, serving
+from fanout_mcp.scale import serve
 
 pytestmark = [
     pytest.mark.slow,
@@ -71,8 +76,8 @@ class Site:
         return one.returncode, out, err
 
     @contextmanager
-    def worker(self) -> Iterator[subprocess.Popen[str]]:
-        one = self.start("worker")
+    def worker(self, *words: str, **env: str) -> Iterator[subprocess.Popen[str]]:
+        one = self.start("worker", *words, **env)
         assert one.stderr is not None
         line = one.stderr.readline()
         assert "calls at once" in line
@@ -158,6 +163,75 @@ def test_a_cancelled_batch_ends_what_is_in_flight(site: Site) -> None:
             os.sched_yield()
 
 
+def test_a_replica_that_is_ended_in_mid_batch_leaves_it_to_the_same_call_at_another_one(site: Site) -> None:
+    site.upstream.rules[0] = Rule(text=SUMMARY, delay=serve.DRAIN_S + 10)
+    env = {name: value for name, value in site.env().items() if name.startswith("FANOUT_")}
+    given = {"paths": ["src"]}
+    with site.worker(FANOUT_MAX_PARALLEL=str(FILES)), ThreadPoolExecutor(1) as calling:
+        with running(site.folder, env=env) as first:
+            cut = calling.submit(first.call, "summarize_files", given)
+            until_asked(site.upstream, FILES)
+            first.process.send_signal(signal.SIGTERM)
+            assert first.process.wait(WAIT_S) == 0
+            assert cut.exception()
+        with running(site.folder, env=env) as second:
+            found = second.call("summarize_files", given)["structuredContent"]
+    assert purposes(json.dumps(found)) == ["It was asked about."]
+    assert len(site.upstream.log) == FILES
+
+
+@pytest.mark.parametrize(
+    ("failing", "failed", "again"),
+    [
+        ("", FILES, "the same call again asks all"),
+        ("part7.py", 1, "again asks only the questions that failed"),
+    ],
+    ids=["all", "one"],
+)
+def test_a_batch_with_failures_promises_no_answer_that_is_not_there(
+    site: Site, failing: str, failed: int, again: str
+) -> None:
+    site.upstream.rules.insert(0, Rule(failing, "status", status=400))
+    with site.worker():
+        site.fanout("summarize", "src", "--json")
+    out = site.fanout("batch")[1]
+    assert f"{failed} failed" in out
+    assert again in out
+    assert "costs nothing" not in out
+
+
+def test_a_worker_reports_each_question_as_the_service_does(site: Site) -> None:
+    site.upstream.rules.insert(0, Rule("part7.py", "status", status=503, times=1))
+    with collecting() as collector:
+        worker = site.start("worker", "--health", "127.0.0.1:0", **collector.env)
+        assert worker.stderr is not None
+        assert "calls at once" in worker.stderr.readline()
+        health = worker.stderr.readline().split()[-1].rpartition(":")[2].strip()
+        site.fanout("summarize", "src", "--json")
+        with socket.create_connection(("127.0.0.1", int(health))) as connection:
+            connection.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            text = b"".join(iter(lambda: connection.recv(65_536), b"")).decode()
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(WAIT_S) == 0
+        rest = worker.stderr.read()
+    answered = re.search(r'fanout_model_calls_total{.*outcome="answered"} (\d+)', text)
+    assert answered is not None
+    assert int(answered[1]) == FILES
+    assert re.search(r"fanout_retries_total{.*} 1\n", text)
+    assert "\nfanout_redis_up 1\n" in text
+    shards = {span.identity: span for span in collector.spans if span.name == "batch"}
+    chats = [span for span in collector.spans if span.name.startswith("chat")]
+    assert sum(not span.is_error for span in chats) == FILES
+    assert {span.parent for span in chats} == set(shards)
+    assert {"gen_ai.client.operation.duration", "fanout.cost", "docket_queue_depth"} <= collector.metrics
+    lines = [json.loads(line) for line in rest.splitlines()]
+    assert {(line["tool"], line["verdict"]) for line in lines} == {("batch", "done")}
+    assert {line["trace_id"] for line in lines} == {span.trace for span in shards.values()}
+    assert {line["call"] for line in lines} == {s.attributes["fanout.trace"] for s in shards.values()}
+    for word in (b"part7", b"It was asked about", str(site.folder).encode()):
+        assert word not in collector.raw + rest.encode()
+
+
 @pytest.mark.parametrize("action", ["show", "wait", "cancel"])
 def test_a_handle_of_no_batch_is_refused_in_one_sentence(site: Site, action: str) -> None:
     status, out, err = site.fanout("batch", action, f"{os.getuid()}:{'0' * 32}")
@@ -188,6 +262,18 @@ def test_a_worker_that_can_not_reach_its_queue_says_why_and_ends(site: Site, url
     assert reason in err
     assert "wrong@" not in err
     assert len(err.splitlines()) == 1
+
+
+def test_an_outage_of_redis_is_a_line_when_it_goes_and_one_when_it_is_back(site: Site) -> None:
+    with site.worker(FANOUT_REDIS_URL=site.server.url) as worker:
+        assert worker.stderr is not None
+        site.server.kill()
+        assert "is away" in worker.stderr.readline()
+        time.sleep(3)  # Docket looks for it again and again
+        site.server.start()
+        assert "is back" in worker.stderr.readline()
+        worker.send_signal(signal.SIGTERM)
+        assert (worker.wait(WAIT_S), worker.stderr.read()) == (0, "")
 
 
 def test_a_worker_without_a_model_says_so(site: Site) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Final
 
 import anyio
 
@@ -14,6 +15,17 @@ from fanout_mcp.scale.queue import LAST_LOOK_S, Counts, Queue, through_outages
 from fanout_mcp.state import audit, settings
 from fanout_mcp.text import flat
 from fanout_mcp.types import Json
+
+AGAIN: Final = {
+    (True, False): "The answers are in the cache: the same call again shows them, and costs nothing.",
+    (True, True): "The answers are in the cache: the same call again asks only the questions that failed.",
+    (
+        False,
+        True,
+    ): "No question was answered: the same call again asks all of them.",
+    (False, False): "No question was asked.",
+}
+"""Whether anything was answered, and whether anything failed -> what the same call would do."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -85,6 +97,8 @@ def flat_lines(rows: list[Json]) -> str:
             f"{row['cached']:,} cached, {row['failed']:,} failed, {dollars(row['usd'])}"
         )
         lines += [f"  {flat(name)}: {flat(reason)}" for name, reason in row["failing"].items()]
-    if any(row["state"] == "done" for row in rows):
-        lines.append("The answers are in the cache: the same call again shows them, and costs nothing.")
+    done = [row for row in rows if row["state"] == "done"]
+    has_answers = any(row["failed"] < row["done"] for row in done)
+    if done:
+        lines.append(AGAIN[has_answers, any(row["failed"] for row in done)])
     return "\n".join(lines)

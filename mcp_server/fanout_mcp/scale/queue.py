@@ -11,6 +11,7 @@ Rules:
 1. Nothing from Redis is believed without the seal of the user's secret (state/cache.py), and nothing is ever
    unpickled: Docket, which would, finds JSON under a seal in the place of cloudpickle.
 2. A call that is cancelled cancels its batch, unless another one waits for it or its handle was given out.
+   One that its process cuts off, because it has to end itself, leaves it for the same call at another one.
 3. Equal calls of one user join: the same first questions are the same batch.
 4. Every script may run twice with the same result, and a repeated question is answered by the cache.
 5. Every key has a hash of the format and one of the secret, and what workers take from one of their provider
@@ -475,7 +476,8 @@ class Queue:
             )
         if find_spec("docket") is None:
             raise SettingsError(
-                "A Redis is set, and what the queue needs is not here: install fanout-mcp[scale]."
+                "A Redis is set, and what the queue needs is not installed: pip install '.[scale]' in "
+                "fanout's clone."
             )
         check(settings.redis_url)
         self.url, self._config_dir, self.max_parallel = (
@@ -843,9 +845,10 @@ class Call:
         )
 
     async def leave(self, *, is_wanted: bool) -> None:
+        is_cut = self.queue.link is not None and self.queue.link.is_leaving
         if self.batch:
             with suppress(*outages()):
-                await self.queue.leave(self.batch, self.name, is_wanted=is_wanted)
+                await self.queue.leave(self.batch, self.name, is_wanted=is_wanted or is_cut)
 
 
 def _unusable(error: Exception) -> str:

@@ -13,7 +13,8 @@ Rules:
 3. No user learns what another has asked: answers are kept by user, and so is how panels voted.
 4. Over a bound a call is refused at once, with the seconds after which to come again; nothing queues. What is
    not a call (ping, a list) is answered even when all places are taken.
-5. SIGTERM ends it in order: /readyz says so, no request is taken, and those at work get time to end.
+5. SIGTERM ends it in order: /readyz says so, no request is taken, and those at work get time to end. What is
+   not done by then goes on where workers ask it, for the same call at another replica.
 """
 
 from __future__ import annotations
@@ -363,7 +364,7 @@ class Service:
         self, ctx: Context, services: Services, given: BaseModel, record: Call
     ) -> AsyncIterator[Services]:
         """Decide on one tool call; count it and what it spent. Raises InvalidInput or BudgetExceeded."""
-        from fanout_mcp.scale.telemetry import CAPTURE, Observed, joined
+        from fanout_mcp.scale.telemetry import Observed, count, joined
         from fanout_mcp.state import audit
 
         user: User = ctx.request.scope[USER]  # type: ignore[union-attr] # a request over HTTP has one
@@ -379,8 +380,7 @@ class Service:
                 f"and this call may cost ${aside:g}. Lower max_cost_usd, or ask again tomorrow."
             )
         self.limits = services.limits
-        has_contents = os.environ.get(CAPTURE, "").lower() == "true"
-        observed = Observed(services.backend, self.figures, has_contents)
+        observed = Observed(services.backend, self.figures)
         own = hashlib.sha256(user.name.encode()).hexdigest()[:16]
         home = (services.settings.state_home or services.settings.config_dir / "state") / "users" / own
         trace_id = joined(ctx.meta, record.trace)
@@ -393,7 +393,7 @@ class Service:
         finally:
             if cap is not None:
                 audit.settle(self.dollars, [day], record.usd, aside)
-            self._count(record, time.monotonic() - began, trace_id)
+            count(self.figures, record, time.monotonic() - began, trace_id)
 
     def _check(self, user: User, tool: str, given: BaseModel) -> None:
         takes = type(given).model_fields
@@ -412,28 +412,17 @@ class Service:
             if one.startswith(("/", "~")) or ".." in one.split("/"):
                 raise InvalidInput(f"{one[:200]!r} leads out of the project; name files as they lie in it.")
 
-    def _count(self, record: Call, seconds: float, trace_id: str) -> None:
-        verdict, tool = record.verdict or "refused", record.tool
-        self.figures.add("fanout_calls_total", tool=tool, verdict=verdict)
-        self.figures.observe("fanout_call_seconds", seconds, tool=tool)
-        workers = record.elsewhere
-        usd = record.usd + (workers.cost_usd or 0.0)
-        self.figures.add("fanout_cost_usd_total", usd, tool=tool)
-        self.figures.add("fanout_tokens_total", record.usage.tokens_in + workers.tokens_in, kind="in")
-        self.figures.add("fanout_tokens_total", record.usage.tokens_out + workers.tokens_out, kind="out")
-        line: Json = {"trace": record.trace, **({"trace_id": trace_id} if trace_id else {}), "tool": tool}
-        line |= {"verdict": verdict, "seconds": round(seconds, 3), "usd": round(usd, 6)}
-        sys.stderr.write(json.dumps(line) + "\n")
+    def hand_over(self) -> None:
+        """Leave to workers what the calls that are about to be cut off wait for."""
+        if self.shared is not None:
+            self.shared.link.is_leaving = True
 
     def metrics(self) -> str:
         """Return all figures in the text form of Prometheus."""
-        from fanout_mcp.scale.telemetry import of_providers
+        from fanout_mcp.scale.telemetry import gauges
 
-        own = {"fanout_inflight": float(self.at_work.total())} | (
-            self.shared.figures() if self.shared else {}
-        )
-        of_models = of_providers(self.limits) if self.limits else ()
-        return self.figures.text([*((name, (), value) for name, value in own.items()), *of_models])
+        at_work = ("fanout_inflight", (), float(self.at_work.total()))
+        return self.figures.text([at_work, *gauges(self.limits, self.shared)])
 
     def shown(self, result: ToolResult) -> ToolResult:
         """Take out what is of this machine: where its project lies, and where a report would be."""
@@ -575,36 +564,39 @@ async def _serve(service: Service, args: argparse.Namespace) -> int:
                 await super().startup(sockets)
                 listening.listen(WAITING)
 
+            async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+                asyncio.get_running_loop().call_later(DRAIN_S, service.hand_over)
+                await super().shutdown(sockets)
+                service.hand_over()
+
         server = Server(config)
         AppStatus.enable_automatic_graceful_drain = False  # it would cut every answer at the first signal
         sys.stderr.write(f"fanout: serving http://{args.http.rpartition(':')[0]}:{port}/mcp\n")
         if args.health:
-            watched = await asyncio.start_server(_answering(service, server), *_address(args.health))
-            await stack.enter_async_context(watched)
-            name, number, *_ = watched.sockets[0].getsockname()
-            sys.stderr.write(f"fanout: /livez, /readyz and /metrics at http://{name}:{number}\n")
+            own = watched(args.health, service.metrics, lambda: server.started and not server.should_exit)
+            await stack.enter_async_context(own)
         for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises it again at its end
             signal.signal(number, lambda *_: None)
         await server.serve(sockets=[listening])
     return 0
 
 
-def _answering(
-    service: Service, server: Any
-) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
-    """Answer GET /livez, /readyz and /metrics, one request a connection."""
+@contextlib.asynccontextmanager
+async def watched(
+    address: str, metrics: Callable[[], str], is_ready: Callable[[], bool]
+) -> AsyncIterator[None]:
+    """Answer GET /livez, /readyz and /metrics while the block runs, one request a connection."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, ValueError, TimeoutError, asyncio.IncompleteReadError):
             async with asyncio.timeout(5):
                 path = (await reader.readline()).split(b" ")[1:2]
-                is_ready = server.started and not server.should_exit
                 status, text = {
                     b"/livez": ("200 OK", "alive\n"),
                     b"/readyz": ("200 OK", "ready\n")
-                    if is_ready
+                    if is_ready()
                     else ("503 Service Unavailable", "not ready\n"),
-                    b"/metrics": ("200 OK", service.metrics()),
+                    b"/metrics": ("200 OK", metrics()),
                 }.get(path[0] if path else b"", ("404 Not Found", "no such path\n"))
                 head = (
                     f"HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4\r\nConnection: close\r\n"
@@ -613,4 +605,7 @@ def _answering(
                 await writer.drain()
         writer.close()
 
-    return answer
+    async with await asyncio.start_server(answer, *_address(address)) as server:
+        name, number, *_ = server.sockets[0].getsockname()
+        sys.stderr.write(f"fanout: /livez, /readyz and /metrics at http://{name}:{number}\n")
+        yield

@@ -201,7 +201,7 @@ def check(url: str) -> None:
     except ImportError as error:
         raise SettingsError(
             "A Redis is set (FANOUT_REDIS_URL or redis_url in config.toml), but its client is not "
-            "installed: pip install 'fanout-mcp[scale]'."
+            "installed: pip install '.[scale]' in fanout's clone."
         ) from error
     try:
         opened = ConnectionPool.from_url(url).connection_kwargs
@@ -230,6 +230,8 @@ class Link:
         self.problem = ""
         """What a receipt says of an outage, empty while there was none; the address is for the log alone."""
         self.is_away = False
+        self.is_leaving = False
+        """The process ends before its calls do: what they wait for goes on without them."""
         self.on_beat: list[Callable[[], object]] = []
         self._errors: tuple[type[Exception], ...] = (RedisError, OSError, SettingsError)
         self._id = secrets.token_hex(8)

@@ -1,8 +1,9 @@
-"""What the service reports about itself: figures for Prometheus, spans and metrics for OpenTelemetry.
+"""What service and workers report about themselves: figures for Prometheus, spans and metrics over OTLP.
 
-Theory of operation. Each tool call works with a backend that is wrapped (`Observed`): every question to a
-model is counted there, and is a span below the one that the SDK opens for the message. The engine knows none
-of it. The API of OpenTelemetry does nothing until `exporting` finds OTEL_* set and puts the SDK behind it.
+Theory of operation. Each tool call, and each shard of a worker, works with a backend that is wrapped
+(`Observed`): every question to a model is counted there, and is a span below the one that the SDK opens for
+the message, or `batch` for the shard. The engine knows none of it. The API of OpenTelemetry does nothing
+until `exporting` finds OTEL_* set and puts the SDK behind it.
 
 Rules:
 1. No user, path, question or answer is a label or an attribute. Contents are in spans only where the
@@ -13,12 +14,14 @@ Rules:
 from __future__ import annotations
 
 import json
+import os
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import metrics, trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
@@ -28,7 +31,11 @@ from fanout_mcp.engine.limits import Limits
 from fanout_mcp.errors import BackendError, SettingsError
 from fanout_mcp.scale.shared import shown
 from fanout_mcp.source.secrets import redact
-from fanout_mcp.types import Answer, Backend, Job
+from fanout_mcp.types import Answer, Backend, Job, Json
+
+if TYPE_CHECKING:
+    from fanout_mcp.scale.shared import Shared
+    from fanout_mcp.state.audit import Call
 
 # --- figures -----------------------------------------------------------------------------------------------
 
@@ -92,15 +99,33 @@ class Figures:
         return "\n".join([*lines, *(row for rest in rows.values() for row in rest), ""])
 
 
-def _escaped(text: str) -> str:
-    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")[:120]
+def count(figures: Figures, record: Call, seconds: float, trace_id: str) -> None:
+    """Count a call, of a tool or of a worker's shard, and write its line."""
+    verdict, tool = record.verdict or "refused", record.tool
+    figures.add("fanout_calls_total", tool=tool, verdict=verdict)
+    figures.observe("fanout_call_seconds", seconds, tool=tool)
+    workers = record.elsewhere
+    usd = record.usd + (workers.cost_usd or 0.0)
+    figures.add("fanout_cost_usd_total", usd, tool=tool)
+    figures.add("fanout_tokens_total", record.usage.tokens_in + workers.tokens_in, kind="in")
+    figures.add("fanout_tokens_total", record.usage.tokens_out + workers.tokens_out, kind="out")
+    line: Json = {"trace": record.trace, **({"call": record.origin.trace} if record.origin else {})}
+    line |= {**({"trace_id": trace_id} if trace_id else {}), "tool": tool, "verdict": verdict}
+    line |= {"seconds": round(seconds, 3), "usd": round(usd, 6)}
+    sys.stderr.write(json.dumps(line) + "\n")
 
 
-def of_providers(limits: Limits) -> Iterator[tuple[str, Labels, float]]:
-    """Yield what is in flight and waits now."""
-    for provider, values in limits.now().items():
+def gauges(limits: Limits | None, shared: Shared | None) -> Iterator[tuple[str, Labels, float]]:
+    """Yield what is in flight and waits now, and how the shared Redis is."""
+    for name, value in (shared.figures() if shared else {}).items():
+        yield name, (), value
+    for provider, values in (limits.now() if limits else {}).items():
         for name, value in zip(("inflight", "waiting", "limit"), values, strict=True):
             yield f"fanout_model_{name}", (("provider", provider),), value
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")[:120]
 
 
 # --- questions to models -----------------------------------------------------------------------------------
@@ -120,7 +145,7 @@ class Observed:
 
     inner: Backend
     figures: Figures
-    has_contents: bool = False
+    has_contents: bool = field(default_factory=lambda: os.environ.get(CAPTURE, "").lower() == "true")
     tried: dict[tuple[str, str], str] = field(default_factory=dict)
     """By job and question: what came of it last."""
 
@@ -214,6 +239,14 @@ def joined(meta: Mapping[str, Any] | None, own: str) -> str:
     return trace.format_trace_id(found.trace_id) if found.is_valid else ""
 
 
+@contextmanager
+def shard_span(own: str) -> Iterator[str]:
+    """Open a worker's span; yield its trace's id, if any. `own`: our name for the trace of the call."""
+    with _tracer.start_as_current_span("batch", attributes={"fanout.trace": own}) as span:
+        found = span.get_span_context()
+        yield trace.format_trace_id(found.trace_id) if found.is_valid else ""
+
+
 # --- export ------------------------------------------------------------------------------------------------
 
 SIGNALS: Final = ("TRACES", "METRICS")
@@ -276,7 +309,7 @@ def exporting(env: Mapping[str, str]) -> Iterator[None]:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as error:
         raise SettingsError(
-            "OTEL_* asks for telemetry, which needs the extra: pip install 'fanout-mcp[scale]'. "
+            "OTEL_* asks for telemetry, which needs the extra: pip install '.[scale]' in fanout's clone. "
             "Nothing was started."
         ) from error
     for place in places.values():

@@ -24,7 +24,7 @@ import math
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import closing, suppress
+from contextlib import AsyncExitStack, closing, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -53,8 +53,9 @@ from fanout_mcp.scale.queue import (
     packed_outcome,
     through_outages,
 )
-from fanout_mcp.scale.serve import return_memory
-from fanout_mcp.scale.shared import shown
+from fanout_mcp.scale.serve import return_memory, watched
+from fanout_mcp.scale.shared import Shared, open_shared, shown
+from fanout_mcp.scale.telemetry import Figures, Observed, count, exporting, gauges, shard_span
 from fanout_mcp.state import audit, settings
 from fanout_mcp.state.cache import Cache
 from fanout_mcp.types import Backend, Outcome
@@ -75,6 +76,9 @@ LOOK_S: Final = 0.05
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--health", metavar="HOST:PORT", help="serve /livez, /readyz and /metrics there (default: off)"
+    )
     parser.epilog = (
         "It asks with this user's providers and keys; FANOUT_REDIS_URL, or redis_url in config.toml, says "
         "where the queue is. On SIGTERM it finishes its calls in progress. See docs/operations.md."
@@ -82,23 +86,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    del args
     from fanout_mcp.commands.shell import run_async
 
     had = settings.read()
     return_memory()
     _log_to_stderr()
-    run_async(lambda: _work(had))
+    with exporting(os.environ):
+        run_async(lambda: _work(had, args.health))
     return OK
 
 
 def _log_to_stderr() -> None:
-    """Docket logs an outage with its whole traceback, once a try: one line is enough."""
+    """Write a line when Redis goes and one when it is back; Docket has more, some with a whole traceback."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Line("fanout worker: %(message)s"))
-    logger = logging.getLogger("docket")
-    logger.addHandler(handler)
-    logger.setLevel(logging.WARNING)
+    handler.addFilter(lambda record: not (record.name.startswith("docket") and _is_away(sys.exc_info()[1])))
+    for name in ("docket", "fanout"):
+        logger = logging.getLogger(name)
+        logger.addHandler(handler)
+        logger.setLevel(logging.WARNING)
+
+
+def _is_away(error: BaseException | None) -> bool:
+    """Say whether this is an outage, which `Link` reports; what Redis refuses is not."""
+    from redis.exceptions import RedisError, ResponseError
+
+    return isinstance(error, RedisError | OSError) and not isinstance(error, ResponseError)
 
 
 class _Line(logging.Formatter):
@@ -107,19 +120,24 @@ class _Line(logging.Formatter):
         return super().format(record)
 
 
-async def _work(had: settings.Settings) -> None:
+async def _work(had: settings.Settings, health: str | None) -> None:
     from fanout_mcp.edge.opening import open_services
 
     async with Queue(had).used():
         pass  # a Redis that can't be reached ends the worker here: services would go on without it
-    async with open_services(had) as services:
+    async with AsyncExitStack() as stack:
+        shared = await stack.enter_async_context(open_shared(had))
+        services = await stack.enter_async_context(open_services(had, shared))
         if not services.backend.has_model:
             raise SettingsError("A worker needs a model; `fanout doctor` says why there is none.")
         queue = Queue(had, services.backend.provider)
-        async with queue.used():
-            sys.stderr.write(f"fanout worker: {shown(queue.url)}, {had.max_parallel} calls at once\n")
-            with closing(services.open_cache(had.cache, had.config_dir)) as cache:
-                await Worker(queue, services.backend, services.limits, cache, services.spent).run()
+        await stack.enter_async_context(queue.used())
+        sys.stderr.write(f"fanout worker: {shown(queue.url)}, {had.max_parallel} calls at once\n")
+        cache = stack.enter_context(closing(services.open_cache(had.cache, had.config_dir)))
+        worker = Worker(queue, services.backend, services.limits, cache, services.spent)
+        if health is not None:
+            await stack.enter_async_context(watched(health, partial(worker.metrics, shared), worker.is_ready))
+        await worker.run()
 
 
 @dataclass(slots=True)
@@ -131,6 +149,7 @@ class Worker:
     limits: Limits
     cache: Cache
     spent: audit.Spent | None = None
+    figures: Figures = field(default_factory=Figures)
     alone: anyio.Lock = field(default_factory=anyio.Lock)
     in_turn: InTurn = field(default_factory=one_at_a_time)
     at_work: dict[str, list[Started]] = field(default_factory=dict)
@@ -166,6 +185,12 @@ class Worker:
         """Docket catches the cancellation and waits for what is at work: only the task's count shows it."""
         return self.loop_task is not None and self.loop_task.cancelling() > self.loop_cancels
 
+    def is_ready(self) -> bool:
+        return self.loop_task is not None and not self.is_stopping()
+
+    def metrics(self, shared: Shared) -> str:
+        return self.figures.text(gauges(self.limits, shared))
+
     async def use(self, ticket: str) -> None:
         """Ask shards, and say what became of them."""
         until = anyio.current_time() + GOES_ON_S
@@ -180,8 +205,12 @@ class Worker:
         if user != audit.caller():
             audit.who.set(user)
         record: audit.Call | None = None
+        began, trace_id = anyio.current_time(), ""
         try:
-            with audit.call("batch", spent=self.spent, origin=taken.shard.origin) as record:
+            with (
+                shard_span(taken.shard.origin.trace) as trace_id,
+                audit.call("batch", spent=self.spent, origin=taken.shard.origin) as record,
+            ):
                 record.usd = taken.usd
                 outcomes = await self._outcomes(taken, record)
                 record.verdict = "cancelled" if outcomes is None else "done"
@@ -189,6 +218,8 @@ class Worker:
             outcomes = _failed(taken.shard.units, str(error))
         except Exception as error:  # noqa: BLE001 - callers would wait for ever for a shard without a result
             outcomes = _failed(taken.shard.units, explain_alike("the worker", error, os.environ))
+        if record is not None:
+            count(self.figures, record, anyio.current_time() - began, trace_id)
         if outcomes is None:
             return
         rows = [packed_outcome(one, is_kept=is_kept) for one, is_kept in outcomes]
@@ -240,8 +271,9 @@ class Worker:
             ]
         plan = Plan(SHARD_S, budget=_left(shard.budget, spent), is_paced=False)
         keys = {unit.job.key: unit.key for unit in units}
+        observed = Observed(self.backend, self.figures)
         asking = Asking(
-            self.limits.paced(self.backend.ask), self.cache, keys, named_judge(shard.judge), self.in_turn
+            self.limits.paced(observed.ask), self.cache, keys, named_judge(shard.judge), self.in_turn
         )
         async with background() as start:
             started = start([unit.job for unit in units], asking.ask, plan, self.limits)
