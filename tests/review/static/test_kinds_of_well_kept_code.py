@@ -586,6 +586,24 @@ KINDS = {
         "class A { int F() { return LoadAsync(1).Result; } }\n",
         "class A { async Task<int> F() { await Task.WhenAll(aTask, bTask); return aTask.Result; } int G() { return Read(1).Result; } }\n",
     ),
+    "a key beside the pattern that finds such keys": Kind(
+        "hardcoded-secret",
+        "a.rs",
+        'const T: &str = "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";\n',
+        'const P: (&str, &str) = (\n    "ghp_[a-zA-Z0-9]{36}",\n    "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",\n);\n',
+    ),
+    "words in the place of a key": Kind(
+        "hardcoded-secret",
+        "e.rb",
+        "URL = 'https://hooks.slack.com/services/T02AB3CDE/B04FG5HIJ/" + "kX9vQ2mR7tYb4LpN8wZcJ3sD'\n",
+        "URL = 'https://hooks.slack.com/services/random1/random2/token'\n",
+    ),
+    "the name of a variable of the environment": Kind(
+        "hardcoded-secret",
+        "e.go",
+        'package a\nfunc f() { c.password = "Holz2Wurm3x" }\n',
+        'package a\nfunc f() { c.passwordEnv = "SHOP_PASSWORD2" }\n',
+    ),
 }  # fmt: skip
 
 

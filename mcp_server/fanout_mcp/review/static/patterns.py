@@ -541,6 +541,8 @@ _NOT_A_PROVIDER: Final = DOUBTFUL | {"pem", "jwt", "password-hash"}
 _MADE_UP: Final = re.compile(
     r"(?i)example|sample|dummy|fake|test|mock|x{4}|abcd|1234|0{4}|(.)\1{3}|your|placeholder|redacted|foobar"
 )
+_SPELLED: Final = re.compile(r"(?:\W*(?:[A-Z]?[a-z]{1,15}|[A-Z]{1,15})\d{0,2}\b)+\W*")
+"""Words, numbered perhaps, where a key would have drawn letters: `services/random1/random2/token`."""
 MIN_ENTROPY: Final = 3.3
 """Bits a character: keys of providers are random, those that people type are not."""
 
@@ -573,7 +575,7 @@ def review_keys(path: str, text: str) -> Iterator[Finding]:
     """Yield the providers' keys that a file holds and that look issued: random, not typed for a test."""
     where = (path, text.split("\n"))
     for number, mark, _, key in _redacted(path, text):
-        if mark in _NOT_A_PROVIDER or _MADE_UP.search(key):
+        if mark in _NOT_A_PROVIDER or _MADE_UP.search(key) or _SPELLED.fullmatch(key):
             continue
         if _entropy(key) >= MIN_ENTROPY and _is_whole(key):
             why = f"It has the form of a key of {mark}, and looks issued."
@@ -677,6 +679,11 @@ def _lines_of_text(path: str, text: str) -> frozenset[int]:
     return frozenset(lines)
 
 
+def _is_sample(key: str, around: Sequence[str]) -> bool:
+    """Tell whether a key is beside the pattern that is to find such keys."""
+    return any(key[:2] in line and "]{" in line for line in around)
+
+
 def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Finding]:
     """Yield a finding for each line with a secret that is not `known`, however the file is written."""
     where = (path, text.split("\n"))
@@ -713,6 +720,8 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
             or _PLACEHOLDER.fullmatch(taken) is not None
             or (is_throwaway and is_doubtful)
             or mark == "password-hash"
+            or (not is_doubtful and _SPELLED.fullmatch(taken) is not None)
+            or (not is_doubtful and _is_sample(taken, where[1][max(0, number - 8) : number]))
             or re.search(r"\$(?:2[aby]|argon2\w{1,2}|[156])\$", taken) is not None
             or (is_doubtful and _WORDS.fullmatch(taken.rstrip("?!.#")) is not None)
             or (mark == "url-password" and _of_a_service(before, line[len(before) :]))
