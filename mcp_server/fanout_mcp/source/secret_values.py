@@ -233,7 +233,7 @@ def is_secret(name: str, value: str, *, is_bare: bool = False) -> bool:
     value = _CODED.sub("", value)
     if kind == "key" and is_key_id(name, value):
         return False
-    is_name = not value[-1].isdigit() or name.lower().endswith(("env", "env_var", "envvar"))
+    is_name = not value[-1:].isdigit() or name.lower().endswith(("env", "env_var", "envvar"))
     if is_name and _CONSTANT.fullmatch(value) and kind_of(value):
         return False  # `MY_SECRET_123` is a password as likely as a name
     if kind != "password" and _CLASS.fullmatch(value) and _words(name)[-1] in _words(value):
