@@ -604,6 +604,96 @@ KINDS = {
         'package a\nfunc f() { c.password = "Holz2Wurm3x" }\n',
         'package a\nfunc f() { c.passwordEnv = "SHOP_PASSWORD2" }\n',
     ),
+    "a key that the program wrote down": Kind(
+        "unsafe-reflection",
+        "f.js",
+        "app.use((req, res) => { actions[req.query.name](req, res); });\n",
+        "app.use((req, res) => { actions['/p/:pad'](req, res); });\n",
+    ),
+    "a key in a table of the file": Kind(
+        "unsafe-reflection",
+        "f.js",
+        "app.use((req, res) => { this[req.body.name](); });\n",
+        "const actions = { a: f, b: g };\napp.use((req, res) => { actions[req.query.name](); });\n",
+    ),
+    "a name that the route takes of three": Kind(
+        "unsafe-reflection",
+        "a.py",
+        "import tornado.web\nclass Show(tornado.web.RequestHandler):\n    def get(self, part):\n        part = getattr(self.flow, part)\nROUTES = [(r'/a/(?P<part>.+)', Show)]\n",
+        "import tornado.web\nclass Show(tornado.web.RequestHandler):\n    def get(self, part):\n        part = getattr(self.flow, part)\nROUTES = [(r'/a/(?P<part>request|answer)', Show)]\n",
+    ),
+    "an answer that is not a page": Kind(
+        "xss",
+        "b.js",
+        "app.get('/a', (req, res) => {\n  if (req.query.j) { res.setHeader('Content-Type', 'application/json'); }\n  res.send('<p>' + req.query.a);\n});\n",
+        "app.get('/a', (req, res) => {\n  res.setHeader('Content-Type', 'application/json; charset=utf-8');\n  if (req.query.j) { res.send(`{\"a\": \"${req.query.a}\"}`); }\n});\n",
+    ),
+    "a file that is downloaded": Kind(
+        "xss",
+        "b.js",
+        "app.get('/a', (req, res) => {\n  res.type('html');\n  res.send(req.query.a);\n});\n",
+        "app.get('/a', (req, res) => {\n  res.attachment('a.txt');\n  const text = req.query.a;\n  res.send(text);\n});\n",
+    ),
+    "a record that is sent": Kind(
+        "xss",
+        "b.js",
+        "app.get('/a', async (req, res) => { res.send(req.params.id); });\n",
+        "app.get('/a', async (req, res) => { const row = await db.get(`a:${req.params.id}`); res.send(row); });\n",
+    ),
+    "a page of one's own site": Kind(
+        "open-redirect",
+        "d.js",
+        "window.location.href = location.href.split('next=')[1];\n",
+        "window.location.href = window.location.href + '/..';\ndocument.location = `${document.location.pathname}/b`;\nconst to = `${window.location.href}p/${pad.name}`;\nwindow.location.href = to;\ndocument.location = document.location.href.substring(0, document.location.href.lastIndexOf('/'));\n",
+    ),
+    "what one's own server answers": Kind(
+        "open-redirect",
+        "d.js",
+        "location.href = new URLSearchParams(location.search).get('to');\n",
+        "const q = location.search;\nconst response = await send('/login', q);\nconst data = await response.json();\nlocation.href = data.to;\n",
+    ),
+    "a route's own table": Kind(
+        "open-redirect",
+        "d.js",
+        "app.get('/a', (req, res) => { res.redirect(req.params.to); });\n",
+        "const { params } = req;\nconst to = route.meta.redirect(req.params);\n",
+    ),
+    "errors that a user asks to ignore": Kind(
+        "no-certificate-check",
+        "c.go",
+        "package a\nfunc f() { t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} }\n",
+        "package a\nfunc f() {\n\tif r.ignoreTLSErrors {\n\t\tt.TLSClientConfig = &tls.Config{\n\t\t\tInsecureSkipVerify: true,\n\t\t}\n\t}\n}\n",
+    ),
+    "a server, whose peers have no certificate": Kind(
+        "no-certificate-check",
+        "b.py",
+        "from OpenSSL import SSL\ndef f(s):\n    c = SSL.Context(SSL.TLS_METHOD)\n    o = SSL.Connection(c, s)\n    o.set_connect_state()\n",
+        "from OpenSSL import SSL\ndef f(s):\n    c = SSL.Context(SSL.TLS_METHOD)\n    o = SSL.Connection(c, s)\n    o.set_accept_state()\n",
+    ),
+    "clients that are asked for a certificate": Kind(
+        "no-certificate-check",
+        "b.py",
+        "from OpenSSL import SSL\ndef yes(*a):\n    return True\ndef f(c):\n    c.set_verify(SSL.VERIFY_PEER, yes)\n",
+        "from OpenSSL import SSL\ndef yes(*a):\n    return True\ndef f(c, request_client_cert):\n    if request_client_cert:\n        c.set_verify(SSL.VERIFY_PEER, yes)\n",
+    ),
+    "a function that is written down": Kind(
+        "code-injection",
+        "d.php",
+        "<?php\n$all = array_map($_GET['f'], $all);\n",
+        "<?php\n$a = $_GET['a'];\n$all = array_map(static fn (string $ip): string => \"{$a}:{$ip}\", $all);\n",
+    ),
+    "an argument that the next place would have taken": Kind(
+        "F523",
+        "c.py",
+        "a = 'b {0}'.format(c, d)\n",
+        "a = 'b {0,2:X}'.format(c)\n",
+    ),
+    "what is filled in where it is known": Kind(
+        "lost-error",
+        "c.go",
+        "package a\nfunc (l *Lock) save() error {\n\tu, err := user.Current()\n\tif err != nil {\n\t\treturn nil\n\t}\n\treturn l.put(u)\n}\n",
+        "package a\nfunc (l *Lock) fillUserInfo() error {\n\tu, err := user.Current()\n\tif err != nil {\n\t\treturn nil\n\t}\n\treturn l.put(u)\n}\n",
+    ),
 }  # fmt: skip
 
 

@@ -162,8 +162,8 @@ def _tree_findings(where: Where, nodes: list[Node], rules: list[Rule], flow: Flo
             name, arguments = _call(node, grammar)
             flow.receive(name, arguments)
             for rule in calls:
-                if rule.pattern.search(name):
-                    text = text_of(node) if rule.receiver else arguments
+                if hit := rule.pattern.search(name):
+                    text = text_of(node) if rule.receiver else hit.groupdict().get("key") or arguments
                     findings = _judged(where, node, rule, text, flow)
                     yield from _unspared(findings, node, rule, arguments, grammar)
             if grammar.compiles and grammar.compiles.search(name):
@@ -193,7 +193,25 @@ def _unspared(
     findings: Iterable[Finding], node: Node, rule: Rule, given: str, grammar: Grammar
 ) -> Iterator[Finding]:
     """Yield what nothing around it makes harmless: that is only looked for where there is a finding."""
-    return (one for one in findings if not (rule.spared and _is_spared(node, rule, given, grammar)))
+    return (
+        one
+        for one in findings
+        if not (rule.spared and _is_spared(node, rule, given, grammar))
+        and not (rule.after and any(map(rule.after.search, _before(node, grammar))))
+    )
+
+
+def _before(node: Node, grammar: Grammar) -> Iterator[str]:
+    """Yield a call, and the statements of its function that run before it whenever it does."""
+    yield text_of(node)
+    holder: Node | None = node
+    while holder is not None and holder.type not in grammar.functions:
+        before = holder.prev_named_sibling
+        while before is not None:
+            if before.type == "expression_statement":
+                yield text_of(before)
+            before = before.prev_named_sibling
+        holder = holder.parent
 
 
 def _is_spared(node: Node, rule: Rule, given: str, grammar: Grammar) -> bool:
