@@ -694,6 +694,42 @@ KINDS = {
         "package a\nfunc (l *Lock) save() error {\n\tu, err := user.Current()\n\tif err != nil {\n\t\treturn nil\n\t}\n\treturn l.put(u)\n}\n",
         "package a\nfunc (l *Lock) fillUserInfo() error {\n\tu, err := user.Current()\n\tif err != nil {\n\t\treturn nil\n\t}\n\treturn l.put(u)\n}\n",
     ),
+    "an error that is meant for users": Kind(
+        "error-leak",
+        "d.py",
+        "from flask import Flask, jsonify\napp = Flask('a')\n@app.get('/a')\ndef f():\n    try:\n        g()\n    except Exception as e:\n        return jsonify(error=str(e))\n",
+        "from flask import Flask, jsonify\napp = Flask('a')\nclass Refused(Exception): ...\n@app.get('/a')\ndef f():\n    try:\n        g()\n    except (Refused, pydantic.ValidationError) as e:\n        return jsonify(error=str(e))\n",
+    ),
+    "a search that is not a directory's": Kind(
+        "ldap-injection",
+        "g.js",
+        "import ldap from 'ldapjs';\napp.get('/a', (req, res) => { client.search(base, { filter: `(uid=${req.query.a})` }, done); });\n",
+        "import ldap from './ldap';\napp.get('/a', (req, res) => { res.json(messages.search(req.query.a)); });\n",
+    ),
+    "a password that is asked for": Kind(
+        "secret-in-log",
+        "g.js",
+        "log.info({ password }, 'made');\n",
+        "log.prompt({ text: 'Password:' }, (err, password) => { add(password); });\n",
+    ),
+    "a worker, whose messages come from its own pages": Kind(
+        "message-origin",
+        "g.js",
+        "window.addEventListener('message', function (e) { show(e.data); });\n",
+        "self.addEventListener('push', f);\nself.addEventListener('message', function (e) { show(e.data, e.window); });\n",
+    ),
+    "a commit by its hash": Kind(
+        "command-injection",
+        ".github/workflows/b.yml",
+        "on: workflow_run\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: echo ${{ github.event.workflow_run.head_branch }}\n",
+        "on: workflow_run\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: echo ${{ github.event.workflow_run.head_sha }}\n",
+    ),
+    "a hash that a protocol asks for": Kind(
+        "weak-hash",
+        "e.go",
+        "package a\nfunc f() { h := md5.Sum([]byte(user.Password + salt)) }\n",
+        "package a\nfunc f() { subsonicToken := md5.Sum([]byte(user.Password + salt)) }\n",
+    ),
 }  # fmt: skip
 
 

@@ -51,7 +51,7 @@ _SECRET = re.compile(
 """What makes a broken hash severe: secrets or signatures beside it."""
 _PRESCRIBED = re.compile(
     r"(?i)hmac|digest_?auth|www-authenticate|websocket|ntlm|mysql_?(?:native|old|_?password)|scram|gravatar|\be_?tag\b"
-    r"|pwned|content-?md5|fingerprint|checksum|oauth"
+    r"|pwned|content-?md5|fingerprint|checksum|oauth|subsonic|last_?fm|api_?sig|\bfever\b|htpasswd"
 )
 """Uses whose protocol names the hash, or where its weakness does no harm."""
 MAX_UNREAD = 0.2

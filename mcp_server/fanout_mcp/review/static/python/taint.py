@@ -470,6 +470,12 @@ class Walker:
             self._block(body)
             self.scope.env = joined(before, self.scope.env)
 
+    def _is_meant_for_users(self, caught: ast.expr | None) -> bool:
+        """Tell whether what is caught says what was wrong with the input, or is the file's own error."""
+        kinds = caught.elts if isinstance(caught, ast.Tuple) else [caught] if caught else []
+        names = [last_name(kind) for kind in kinds]
+        return bool(names) and all(name in self.fields or name.endswith("ValidationError") for name in names)
+
     def read_try(self, node: ast.Try) -> None:
         before = dict(self.scope.env)
         self._block(node.body)
@@ -479,7 +485,7 @@ class Walker:
         at_last = anywhere
         for handler in node.handlers:
             self.scope.env = dict(anywhere)
-            if handler.name:
+            if handler.name and not self._is_meant_for_users(handler.type):
                 taint = Taint(REMOTE, "the error", handler.lineno, is_error=True)
                 self.scope.env[handler.name] = Value(taint)
             self._block(handler.body)
