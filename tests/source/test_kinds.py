@@ -14,22 +14,29 @@ PATHS = {
         com/example/App.java src/docs/page.tsx app/demo/index.tsx
         src/attest.py contest.py latest.js internal/protest/x.go greatest.kt requirements.txt CMakeLists.txt
         Makefile package.json src/Spec.hs build/webpack.config.js target/platform.go src/contests/vote.py
-        packages/core/src/latest/index.ts src/inspector/spec.ts lib/t.rb""",
+        packages/core/src/latest/index.ts src/inspector/spec.ts lib/t.rb
+        app/models/vendors/order.rb src/vendors/page.tsx django/contrib/auth/views.py
+        packages/test-runner/src/run.ts internal/latest/x.go src/testimonials/list.ts""",
     "test": """tests/test_cart.py test/cart.js src/cart.test.ts src/cart.spec.tsx cart_test.go cart_test.dart
         conftest.py src/test/java/com/example/CartTest.java app/src/androidTest/kotlin/com/x/CartTest.kt
         Tests/CartTests.swift Shop.UnitTests/Cart.cs CartSpec.scala test/cart_test.exs spec/cart_spec.rb
         test/Cart.t.sol t/basic.t tests/util.rs integration_tests/run.py
         core/testing/src/main/kotlin/x/Fake.kt
-        src/__tests__/cart.js src/__mocks__/fs.js e2e/login.ts cypress/login.cy.js AppTests/Helpers.swift""",
+        src/__tests__/cart.js src/__mocks__/fs.js e2e/login.ts cypress/login.cy.js AppTests/Helpers.swift
+        crates/tests-database/src/helpers.rs docker/test-images/queue/defs.json internal/testutil/db.go
+        internal/vault/testing.go pkg/vault/core_testing.go internal/check/testhelper.go phpunit.xml.dist""",
     "example": """examples/cart.py example/main.go demo/app.js samples/x/y.kt playground/hmr/index.ts
-        packages/core/examples/a.ts config.example.toml docs/examples/a.py src/example/a.rs""",
+        packages/core/examples/a.ts config.example.toml docs/examples/a.py src/example/a.rs
+        contrib/compose/caddy.yml""",
     "docs": """README.md docs/conf.py doc/guide.txt CHANGELOG LICENSE website/src/index.js tests/README.md
-        packages/core/README.md docs/src/app.ts LICENSE-MIT src/shop/README.rst""",
+        packages/core/README.md docs/src/app.ts LICENSE-MIT src/shop/README.rst
+        api-docs/api.yaml""",
     "generated": """api/shop.pb.go shop_pb2.py shop_pb2_grpc.py lib/cart.g.dart src/api.gen.ts dist/app.js
         src/generated/models.py Form.Designer.cs package-lock.json go.sum pnpm-lock.yaml app.min.js
         zz_generated.deepcopy.go src/__generated__/types.ts mvnw gradlew.bat""",
     "vendored": """vendor/github.com/x/y.go node_modules/a/index.js third_party/zlib/zlib.c Pods/AF/AF.swift
-        src/_vendor/six.py tests/vendor/x.js""",
+        src/_vendor/six.py tests/vendor/x.js
+        src/static/js/vendors/jquery.ts vendors/a.js""",
     "fixture": """testdata/a.go tests/fixtures/a.json src/__snapshots__/a.ts pkg/testdata/vectors.json
         src/cart.ts.snap test/golden/out.txt""",
 }

@@ -14,6 +14,7 @@ Rules, the first that holds decides:
    generation in a string or further down is not a mark.
 3. What a test reads (`testdata`, `fixtures`, `__snapshots__`) is a fixture, whatever it is written in.
 4. Tests, examples and docs are known by folders first, then by the names that their runners look for.
+   `contrib` at the top is what users sent in for other users; within a package it is a part of it.
 5. The folders of a JVM package (`src/main/kotlin/com/google/samples/…`) are a name and say nothing.
 6. `docs`, `demo` and `samples` inside a source folder (`src/docs/page.tsx`) are a feature's name.
 """
@@ -52,12 +53,22 @@ _TEST_FOLDER: Final = re.compile(
     r"(?:[a-z0-9].*[-_.]|^)(?:unit|integration)?tests?$|.*[a-z]Tests?$|.+\.(?:benchmarks?|specs?|testing)$|(?!la|con|pro|fas|grea|at|hot|ear)[a-z]{3,}test$"
 )
 """`Shop.UnitTests`, `integration_tests`, `AlamofireTests`; read with its capitals, then without them."""
+_TEST_PART: Final = re.compile(
+    r"tests-.+|tests?[-_]?(?:images?|utils?|helpers?|support|harness|kit|env|infra|resources?|servers?|apps?|common|tools?)$"
+)
+"""What a test needs: `tests-database`, `test-images`, `testutil`."""
+_VENDORED_ASSETS: Final = re.compile(
+    r"(?:(?:^|/)(?:js|javascripts?|css|s[ac]ss|styles?|assets|static|public|libs?)|^)/?vendors(?:/|$)"
+)
+"""Other makers' scripts and styles; elsewhere vendors may be who a shop buys from."""
 
 _EXAMPLES: Final = frozenset(
     """example examples demo demos sample samples tutorial tutorials playground playgrounds cookbook recipes
     quickstart quickstarts""".split()  # noqa: SIM905 - as above
 )
-_DOCS: Final = frozenset("doc docs documentation website man manpages adr adrs rfcs wiki".split())  # noqa: SIM905 - as above
+_DOCS: Final = frozenset(
+    "doc docs api-docs apidocs documentation website man manpages adr adrs rfcs wiki".split()  # noqa: SIM905 - as above
+)
 _SOURCES: Final = frozenset("src lib app apps internal pkg cmd sources".split())  # noqa: SIM905 - as above
 """Folders in which a folder named docs or demo is a part of the product."""
 
@@ -98,7 +109,7 @@ capturing group is wrong"), and the file would be lost.
 _TEST_NAME: Final = re.compile(
     r"^(?:test|tests|conftest|setuptests|test_helper|spec_helper|rails_helper)\.\w+$|^test[_-].+\.\w+$"
     r"|.+[_.-](?:tests?|spec|e2e|cy)\.\w+(?:\.snap)?$|.+\.(?:t\.sol|t)$|.+[_-](?:test|spec)[_-](?:helpers?|utils?)\.\w+$"
-    r"|^testutils?\.\w+$"
+    r"|^test(?:utils?|ing|helpers?)\.\w+$|.+_testing\.go$|^phpunit[\w.-]*\.xml(?:\.dist)?$"
 )
 _TEST_TYPE: Final = re.compile(
     r"(?:[a-z0-9](?:Tests?|TestCase|IT|Mock)|^Tests?[A-Z].*|[a-z0-9]Spec)"
@@ -160,7 +171,7 @@ def _by_folders(path: str, *, is_jvm: bool) -> Kind:
     folders = path.split("/") if path else []
     lowered = [folder.lower() for folder in folders]
     lowered += [one.strip("_.") for one in lowered if one[:1] in {"_", "."}]  # `_examples`, `.test`
-    if not _VENDORED.isdisjoint(lowered):
+    if not _VENDORED.isdisjoint(lowered) or _VENDORED_ASSETS.search(path.lower()):
         return "vendored"
     if not _BUILT.isdisjoint(lowered):
         return "generated"
@@ -169,12 +180,16 @@ def _by_folders(path: str, *, is_jvm: bool) -> Kind:
         lowered = [folder.lower() for folder in folders]
     if not _FIXTURES.isdisjoint(lowered):
         return "fixture"
-    if any(one in _TESTS or _TEST_FOLDER.match(one) for one in lowered) or any(
+    if any(one in _TESTS or _TEST_FOLDER.match(one) or _TEST_PART.match(one) for one in lowered) or any(
         map(_TEST_FOLDER.match, folders)
     ):
         return "test"
     top = lowered[: next((at for at, one in enumerate(lowered) if one in _SOURCES), len(lowered))]
-    if not {"example", "examples"}.isdisjoint(lowered) or not _EXAMPLES.isdisjoint(top):
+    if (
+        not {"example", "examples"}.isdisjoint(lowered)
+        or not _EXAMPLES.isdisjoint(top)
+        or top[:1] == ["contrib"]
+    ):
         return "example"
     return "product" if _DOCS.isdisjoint(top) else "docs"
 

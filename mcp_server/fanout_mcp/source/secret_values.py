@@ -243,7 +243,8 @@ def is_secret(name: str, value: str, *, is_bare: bool = False) -> bool:
     if kind == "key" and is_key_id(name, value):
         return False
     if _CONSTANT.fullmatch(value):  # `MY_PASS_12` and `MY_P4SS_KEY` are passwords as likely as names
-        is_made = value[-1].isdigit() or _LEET.search(value) is not None
+        names_one = name.lower().endswith(("env", "env_var", "envvar"))
+        is_made = not names_one and (value[-1].isdigit() or _LEET.search(value) is not None)
         if kind in {"password", "secret"} or (kind_of(value) and not is_made):
             return is_made
     if kind != "password" and _CLASS.fullmatch(value) and _words(name)[-1] in _words(value):

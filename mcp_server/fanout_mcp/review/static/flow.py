@@ -190,6 +190,8 @@ _OTHER_DATA = re.compile(
         + _PAIRED
         + r"\)"
         r"|\.find_\w*!?\s[^\n;]*"
+        r"|\b(?:db|cache|redis\w*|store|storage)\.get\(" + _PAIRED + r"\)"
+        r"|\b(?:\w{0,40}R|r)es(?:p|ponse)?\.json\(\)"
         r"|(?<!\bc\.)(?<!\bctx\.)\b(?:readFile(?:Sync)?|ReadFile|ReadAll(?:Text|Bytes|Lines)(?:Async)?|readAll(?:Bytes|Lines)|readString"
         r"|fetch|axios(?:\.\w+)?|file_get_contents|exec\.Command|shell_exec|Process\.Start"
         r"|query|Query|execute|executeQuery|Execute(?:Reader|Scalar))"
@@ -200,6 +202,8 @@ _OTHER_DATA = re.compile(
 _OWN_ADDRESS = re.compile(
     r"\b(?:c\.|ctx\.)?(?:req|request|r)\.(?:(?:url|originalUrl|path|RequestURI|URL\.(?:Path|RawQuery|String\(\)))(?!\w)"
     r"|fullpath\b|getRequestURI\(\))|\bctx\.(?:url|path|href)\b|\bRequest\.Path\b|\brequest\.(?:referr?er|base_url|original_url|script_name)\b|\b(?:r|req|request)\.Host\b"
+    r"|(?<![(\w])(?:(?:window|document|self)\.)?location\.(?:pathname\b(?!\.(?:split|match))|origin\b"
+    r"|href(?:\.(?:(?:substring|slice|substr)\(\s*0\s*,|(?:lastI|i)ndexOf\()|(?!\s{0,9}[.\w\[])))"
 )
 """The address that the client asked for, or came from: a redirect to it stays on the site."""
 _PARSES = re.compile(r"\bURL\(|\bUr[il]\(|url\.Parse|parse_url\(|URI\.(create|parse|new)|URI\(|url\.parse\(")

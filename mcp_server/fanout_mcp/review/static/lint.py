@@ -124,6 +124,10 @@ def _copied(folder: Path, number: int, path: str, text: str) -> str:
     return f"f{number}/{name}"
 
 
+_IMPLIED_BY: Final = {"F522": "F524", "F523": "F524", "F504": "F505"}
+"""An argument that no place takes, where a place that takes none is reported on the line: one defect."""
+
+
 def _lint(files: list[Copied], focus: Focus, folder: Path) -> Linted:
     rows = _run([copy for copy, _ in files], focus, folder)
     if rows is not None:
@@ -131,11 +135,14 @@ def _lint(files: list[Copied], focus: Focus, folder: Path) -> Linted:
         lines = {copy: text.split("\n") for copy, (_, text) in files}
         findings: list[Finding] = []
         unread: dict[str, str] = {}
+        told = {(row["filename"], row["location"]["row"], row["code"]) for row in rows}
         for row in rows:
             copy = Path(row["filename"]).relative_to(folder.resolve()).as_posix()
             path = originals[copy][0]
             if row["code"] in {None, "invalid-syntax"}:
                 unread.setdefault(path, f"not valid Python from line {row['location']['row']} on")
+                continue
+            if (row["filename"], row["location"]["row"], _IMPLIED_BY.get(row["code"])) in told:
                 continue
             finding = _finding(path, lines[copy], row, focus)
             findings += [finding] if finding else []

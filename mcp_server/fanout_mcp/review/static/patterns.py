@@ -51,7 +51,7 @@ _SECRET = re.compile(
 """What makes a broken hash severe: secrets or signatures beside it."""
 _PRESCRIBED = re.compile(
     r"(?i)hmac|digest_?auth|www-authenticate|websocket|ntlm|mysql_?(?:native|old|_?password)|scram|gravatar|\be_?tag\b"
-    r"|pwned|content-?md5|fingerprint|checksum|oauth"
+    r"|pwned|content-?md5|fingerprint|checksum|oauth|subsonic|last_?fm|api_?sig|\bfever\b|htpasswd"
 )
 """Uses whose protocol names the hash, or where its weakness does no harm."""
 MAX_UNREAD = 0.2
@@ -162,8 +162,8 @@ def _tree_findings(where: Where, nodes: list[Node], rules: list[Rule], flow: Flo
             name, arguments = _call(node, grammar)
             flow.receive(name, arguments)
             for rule in calls:
-                if rule.pattern.search(name):
-                    text = text_of(node) if rule.receiver else arguments
+                if hit := rule.pattern.search(name):
+                    text = text_of(node) if rule.receiver else hit.groupdict().get("key") or arguments
                     findings = _judged(where, node, rule, text, flow)
                     yield from _unspared(findings, node, rule, arguments, grammar)
             if grammar.compiles and grammar.compiles.search(name):
@@ -193,7 +193,25 @@ def _unspared(
     findings: Iterable[Finding], node: Node, rule: Rule, given: str, grammar: Grammar
 ) -> Iterator[Finding]:
     """Yield what nothing around it makes harmless: that is only looked for where there is a finding."""
-    return (one for one in findings if not (rule.spared and _is_spared(node, rule, given, grammar)))
+    return (
+        one
+        for one in findings
+        if not (rule.spared and _is_spared(node, rule, given, grammar))
+        and not (rule.after and any(map(rule.after.search, _before(node, grammar))))
+    )
+
+
+def _before(node: Node, grammar: Grammar) -> Iterator[str]:
+    """Yield a call, and the statements of its function that run before it whenever it does."""
+    yield text_of(node)
+    holder: Node | None = node
+    while holder is not None and holder.type not in grammar.functions:
+        before = holder.prev_named_sibling
+        while before is not None:
+            if before.type == "expression_statement":
+                yield text_of(before)
+            before = before.prev_named_sibling
+        holder = holder.parent
 
 
 def _is_spared(node: Node, rule: Rule, given: str, grammar: Grammar) -> bool:
@@ -541,6 +559,8 @@ _NOT_A_PROVIDER: Final = DOUBTFUL | {"pem", "jwt", "password-hash"}
 _MADE_UP: Final = re.compile(
     r"(?i)example|sample|dummy|fake|test|mock|x{4}|abcd|1234|0{4}|(.)\1{3}|your|placeholder|redacted|foobar"
 )
+_SPELLED: Final = re.compile(r"(?:\W*(?:[A-Z]?[a-z]{1,15}|[A-Z]{1,15})\d{0,2}\b)+\W*")
+"""Words, numbered perhaps, where a key would have drawn letters: `services/random1/random2/token`."""
 MIN_ENTROPY: Final = 3.3
 """Bits a character: keys of providers are random, those that people type are not."""
 
@@ -573,7 +593,7 @@ def review_keys(path: str, text: str) -> Iterator[Finding]:
     """Yield the providers' keys that a file holds and that look issued: random, not typed for a test."""
     where = (path, text.split("\n"))
     for number, mark, _, key in _redacted(path, text):
-        if mark in _NOT_A_PROVIDER or _MADE_UP.search(key):
+        if mark in _NOT_A_PROVIDER or _MADE_UP.search(key) or _SPELLED.fullmatch(key):
             continue
         if _entropy(key) >= MIN_ENTROPY and _is_whole(key):
             why = f"It has the form of a key of {mark}, and looks issued."
@@ -677,6 +697,11 @@ def _lines_of_text(path: str, text: str) -> frozenset[int]:
     return frozenset(lines)
 
 
+def _is_sample(key: str, around: Sequence[str]) -> bool:
+    """Tell whether a key is beside the pattern that is to find such keys."""
+    return any(key[:2] in line and "]{" in line for line in around)
+
+
 def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Finding]:
     """Yield a finding for each line with a secret that is not `known`, however the file is written."""
     where = (path, text.split("\n"))
@@ -714,6 +739,8 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
             or (is_value and is_word("password", taken))
             or (is_throwaway and is_doubtful)
             or mark == "password-hash"
+            or (not is_doubtful and _SPELLED.fullmatch(taken) is not None)
+            or (not is_doubtful and _is_sample(taken, where[1][max(0, number - 8) : number]))
             or re.search(r"\$(?:2[aby]|argon2\w{1,2}|[156])\$", taken) is not None
             or (is_doubtful and _WORDS.fullmatch(taken.rstrip("?!.#")) is not None)
             or (mark == "url-password" and _of_a_service(before, line[len(before) :]))

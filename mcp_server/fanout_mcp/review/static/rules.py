@@ -8,9 +8,10 @@ A rule is one of
 and may have `match` and `unless` (regexes of the arguments; of code alone with `bare = true`), `file` (one
 that the file must match) and `without` (one that it must not). A call may have `spared`, a regex of what
 makes it harmless elsewhere in its function; {name} there is what it is assigned to or given alone; in an
-assignment, what is assigned to. Input
-counts in the arguments, in the `first` of them alone (of an object: in where it leads to), or in the
-`receiver`. Names are replaced by the constants that the file gives them.
+assignment, what is assigned to; and `after`, one of a statement that makes it harmless before it. Input
+counts in the part of its name that a group `key` takes, else in the arguments, in the `first` of them alone
+(of an object: in where it leads to), or in the `receiver`. Names are replaced by the constants that the file
+gives them.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ from fanout_mcp.review.static.grammars import GRAMMARS
 REMOTE, LOCAL, PARAM = 3, 2, 1
 """Who sends the input: someone beyond this machine, who starts the program, who calls the function."""
 
-SWITCH = re.compile(r"(?i)verif|validat|cert_?req|insecure|skip|trust|unsafe|self.?signed|peer")
+SWITCH = re.compile(
+    r"(?i)verif|validat|cert_?req|insecure|skip|trust|unsafe|self.?signed|peer|client_?cert"
+    r"|(?:ignor|accept|allow)\w{0,20}(?:tls|ssl|https|cert)"
+)
 """What a condition asks whose user decides whether certificates are checked."""
 INSECURE = re.compile(r"(?i)insecure|unverified|skip_?\w{0,20}verif|no_?verif|unsafe|noop")
 """What is called so is not meant to check them."""
@@ -71,7 +75,7 @@ Kind = Literal["call", "assign", "line", "block", "node"]
 Needs = Literal["remote", "input", "varies", "always"]
 _KINDS: tuple[Kind, ...] = ("call", "assign", "line", "block", "node")
 _NEEDS: tuple[Needs, ...] = ("remote", "input", "varies", "always")
-_PATTERNS = frozenset({"match", "unless", "file", "without", "missing", "head"})
+_PATTERNS = frozenset({"match", "unless", "file", "without", "missing", "head", "after"})
 _FIELDS = (_PATTERNS - {"head"}) | {
     *("weakness", "needs", "severity", "why", "bare", "first", "receiver", "spared"),
     *("call", "assign", "line", "block"),
@@ -107,6 +111,7 @@ class Rule:
     nodes: frozenset[str] = frozenset()
     inside: str = ""
     head: re.Pattern[str] | None = None
+    after: re.Pattern[str] | None = None
 
     def reads(self, text: str) -> bool:
         """Tell whether the rule is for a file with this text."""

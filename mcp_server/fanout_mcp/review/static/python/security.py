@@ -336,8 +336,14 @@ def _unverified(nodes: Iterable[ast.AST], names: Mapping[str, str]) -> Iterator[
             yield _hit("no-certificate-check", call, "What is asked says yes to any certificate.", 0)
     if any(_name(call.func) == "set_verify" for call in calls):
         return
+    served = {  # a server has no certificate of its peer's to check
+        inner
+        for node in nodes
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and "set_accept_state" in _unparsed(node)
+        for inner in ast.walk(node)
+    }
     for call in calls:
-        if dotted(call.func, {}, names) == "OpenSSL.SSL.Context":
+        if call not in served and dotted(call.func, {}, names) == "OpenSSL.SSL.Context":
             yield _hit(
                 "no-certificate-check", call, "Nothing calls set_verify: no certificate is checked.", 0
             )

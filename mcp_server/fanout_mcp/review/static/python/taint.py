@@ -89,12 +89,14 @@ def is_fixed_route(node: Function, others: Sequence[str]) -> bool:
     return bool(addresses) and all(one.startswith("/") and not set(one) & set("<{:*(") for one in addresses)
 
 
-_CONVERTED = re.compile(r"<(?:int|float|uuid)(?:\([^()<>]*\))?:(\w+)>|\{(\w+):(?:int|float|uuid)\}")
+_CONVERTED = re.compile(
+    r"<(?:int|float|uuid|any)(?:\([^()<>]*\))?:(\w+)>|\{(\w+):(?:int|float|uuid)\}|\(\?P<(\w+)>\w+(?:\|\w+)*\)"
+)
 
 
-def _converted(node: Function) -> set[str]:
-    """Return the parameters that a route's own converter has made numbers: <int:number>, {number:int}."""
-    found = [pair for text in _addresses(node) for pair in _CONVERTED.findall(text)]
+def _converted(node: Function, others: Sequence[str]) -> set[str]:
+    """Return the parameters that routes make numbers or take of a few names: <int:number>, (?P<kind>a|b)."""
+    found = [pair for text in (*_addresses(node), *others) for pair in _CONVERTED.findall(text)]
     return {name for pair in found for name in pair if name}
 
 
@@ -116,7 +118,8 @@ def parameter(reader: Walker, node: Function, argument: ast.arg) -> Value:
     if name == "environ" and "start_response" in {one.arg for one in node.args.args}:
         return Value(Taint(REMOTE, name, node.lineno))
     note = ast.unparse(argument.annotation) if argument.annotation is not None else ""
-    if name in _converted(node):
+    others = *reader.addresses.get(node.name, ()), *reader.addresses.get(reader.scope.owner, ())
+    if name in _converted(node, others):
         return Value()
     if note in reader.enums or note in _TYPED or note.startswith(("Literal[", "typing.Literal[")):
         return Value()
@@ -467,6 +470,12 @@ class Walker:
             self._block(body)
             self.scope.env = joined(before, self.scope.env)
 
+    def _is_meant_for_users(self, caught: ast.expr | None) -> bool:
+        """Tell whether what is caught says what was wrong with the input, or is the file's own error."""
+        kinds = caught.elts if isinstance(caught, ast.Tuple) else [caught] if caught else []
+        names = [last_name(kind) for kind in kinds]
+        return bool(names) and all(name in self.fields or name.endswith("ValidationError") for name in names)
+
     def read_try(self, node: ast.Try) -> None:
         before = dict(self.scope.env)
         self._block(node.body)
@@ -476,7 +485,7 @@ class Walker:
         at_last = anywhere
         for handler in node.handlers:
             self.scope.env = dict(anywhere)
-            if handler.name:
+            if handler.name and not self._is_meant_for_users(handler.type):
                 taint = Taint(REMOTE, "the error", handler.lineno, is_error=True)
                 self.scope.env[handler.name] = Value(taint)
             self._block(handler.body)
