@@ -132,9 +132,9 @@ _KEY_ID: Final = re.compile(r"(?:0x)?(?:[0-9A-F]{8}|[0-9A-F]{16}|[0-9A-F]{40})!?
 _PUBLIC_HALF: Final = re.compile(
     r"(?:ssh-\w+ )?AAAA(?:[BC]3NzaC1|E2VjZHNh|GnNrLXNz|InNrLWVj)|MII[A-P].[DTjz]CC"
     r"|MI(?:IBIjAN|GfMA0|ICIjAN|IBojAN)Bgkqhki|MFwwDQYJKoZIhvcNAQEB|MFkwEwYHKoZI|MHYwEAYHKoZI|MIGbMBAGByqGSM49|MC[ow]wBQYDK2V"
-    r"|MII(?:BCgKCAQ|CCgKCAg)EA|MIGJAoGBA"
+    r"|MII(?:BCgKCAQ|CCgKCAg)EA|MIGJAoGBA|dW50cnVzdGVkIGNvbW1lbnQ6IG1pbmlzaWduIHB1YmxpYyBr|RW[QRST][\w+/]{53}(?![\w+/=])"
 )
-"""How the public half of a key and a certificate begin, in OpenSSH's form and in DER."""
+"""How the public half of a key and a certificate begin, in OpenSSH's form, in DER and in minisign's."""
 
 _CODE: Final = re.compile(
     r"\{[A-Za-z_][\w.]{1,60}[(\[:!]|\{(?:\$|\\?\")|://|\w\([\"']|\.[a-z_]{3,40}\(|\w{2}\(\w{2,}\(|\{[a-z_]\w{0,30}\.\w{1,40}\}|\(\?[:=!<P]|\.\.\s\w"
@@ -165,11 +165,11 @@ addresses."""
 _VERSION: Final = re.compile(r"v?\d{1,4}\.\d{1,4}\.\d{1,6}(?:[+-][\w.+-]{1,60})?")
 
 _BARE_WORDS: Final = re.compile(
-    r"[A-Za-z]{1,40}|[A-Za-z][a-z]{1,40}(?:[_-][A-Za-z]{1,40}){1,7}"
+    r"[A-Za-z]{1,40}|[^\W\d_][^\W\dA-Z_]{1,40}(?:[_-][^\W\d_]{1,40}){1,7}"
     r"|[^\W\dA-Z_]{2,20}(?: [^\W\dA-Z_]{1,20}){1,8}(?: [0-9]{1,8}!?)?"
 )
-_PHRASE: Final = re.compile(r"[a-z]{3,20}(?:-[a-z]{2,20}){1,7}-(?:[a-z]{3,20}|[0-9]{1,4})")
-_DOTTED: Final = re.compile(r"[A-Za-z][a-z]{2,19}(?:\.[A-Za-z][a-z]{2,19}){2,3}")
+_PHRASE: Final = re.compile(r"[^\W\dA-Z_]{3,20}(?:-[^\W\dA-Z_]{2,20}){1,7}-(?:[^\W\dA-Z_]{3,20}|[0-9]{1,4})")
+_DOTTED: Final = re.compile(r"[^\W\d_][^\W\dA-Z_]{2,19}(?:\.[^\W\d_][^\W\dA-Z_]{2,19}){2,3}")
 """A phrase, too, unless a word of it says that it is the name of a member, a message or a machine."""
 _APP_PASSWORD: Final = re.compile(
     r"(?:[a-z]{4} ){3}[a-z]{4}|(?=[^aeiou]*(?:[aeiou][^aeiou]*){0,4}\Z)[a-z]{16}"
@@ -230,6 +230,7 @@ _SLASHED: Final = re.compile(r"/[A-Za-z0-9+/]{5,600}={0,2}")
 _NO_LETTER: Final = re.compile(r"[!-&(-+/-9;-@[-`{-~]")
 _UNICODE: Final = re.compile(r"\\u[0-9A-Fa-f]{4}")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/]{6,600}={1,2}")
+_UNIQUE: Final = re.compile(r"([a-z]{3,20})_[0-9a-f]{13}")
 _HEXES: Final = re.compile(r"[0-9a-fA-F-]{1,64}")
 _HEX: Final = re.compile(r"[0-9a-f]{32}|(?:0x)?[0-9a-fA-F]{64}")
 
@@ -257,6 +258,8 @@ def is_secret(name: str, value: str, *, is_bare: bool = False) -> bool:
     if kind == "id":
         return _HEX.fullmatch(value) is not None
     if kind == "key":
+        if unique := _UNIQUE.fullmatch(value):  # "key": "field_65a1b2c3d4e5f"
+            return kind_of(unique[1]) is not None
         is_phrase = _PHRASE.fullmatch(value) is not None and _MESSAGES.isdisjoint(value.split("-"))
         return (
             is_random(value)
@@ -284,6 +287,11 @@ def is_given(name: str, value: str) -> bool:
     is_made = is_spaced and _PHRASE_SAYS.isdisjoint(value.lower().split())
     is_one = is_literal(name, value) or (is_made and is_secret(name, value.replace(" ", "")))
     return bool(is_one) and _OPTION.search(value) is None
+
+
+def is_line(name: str, value: str) -> bool:
+    """Tell words without quotes in a setting: all of its line are a passphrase, or no sentence."""
+    return " " in value and (name.isupper() or name.lower().endswith("phrase")) and is_given(name, value)
 
 
 def is_paired(name: str, value: str) -> bool:
@@ -496,7 +504,7 @@ _PUBLIC: Final = frozenset(
     build bytes cache cert certificate challenge chars charset checksum class cnonce commit content csp
     css cursor data decode digest encode encoded equal equals etag expect expected file fingerprint
     fixture font from handle hash hashes href html id identifier ids image img integrity jkt kid mappings
-    md5 modulus nonce opaque order page path pattern payload pins prime pub public put ref regex rev
+    md5 modulus nonce opaque order page path pattern payload pins prime pub pubkey public put ref regex rev
     revision sample selector sha sha1 sha256 sig signature site snapshot span src sri state sub sum svg
     test thumb thumbprint tx txid uri url userhandle username ulid uuid vector verification version want
     x5t md machine boot result actual answer output response kept
@@ -596,8 +604,10 @@ def is_literal(name: str, value: str) -> bool:
     return is_made or is_secret(name, value) or is_word(name, value)
 
 
-_SPACED: Final = re.compile(r"(?=[^0-9]{0,40}[0-9])(?=[^!#*@^&]{0,40}[!#*@^&])[A-Za-z0-9][!-~ ]{7,40}")
-"""A number and a sign among words."""
+_SPACED: Final = re.compile(
+    r"(?=[^0-9]{0,40}[0-9])(?=[^!#*@^&]{0,40}[!#*@^&])[A-Za-z0-9][!-~ ]{7,40}|[#*@^&][A-Za-z][!-~ ]{7,40}"
+)
+"""A number and a sign among words; a sign before them."""
 
 
 _KNOWN: Final = (_PLAIN, _FILE, _RULES, _ALGORITHM, _STORED, _SELECTOR, _VERSION)
@@ -609,14 +619,14 @@ def is_chosen(value: str, name: str = "password") -> bool:
         return False
     value = _UNICODE.sub("é", value)
     lower = value.lower()
-    if not value.isascii() and 10 * len(_NO_LETTER.findall(value)) < len(value):
-        return False  # words of another language, as ASCII's are by _PLAIN
     if _PHRASE.fullmatch(value):
         return _MESSAGES.isdisjoint(value.split("-"))
     if _DOTTED.fullmatch(value):
         return (value.islower() or kind_of(name) == "password") and (
             _PHRASE_SAYS | _MEMBERS | _DOMAINS
         ).isdisjoint(lower.split("."))
+    if not value.isascii() and 10 * len(_NO_LETTER.findall(value)) < len(value):
+        return False  # words of another language, as ASCII's are by _PLAIN
     if value.isdigit():
         return len(value) >= 6 and kind_of(name) in {"password", "secret"}
     value = value.rstrip(")") or value  # of a command in a text
@@ -743,7 +753,7 @@ _PREFIXED: Final = """
     pulumi pul- h40; tailscale tskey- w20; sonarqube squ_|sqp_|sqa_ h40; buildkite bkua_ h40
     circleci CCIPAT_ w40; contentful CFPAT- w40; posthog phx_ a40; openshift sha256~ w40; artifactory AKCp a60
     onepassword ops_eyJ b100; chain xprv|yprv|zprv a100; chain nsec1|edsk a50
-    dropbox sl. w40; zapier hooks.zapier.com/hooks/catch/ b12; ifttt with/key/ w16
+    mailgun key- h32; dropbox sl. w40; zapier hooks.zapier.com/hooks/catch/ b12; ifttt with/key/ w16
 """
 """A name, beginnings, and what follows them: so many characters of an alphabet at least."""
 
@@ -760,11 +770,15 @@ SHAPES: Final = (
     *(_prefixed(row) for row in re.split(r"[;\n]", _PREFIXED.strip())),
     Shape(
         "password-hash",
-        tuple("$2a$ $2b$ $2y$ $5$ $6$ $7$ $y$ $1$ $apr1$ $argon2 SCRAM- JDJ md5 $8$ $9$ {xor}".split()),
+        tuple(
+            "$2a$ $2b$ $2y$ $5$ $6$ $7$ $y$ $1$ $apr1$ $argon2 SCRAM- JDJ md5 $8$ $9$"
+            " $P$ $H$ $S$ {xor}".split()
+        ),
         r"\$2[aby]\$\d\d\\?\$[./A-Za-z0-9]{53}|\$(?:1|apr1)\$[./A-Za-z0-9]{1,8}\$[./A-Za-z0-9+]{22}"
         r"|\$[567y]\$(?:[./A-Za-z0-9=+]+\$){1,2}[./A-Za-z0-9+]{43,86}={0,2}|\$argon2[id]{1,2}\$[\w$=,+/-]{40,}"
         r"|\bSCRAM-SHA-\d+\$\d+:[\w+/=]+\$[\w+/=]+:[\w+/=]{20,}|\bJDJ[hi5]JD[A-Za-z0-9+/]{50,}={0,2}"
-        r"|\"md5[0-9a-f]{32}\"|\$[89]\$[./$A-Za-z0-9-]{8,}|\{xor\}[A-Za-z0-9+/]{6,}={0,2}",
+        r"|\"md5[0-9a-f]{32}\"|\$[89]\$[./$A-Za-z0-9-]{8,}|\$[PHS]\$[./A-Za-z0-9]{31,52}"
+        r"|\{xor\}[A-Za-z0-9+/]{6,}={0,2}",
     ),
     Shape("aws", ("AKIA", "ASIA", "AIDA", "AROA"), r"\b(?:AKIA|ASIA|AIDA|AROA)[0-9A-Z]{16}\b"),
     Shape("aws", ("ABSK",), r"\bABSK[A-Za-z0-9+/]{80,}={0,2}"),

@@ -95,7 +95,9 @@ _HEADERS: Final = Linear(
     r"(?:[a-z][\w-]{1,15} (?:token=)?)?)"
     r"((?:[A-Za-z0-9+/_.~-]|%[0-9A-F]{2}){16,}={0,2}|[A-Za-z0-9+/]{8,15}={1,2})"
 )
-_BEARER: Final = Linear(r"(?i)(\bbearer )((?:[A-Za-z0-9+/_.~-]|%[0-9A-F]{2}){20,}={0,2})")
+_BEARER: Final = Linear(
+    r"(?i)(\bbearer |[\"'`]basic )((?:[A-Za-z0-9+/_.~-]|%[0-9A-F]{2}){20,}={0,2}|[A-Za-z0-9+/]{8,19}={1,2})"
+)
 _SCHEMES: Final = tuple(b"bearer basic token token= apikey digest negotiate ssws geniekey".split())
 _COOKIES: Final = Linear(
     r"(?i)\bcookie2?[\"']?\s?[:,]\s{0,20}(?:[\"']value[\"']\s?:\s?)?[\"']?([^\s=;:,\"']{1,80}=[^\n\"']{8,900})"
@@ -135,7 +137,7 @@ _PARTS: Final = {
     "BLOCK": r"(?:by\s\w{1,20}\s?|[:=]?=?>?\s?)(?:\([^()\n]{0,40}\)\s?)?(?:=>|->)?\s?\{\s{0,20}(?:return\s)?",
     "WRAP": (
         r"(?:[brufL@$]{1,2}|\"\"|''|<<|&?'?static str|\[\]byte\(|[bB]uffer\.from\("
-        r"|(?:Some|Just|Ok|Right|Sensitive|Optional\.of|(?i:lit|str(?:ing)?|literal|plain(?:text)?|secret(?:str(?:ing)?)?)(?:\.from|::new)?"
+        r"|(?:Some|Just|Ok|Right|Sensitive|Optional\.of|(?:std::)?(?i:lit|(?:q?(?:latin1)?)str(?:ing)?(?:literal|_?view)?|literal|_?te?xt|_t|plain(?:text)?|secret(?:str(?:ing)?)?)(?:\.from|::new)?"
         r"|(?:\w{1,20}\.)?(?i:md5|sha\d{1,3}|\w{0,8}crypt|hash\w{0,4}|\w{0,9}password(?:_hash)?|encode))\("
         r"|(?:[\w.]{1,40}(?:\.|::))?(?i:get_?env|env(?:iron)?)(?:\.\w{1,40})?(?:[(\[]\s?[\"'][^\"'\n]{1,60}[\"']\s?[)\]]?)?\s?"
         r"(?:\|\||\?\?|\?:|or|,)\s?|\(\s?\"[^\"\n]{1,40}\"\s?,\s?"
@@ -164,7 +166,10 @@ _NOTATIONS: Final = (
     (values.is_secret, r"\s?[=:]\s?\{\s{0,40}[\w\"']{1,30}\s?[=:]\s?QUOTED"),  # tokens = { agent = "x"
     (values.is_secret, r"\"=hex(?:\(\d\))?:([0-9a-f]{2}(?:,[0-9a-f]{2}){7,300})"),
     # get("#password").type("x"), expect "assword:" send "x\r"
-    (values.is_literal, r"[\"'`\])]{1,4}\s{0,20}\.(?i:type|send_?keys|fill|set_?value)\(\s?QUOTED"),
+    (
+        values.is_literal,
+        r"[\"'`\])]{1,4}\s{0,20}\.(?:perform\(\s{0,20})?(?i:(?:type|enter|replace)_?text|type|send_?keys|fill|set_?value)\(\s?QUOTED",
+    ),
     (values.is_literal, r"[:;\"'* ]{0,6}\s{1,40}(?:\{\s{0,20})?send\s(?:--\s)?QUOTED"),
     (values.is_set, r"\s?\(\s?WRAPQUOTED\s?\)"),  # setPassword("x")
     (values.is_passed, r"\s?[({]\s?WRAPQUOTED"),  # token{"x"}
@@ -188,11 +193,14 @@ _NOTATIONS: Final = (
     (values.is_literal, r">\s{0,40}(?:<[vV]alue>\s{0,20})?([^<>\s]+)\s{0,4}</"),
     (values.is_secret, r"[\"']?(?:\s[^<>\n]{0,60})?>\s{0,40}(?:<\w{1,20}>\s{0,20})?([^<>\s]+)\s{0,4}</"),
     (values.is_literal, r"</key>\s{0,20}<string>([^<>\n]+)</string>"),
+    (values.is_secret, r"=\{([^{};\n\"']{0,60};[^{}\n\"']{0,60})\}"),  # Password={a;b};
+    # PASSPHRASE: a b c
+    (values.is_line, r":[ \t]{1,4}([A-Za-z][^\r\n\"'#:{]*[^\s\"'#:{])[ \t]*(?:\r?\n|\z)"),
     # add_argument("--password", default="x"), $password = q{x}, password = [[x]]
     (values.is_literal, r"[\"'],\s?[^()\n]{0,120}?\bdefault\s?=\s?QUOTED"),
     (values.is_secret, r"\s{0,4}=>?\s?(?:q{1,2}[{(\[|/]|\[\[)([^{}()\[\]\s]{5,200})[})\]|/]"),
-    # KEY: [u8; 16] = [0x90, 0xcb, …]
-    (values.is_byte_string, r"(?:\s?\[\w{0,20}\]|\s?:\s?&?[^=\n]{1,40})?\s{0,4}:?=\s{0,8}ARRAY"),
+    # KEY: [u8; 16] = [0x90, 0xcb, …], key: [144, 203, …]
+    (values.is_byte_string, r"[\"']?(?:\s?\[\w{0,20}\]|\s?:\s?&?[^=\n]{1,40})?\s{0,4}(?::?=|:)\s{0,8}ARRAY"),
 )
 
 
@@ -244,7 +252,7 @@ _MORE: Final = Linear(
 )
 """The next piece of a text that is put together, from the quote on that ends the last."""
 
-_NOTHING: Final = Linear(r"[^\s\"'`\\\])>:=|?{(\[<,\xef]|,\s?[^\s\"'`<]|[)\]](?:[^\s\"'`:=|?]|\z)|\z")
+_NOTHING: Final = Linear(r"[^\s\"'`\\\])>:=|?{(\[<,\xef]|,\s?[^\s\"'`<]|[)\]](?:[^\s\"'`:=|?)]|\z)|\z")
 """After a name that is given nothing: what most names are told by at once."""
 
 _TITLE: Final = re.compile(rb"[\"'](?:[^\s\"'=:]{1,40} ){2,20}\Z")
@@ -356,6 +364,9 @@ _COMMANDS: Final = (
         \b(?i:connect\s+to)\s~\b(?i:user)\s+\S{1,40}\s+(?i:using)\s+ARG
         \.(?i:logon)\s+[\w./-]{1,60}/\w{1,30},ARG
         \s/[rR]?[uU][: ]~\s/[rR]?[pP][: ]ARG
+        \b(?i:signtool|certutil|pvk2pfx)\b~\s[/-]p[io]? ARG
+        \+login\s+\S{1,60}\s+ARG
+        \bHMAC_?(?:SHA)?_?(?:256|384|512)\(\s?[\"']([^\"'\n]{3,99})[\"']
         \s/(?:u|U|user):\S{1,80}\s+ARG
         \b(?:snmp(?:-server)?\s+community|r[ow]community6?)\s+ARG
         \b(?:password|secret|key|community)\s[0578]\s+ARG
@@ -398,7 +409,7 @@ _HEAD: Final = _any_of(
 
 _CALL: Final = Linear(
     r"(?i)(?:(getconnection|dbi->connect|\bpdo|mysqli|mysqli?_p?connect|(?:pymysql|mysqldb|psycopg2?|pymssql|mariadb)\.connect)"
-    r"|(login|log_?on|auth|authenticate|auth_?password|passwordtoken|credentials?(?:provider)?|createconnection|epgsql:connect|wifi\.begin|pw_set"
+    r"|(login|log_?on|auth|authenticate|auth_?password|passwordtoken|credentials?(?:provider)?|createconnection|epgsql:connect|(?:wi_?fi|wlan|sta(?:tion|_if)?|nic|radio)\.(?:begin|connect|softap)|pw_set"
     r"|(?:crypto\.)?create_?hmac|hash_hmac|pgp_sym_\w{2}crypt|ftp(?:\.open)?|smtp|imap|(?:jwt|jsonwebtoken|jws|jose)\.(?:sign|verify|encode|decode))"
     r"|(bind|connect|open|dial|session|transport|database|unlock|unprotect|encrypt|decrypt|aes|ssh|ldap)"
     r"|(client|provider|fernet|twilio|pusher|algolia(?:search)?|oauth2?|strategy|signer|hmac|cipher|crypt(?:o|er|or)?|sdk|api"
@@ -415,7 +426,7 @@ _PASSED: Final = re.compile(rb"[(,\[][\s@$bru\\]{0,20}\Z")
 """What stands before a literal that is an argument itself, rather than a part of one."""
 
 _TAKES_TWO: Final = re.compile(
-    rb"(?i)(?:log_?[io]n|auth|credentials?|create_?hmac|sign|verify|encode|decode|wifi\.begin|pw_set)\W{1,4}\Z"
+    rb"(?i)(?:log_?[io]n|auth|credentials?|create_?hmac|sign|verify|encode|decode|(?:fi|lan|sta|station|sta_if|nic|radio)\.(?:begin|connect|softap)|pw_set)\W{1,4}\Z"
 )
 _CLOSES: Final = re.compile(rb"\s{0,20}[,)]|[ \t]*\r?(?:\n|\Z)")
 """What is given an account or a text, and then its password, a word as well."""
@@ -683,7 +694,7 @@ _PLACES: Final = (
     ((b":",), _PGPASS, _line),
     ((b"\nput ", b"\nget ", b"\nmput ", b"\nmget "), _FTP, _fed),
     ((b"authorization",), _HEADERS, _header),
-    ((b"bearer ",), _BEARER, _bearer),
+    ((b"bearer ", b"basic "), _BEARER, _bearer),
     ((b"cookie",), _COOKIES, _cookies),
 )
 
@@ -721,7 +732,8 @@ def _value(data: bytes, at: Span, name: str, origin: Origin) -> tuple[list[Span]
     """Return where the value of a name is, piece by piece, and whether it is a secret."""
     start, end = at
     limit, seen = min(len(data), end + values.MAX_VALUE), [(end, end)]
-    if _NOTHING.match(data, end, limit):
+    is_checked = data[start - 2 : start] == b"${" and data[end : end + 2] in {b":?", b":+"}
+    if is_checked or _NOTHING.match(data, end, limit):
         return seen, False
     word = None if data[start - 1 : start] == b"<" else _WORD.match(data, end, limit)
     if word and word[1] == data[start:end]:
