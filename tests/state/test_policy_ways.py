@@ -287,7 +287,7 @@ def test_no_redis_is_used_that_is_not_an_allowed_host(machine: Machine, way: str
         assert machine.run(*words) != 0
         assert f"is not allowed: the policy {policy.PLACE}" in " ".join(machine.said.split())
     with pytest.raises(SettingsError, match="is not allowed"):
-        anyio.run(worker._work, user_settings.read())
+        anyio.run(worker._work, user_settings.read(), None)
     assert machine.evil.connections == 0
 
 
