@@ -176,7 +176,7 @@ def test_without_its_packages_the_queue_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "docket", None)
-    with pytest.raises(SettingsError, match=r"install fanout-mcp\[scale\]"):
+    with pytest.raises(SettingsError, match=r"pip install '\.\[scale\]'"):
         Queue(Settings(tmp_path, tmp_path, redis_url="redis://127.0.0.1/0"))
 
 

@@ -94,7 +94,7 @@ def test_a_url_that_can_t_be_used_is_named_without_its_password() -> None:
 
 def test_without_the_extra_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "redis", None)
-    with pytest.raises(SettingsError, match=r"pip install 'fanout-mcp\[scale\]'"):
+    with pytest.raises(SettingsError, match=r"pip install '\.\[scale\]'"):
         Link(NOWHERE)
 
 
