@@ -30,7 +30,7 @@ from fanout_mcp.backends.http import core_url
 from fanout_mcp.backends.providers import barred_host
 from fanout_mcp.cli import main
 from fanout_mcp.errors import FanoutError, SettingsError
-from fanout_mcp.scale import worker
+from fanout_mcp.scale import telemetry, worker
 from fanout_mcp.scale.telemetry import exporting
 from fanout_mcp.source.read import Source, read
 from fanout_mcp.state import audit, policy
@@ -324,6 +324,17 @@ def test_no_telemetry_goes_to_a_host_that_is_not_allowed(machine: Machine, way: 
         exporting(env),
     ):
         pass
+
+
+def test_telemetry_of_a_running_process_obeys_a_change(machine: Machine) -> None:
+    machine.company.says('hosts = ["127.0.0.1"]\n')
+    with telemetry.bound_session() as session:
+        session.post(machine.evil.url, data=b"{}").close()
+        seen = machine.evil.connections
+        machine.company.says('hosts = ["collector.example"]\n')
+        with pytest.raises(SettingsError, match=r"127\.0\.0\.1 is not allowed"):
+            session.post(machine.evil.url, data=b"{}")
+    assert (seen, machine.evil.connections) == (1, 1)
 
 
 # --- command-line clients -----------------------------------------------------------------------------------

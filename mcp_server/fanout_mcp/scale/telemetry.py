@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from fanout_mcp.scale.shared import Shared
     from fanout_mcp.state.audit import Call
 
+if TYPE_CHECKING:
+    import requests
+
 # --- figures -----------------------------------------------------------------------------------------------
 
 FIGURES: Final[Mapping[str, tuple[str, str]]] = {
@@ -282,7 +285,19 @@ def _must_be_allowed(place: str) -> None:
         raise SettingsError(f"OTEL_* names no usable address: {shown(place)}. Nothing was started.") from None
     proxy = select_proxy(url, get_environ_proxies(url))
     if barred := barred_host(url) or barred_host(prepend_scheme_if_needed(proxy, "http") if proxy else ""):
-        raise SettingsError(f"Telemetry can't be sent to {shown(url)}: {barred}. Nothing was started.")
+        raise SettingsError(f"Telemetry can't be sent to {shown(url)}: {barred}.")
+
+
+def bound_session() -> requests.Session:
+    """Return what sends telemetry, each time only where the policy lets it: that may change meanwhile."""
+    import requests
+
+    class Bound(requests.Session):
+        def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+            _must_be_allowed(request.url or "")
+            return super().send(request, **options)
+
+    return Bound()
 
 
 @contextmanager
@@ -319,13 +334,14 @@ def exporting(env: Mapping[str, str]) -> Iterator[None]:
     ends: list[Callable[[], None]] = []
     if "TRACES" in signals:
         spans = TracerProvider(resource=resource)
-        spans.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(places["TRACES"])))
+        spans.add_span_processor(
+            BatchSpanProcessor(OTLPSpanExporter(places["TRACES"], session=bound_session()))
+        )
         trace.set_tracer_provider(spans)
         ends.append(spans.shutdown)
     if "METRICS" in signals:
-        meters = MeterProvider(
-            [PeriodicExportingMetricReader(OTLPMetricExporter(places["METRICS"]))], resource
-        )
+        figures = OTLPMetricExporter(places["METRICS"], session=bound_session())
+        meters = MeterProvider([PeriodicExportingMetricReader(figures)], resource)
         metrics.set_meter_provider(meters)
         ends.append(meters.shutdown)
     try:
