@@ -730,6 +730,18 @@ KINDS = {
         "package a\nfunc f() { h := md5.Sum([]byte(user.Password + salt)) }\n",
         "package a\nfunc f() { subsonicToken := md5.Sum([]byte(user.Password + salt)) }\n",
     ),
+    "types that a binder allows": Kind(
+        "deserialization",
+        "C.cs",
+        "class A { void F() { s.TypeNameHandling = TypeNameHandling.Auto; } }\n",
+        "class A { void F() { s.TypeNameHandling = TypeNameHandling.Auto;\n s.SerializationBinder = new Known(); } }\n",
+    ),
+    "a password of a run on one's own machine": Kind(
+        "hardcoded-secret",
+        "Makefile",
+        "run:\n\tSTRIPE_KEY=sk_live_" + "4eC39HqLyjWDarjtT1zd go run main.go\n",
+        "run:\n\tADMIN_PASSWORD=Holz2Wurm3x go run main.go\n",
+    ),
 }  # fmt: skip
 
 

@@ -628,7 +628,7 @@ _PROGRAM: Final = re.compile(
 )
 """Programs in languages that no rules are for."""
 _THROWAWAY: Final = re.compile(
-    r"(?:^|/)(?:(?:docker-)?compose[\w.-]*\.ya?ml|\.devcontainer/.+|\.?appveyor\.ya?ml|\.travis\.yml|\.gitlab-ci\.yml|azure-pipelines[\w.-]*\.ya?ml"
+    r"(?:^|/)(?:(?:GNU)?[mM]akefile|justfile|(?:docker-)?compose[\w.-]*\.ya?ml|\.devcontainer/.+|\.?appveyor\.ya?ml|\.travis\.yml|\.gitlab-ci\.yml|azure-pipelines[\w.-]*\.ya?ml"
     r"|\.(?:github/workflows|circleci|buildkite)/.+|.+\.(?:sublime-\w+|tmLanguage))$"
 )
 """Runs of continuous integration, and a developer's own: what they start is gone when they end."""
