@@ -194,8 +194,6 @@ _NOTATIONS: Final = (
     (values.is_secret, r"[\"']?(?:\s[^<>\n]{0,60})?>\s{0,40}(?:<\w{1,20}>\s{0,20})?([^<>\s]+)\s{0,4}</"),
     (values.is_literal, r"</key>\s{0,20}<string>([^<>\n]+)</string>"),
     (values.is_secret, r"=\{([^{};\n\"']{0,60};[^{}\n\"']{0,60})\}"),  # Password={a;b};
-    # PASSPHRASE: a b c
-    (values.is_line, r":[ \t]{1,4}([A-Za-z][^\r\n\"'#:{]*[^\s\"'#:{])[ \t]*(?:\r?\n|\z)"),
     # add_argument("--password", default="x"), $password = q{x}, password = [[x]]
     (values.is_literal, r"[\"'],\s?[^()\n]{0,120}?\bdefault\s?=\s?QUOTED"),
     (values.is_secret, r"\s{0,4}=>?\s?(?:q{1,2}[{(\[|/]|\[\[)([^{}()\[\]\s]{5,200})[})\]|/]"),
@@ -252,8 +250,11 @@ _MORE: Final = Linear(
 )
 """The next piece of a text that is put together, from the quote on that ends the last."""
 
-_NOTHING: Final = Linear(r"[^\s\"'`\\\])>:=|?{(\[<,\xef]|,\s?[^\s\"'`<]|[)\]](?:[^\s\"'`:=|?)]|\z)|\z")
+_NOTHING: Final = Linear(r"[^\s\"'`\\\])>:=|?{(\[<,\xef]|,\s?[^\s\"'`<]|[)\]](?:[^\s\"'`:=|?)]|\)[^.]|\z)|\z")
 """After a name that is given nothing: what most names are told by at once."""
+
+_SENTENCE: Final = Linear(r":[ \t]{1,4}([A-Za-z][^\s\"'#:{]* [^\r\n\"'#:{]*[^\s\"'#:{])[ \t]*(?:\r?\n|\z)")
+"""All of a line, where a passphrase needs no quotes."""
 
 _TITLE: Final = re.compile(rb"[\"'](?:[^\s\"'=:]{1,40} ){2,20}\Z")
 _TITLE_END: Final = re.compile(rb"[.?!:]{0,2}[\"']")
@@ -755,6 +756,9 @@ def _value(data: bytes, at: Span, name: str, origin: Origin) -> tuple[list[Span]
         is_one = (decides(name, given) and not is_vague) or _is_beside(data, start, name, given)
         if is_quoted or is_one:
             return seen, is_one
+    line = _SENTENCE.match(data, end, limit) if name.isupper() or name.endswith("phrase") else None
+    if line and values.is_given(name, _text(line[1])):
+        return [line.span(1)], True
     for number, setting in enumerate(_SET):
         match = setting.match(data, end, limit) if data[end : end + 1] in _BEGINS[number] else None
         if match is None or (number == 1 and not _takes_a_space(data, start, end)):
@@ -1031,7 +1035,7 @@ def _text(value: bytes) -> str:
 # meanwhile, which a thread that holds the interpreter's lock would not allow.
 
 SMALL: Final = 64_000
-"""Characters that are redacted in the caller's thread: half a second at most, "secret token " repeated."""
+"""Characters that are redacted in the caller's thread: a second at most, "token secret: " repeated."""
 
 REDACT: Final = "fanout_mcp.source.secrets:redact_item"
 Scrubbed = tuple[str, int]
