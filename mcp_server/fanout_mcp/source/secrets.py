@@ -270,14 +270,14 @@ _BESIDE: Final = re.compile(
 )
 """An account, right before its password."""
 
-_WORD: Final = Linear(r"[ \t]+(\w+)")
+_NEXT_WORD: Final = Linear(r"[ \t]+(\w+)")
 _LEADING: Final = frozenset(
     b"db pic char varchar nvarchar text string str as by is was to or value content default".split()
 )
 """Words that may stand between a name and what it is given."""
 
 _REST: Final = re.compile(rb";?[ \t]*(?:#[^\n]{0,200})?\r?(?:\n|\Z)")
-_APART: Final = re.compile(rb"[\s&;\"'`\\]|\Z")
+_SETS_APART: Final = re.compile(rb"[\s&;\"'`\\]|\Z")
 _ENDS: Final = re.compile(rb"[\"'`]|[*.,;!)]{1,3}(?:\s|\Z)|[ \t]*\r?(?:\n|\Z)")
 """What is after a word that is all a name is given: in a line, among others of its kind, in a sentence."""
 
@@ -485,7 +485,7 @@ _PROSE: Final = re.compile(
 _LOCK: Final = re.compile(r"[./-]lock(?:\.(?:json|ya?ml|hcl|toml))?\Z|\.sum\Z")
 """What package managers write: names with checksums."""
 
-_SPACED: Final = re.compile(
+_BEFORE_SPACE: Final = re.compile(
     rb"(?i)(?:^|[\s\"'])(?:--?[\w-]{1,60}|requirepass|masterauth|identified by|set [\w.]{1,60})\Z"
     rb"|^\s*[\w.-]{1,80}\Z"
     rb"|^\s*(?:env|arg|export|password|username|enable|neighbor|user\s\S{1,40}|login\s\S{1,60}\spassword|machine\s[^\n]{0,120}password)\b[^\n]{0,80}\Z"
@@ -736,7 +736,7 @@ def _value(data: bytes, at: Span, name: str, origin: Origin) -> tuple[list[Span]
     is_checked = data[start - 2 : start] == b"${" and data[end : end + 2] in {b":?", b":+"}
     if is_checked or _NOTHING.match(data, end, limit):
         return seen, False
-    word = None if data[start - 1 : start] == b"<" else _WORD.match(data, end, limit)
+    word = None if data[start - 1 : start] == b"<" else _NEXT_WORD.match(data, end, limit)
     if word and word[1] == data[start:end]:
         return seen, False  # "password password": the second may have a value
     can_follow = (word is None or word[1].lower() in _LEADING) and _ANY_FOLLOWS.match(data, end, limit)
@@ -803,7 +803,7 @@ def _is_all(data: bytes, at: Span, value: Span, name: str, origin: Origin) -> bo
     if (
         is_default
         or is_identified
-        or ((sign == b"=" or is_option) and (origin.is_settings or _APART.match(data, value[1])))
+        or ((sign == b"=" or is_option) and (origin.is_settings or _SETS_APART.match(data, value[1])))
     ):
         return True
     is_setting = b":" in sign or b"=" in sign or origin.is_settings
@@ -863,7 +863,7 @@ def _is_beside(data: bytes, start: int, name: str, value: str) -> bool:
 
 def _takes_a_space(data: bytes, start: int, end: int) -> bool:
     line = data.rfind(b"\n", max(0, start - 200), start) + 1 or max(0, start - 200)
-    return _SPACED.search(data[line:end]) is not None
+    return _BEFORE_SPACE.search(data[line:end]) is not None
 
 
 def _is_inside(data: bytes, start: int, end: int) -> bool:
