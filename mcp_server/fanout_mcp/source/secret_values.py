@@ -289,11 +289,6 @@ def is_given(name: str, value: str) -> bool:
     return bool(is_one) and _OPTION.search(value) is None
 
 
-def is_line(name: str, value: str) -> bool:
-    """Tell words without quotes in a setting: all of its line are a passphrase, or no sentence."""
-    return " " in value and (name.isupper() or name.lower().endswith("phrase")) and is_given(name, value)
-
-
 def is_paired(name: str, value: str) -> bool:
     """Tell a secret behind its name from the next name in a list."""
     is_list = (

@@ -194,8 +194,6 @@ _NOTATIONS: Final = (
     (values.is_secret, r"[\"']?(?:\s[^<>\n]{0,60})?>\s{0,40}(?:<\w{1,20}>\s{0,20})?([^<>\s]+)\s{0,4}</"),
     (values.is_literal, r"</key>\s{0,20}<string>([^<>\n]+)</string>"),
     (values.is_secret, r"=\{([^{};\n\"']{0,60};[^{}\n\"']{0,60})\}"),  # Password={a;b};
-    # PASSPHRASE: a b c
-    (values.is_line, r":[ \t]{1,4}([A-Za-z][^\r\n\"'#:{]*[^\s\"'#:{])[ \t]*(?:\r?\n|\z)"),
     # add_argument("--password", default="x"), $password = q{x}, password = [[x]]
     (values.is_literal, r"[\"'],\s?[^()\n]{0,120}?\bdefault\s?=\s?QUOTED"),
     (values.is_secret, r"\s{0,4}=>?\s?(?:q{1,2}[{(\[|/]|\[\[)([^{}()\[\]\s]{5,200})[})\]|/]"),
@@ -252,8 +250,11 @@ _MORE: Final = Linear(
 )
 """The next piece of a text that is put together, from the quote on that ends the last."""
 
-_NOTHING: Final = Linear(r"[^\s\"'`\\\])>:=|?{(\[<,\xef]|,\s?[^\s\"'`<]|[)\]](?:[^\s\"'`:=|?)]|\z)|\z")
+_NOTHING: Final = Linear(r"[^\s\"'`\\\])>:=|?{(\[<,\xef]|,\s?[^\s\"'`<]|[)\]](?:[^\s\"'`:=|?)]|\)[^.]|\z)|\z")
 """After a name that is given nothing: what most names are told by at once."""
+
+_SENTENCE: Final = Linear(r":[ \t]{1,4}([A-Za-z][^\s\"'#:{]* [^\r\n\"'#:{]*[^\s\"'#:{])[ \t]*(?:\r?\n|\z)")
+"""All of a line, where a passphrase needs no quotes."""
 
 _TITLE: Final = re.compile(rb"[\"'](?:[^\s\"'=:]{1,40} ){2,20}\Z")
 _TITLE_END: Final = re.compile(rb"[.?!:]{0,2}[\"']")
@@ -269,14 +270,14 @@ _BESIDE: Final = re.compile(
 )
 """An account, right before its password."""
 
-_WORD: Final = Linear(r"[ \t]+(\w+)")
+_NEXT_WORD: Final = Linear(r"[ \t]+(\w+)")
 _LEADING: Final = frozenset(
     b"db pic char varchar nvarchar text string str as by is was to or value content default".split()
 )
 """Words that may stand between a name and what it is given."""
 
 _REST: Final = re.compile(rb";?[ \t]*(?:#[^\n]{0,200})?\r?(?:\n|\Z)")
-_APART: Final = re.compile(rb"[\s&;\"'`\\]|\Z")
+_SETS_APART: Final = re.compile(rb"[\s&;\"'`\\]|\Z")
 _ENDS: Final = re.compile(rb"[\"'`]|[*.,;!)]{1,3}(?:\s|\Z)|[ \t]*\r?(?:\n|\Z)")
 """What is after a word that is all a name is given: in a line, among others of its kind, in a sentence."""
 
@@ -484,7 +485,7 @@ _PROSE: Final = re.compile(
 _LOCK: Final = re.compile(r"[./-]lock(?:\.(?:json|ya?ml|hcl|toml))?\Z|\.sum\Z")
 """What package managers write: names with checksums."""
 
-_SPACED: Final = re.compile(
+_BEFORE_SPACE: Final = re.compile(
     rb"(?i)(?:^|[\s\"'])(?:--?[\w-]{1,60}|requirepass|masterauth|identified by|set [\w.]{1,60})\Z"
     rb"|^\s*[\w.-]{1,80}\Z"
     rb"|^\s*(?:env|arg|export|password|username|enable|neighbor|user\s\S{1,40}|login\s\S{1,60}\spassword|machine\s[^\n]{0,120}password)\b[^\n]{0,80}\Z"
@@ -735,7 +736,7 @@ def _value(data: bytes, at: Span, name: str, origin: Origin) -> tuple[list[Span]
     is_checked = data[start - 2 : start] == b"${" and data[end : end + 2] in {b":?", b":+"}
     if is_checked or _NOTHING.match(data, end, limit):
         return seen, False
-    word = None if data[start - 1 : start] == b"<" else _WORD.match(data, end, limit)
+    word = None if data[start - 1 : start] == b"<" else _NEXT_WORD.match(data, end, limit)
     if word and word[1] == data[start:end]:
         return seen, False  # "password password": the second may have a value
     can_follow = (word is None or word[1].lower() in _LEADING) and _ANY_FOLLOWS.match(data, end, limit)
@@ -755,6 +756,9 @@ def _value(data: bytes, at: Span, name: str, origin: Origin) -> tuple[list[Span]
         is_one = (decides(name, given) and not is_vague) or _is_beside(data, start, name, given)
         if is_quoted or is_one:
             return seen, is_one
+    line = _SENTENCE.match(data, end, limit) if name.isupper() or name.endswith("phrase") else None
+    if line and values.is_given(name, _text(line[1])):
+        return [line.span(1)], True
     for number, setting in enumerate(_SET):
         match = setting.match(data, end, limit) if data[end : end + 1] in _BEGINS[number] else None
         if match is None or (number == 1 and not _takes_a_space(data, start, end)):
@@ -799,7 +803,7 @@ def _is_all(data: bytes, at: Span, value: Span, name: str, origin: Origin) -> bo
     if (
         is_default
         or is_identified
-        or ((sign == b"=" or is_option) and (origin.is_settings or _APART.match(data, value[1])))
+        or ((sign == b"=" or is_option) and (origin.is_settings or _SETS_APART.match(data, value[1])))
     ):
         return True
     is_setting = b":" in sign or b"=" in sign or origin.is_settings
@@ -859,7 +863,7 @@ def _is_beside(data: bytes, start: int, name: str, value: str) -> bool:
 
 def _takes_a_space(data: bytes, start: int, end: int) -> bool:
     line = data.rfind(b"\n", max(0, start - 200), start) + 1 or max(0, start - 200)
-    return _SPACED.search(data[line:end]) is not None
+    return _BEFORE_SPACE.search(data[line:end]) is not None
 
 
 def _is_inside(data: bytes, start: int, end: int) -> bool:
@@ -1031,7 +1035,7 @@ def _text(value: bytes) -> str:
 # meanwhile, which a thread that holds the interpreter's lock would not allow.
 
 SMALL: Final = 64_000
-"""Characters that are redacted in the caller's thread: half a second at most, "secret token " repeated."""
+"""Characters that are redacted in the caller's thread: a second at most, "token secret: " repeated."""
 
 REDACT: Final = "fanout_mcp.source.secrets:redact_item"
 Scrubbed = tuple[str, int]
