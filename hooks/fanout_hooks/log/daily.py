@@ -1,6 +1,6 @@
 """The daily report file, `<project>/.claude/memory/hook_performance_report.md`: Markdown for people.
 
-Written on the first PostToolUse after 24 hours, in the background, never on the user's time.
+Written at the first prompt after 24 hours, in the background, never on the user's time.
 """
 
 from __future__ import annotations
@@ -147,8 +147,9 @@ def _gate(data: Mapping[str, Any]) -> list[str]:
     if not gate["verdicts"] and not gate["waves"]:
         return []
     verdicts = ", ".join(f"{count} {what}" for what, count in sorted(gate["verdicts"].items()))
-    waves = ", ".join(f"{count} of {size}" for size, count in gate["waves"].items())
-    return ["## Sequential-agent gate", f"Verdicts: {verdicts or 'none'}. Waves by size: {waves or 'none'}."]
+    waves = ", ".join(f"{size} in {count}" for size, count in gate["waves"].items())
+    by_message = f"Agents started by one message (in so many messages): {waves or 'none'}."
+    return ["## Sequential-agent gate", f"Verdicts: {verdicts or 'none'}. {by_message}"]
 
 
 def _notes(data: Mapping[str, Any]) -> list[str]:

@@ -381,9 +381,10 @@ def _gate(data: Json) -> str:
     if not gate["verdicts"] and not gate["waves"]:
         return ""
     verdicts = ", ".join(f"{count} {what}" for what, count in sorted(gate["verdicts"].items())) or "none"
-    waves = ", ".join(f"{count} of {size}" for size, count in gate["waves"].items()) or "none"
+    waves = ", ".join(f"{size} in {count}" for size, count in gate["waves"].items()) or "none"
     return (
-        f"<h2>Sequential-agent gate</h2><p>Verdicts: {escape(verdicts)}. Waves by size: {escape(waves)}.</p>"
+        f"<h2>Sequential-agent gate</h2><p>Verdicts: {escape(verdicts)}. "
+        f"Agents started by one message (in so many messages): {escape(waves)}.</p>"
     )
 
 
