@@ -809,6 +809,16 @@ STAYS = {
         "a.go",
         'package a\nfunc f(w http.ResponseWriter, r *http.Request) {\n\texec.Command("sh", "-c", strings.TrimSpace(r.FormValue("c"))).Run()\n}\n',
     ),
+    "input in one form of its letters, in Python": (
+        "command-injection",
+        "a.py",
+        "import os, unicodedata\nfrom flask import request\ndef f():\n    os.system(unicodedata.normalize('NFC', request.args['c']))\n",
+    ),
+    "a password's hash in a folder of a protocol": (
+        "weak-hash",
+        "src/oauth/users.js",
+        "const crypto = require('crypto');\nfunction f(password) { return crypto.createHash('md5').update(password).digest('hex'); }\n",
+    ),
     "a check that only counts": (
         "command-injection",
         "a.js",

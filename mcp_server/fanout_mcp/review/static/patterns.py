@@ -98,7 +98,7 @@ _DECIDES: Final = {
 def _weighed(one: Finding, root: Node, lines: Sequence[str]) -> Finding:
     """Return a finding with the severity that the code around it leaves it."""
     if one.rule in {"weak-hash", "weak-cipher"}:
-        around = "\n".join((one.path, *lines[max(0, one.line - 4) : one.line + 1]))
+        around = "\n".join(lines[max(0, one.line - 4) : one.line + 1])
         is_secret = one.rule == "weak-cipher" or _SECRET.search(around)
         return one if is_secret and not _PRESCRIBED.search(around) else replace(one, severity="low")
     decides = _DECIDES.get(one.rule)
