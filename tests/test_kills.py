@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -126,6 +127,7 @@ def counted(script: str, folder: Path, kills: int) -> dict[str, Any]:
         text=True,
         check=True,
         timeout=300,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},  # for the fakes
     )
     data: dict[str, Any] = json.loads(done.stdout)
     return data

@@ -96,7 +96,12 @@ def test_worker_processes_read_no_path_that_never_leaves(run: Run, tmp_path: Pat
 
 
 def test_check_finds_the_policy_at_its_place(run: Run) -> None:
-    done = run('providers = ["openrouter"]\n', "policy", "check")
+    policy = 'providers = ["openrouter"]\n'
+    alone = run(policy, "policy", "check")
+    assert alone.returncode == 1
+    assert "/etc/fanout/policy.json is missing" in alone.stdout
+    assert run(policy, "policy", "write-json").returncode == 0
+    done = run(policy, "policy", "check")
     assert (done.returncode, done.stdout) == (0, "/etc/fanout/policy.toml binds every user of this machine\n")
     shown = run('providers = ["openrouter"]\n', "policy", "show").stdout
     assert "only the providers openrouter" in shown
