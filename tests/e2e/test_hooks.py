@@ -125,14 +125,15 @@ def test_hooks_read_and_find_around_them_what_native_hooks_do(sessions: dict[str
     assert list(difflib.unified_diff(records(sessions["native"]), records(sessions[way]), n=0)) == []
 
 
-def test_from_the_first_tool_on_all_events_are_warm_that_can_be(sessions: dict[str, Hooked]) -> None:
+def test_as_soon_as_the_server_is_loaded_all_events_are_warm_that_can_be(sessions: dict[str, Hooked]) -> None:
     log = sessions["warm"].log()
     ways = [(record["phase"], record["path"]) for record in log]
-    begin = next(at for at, record in enumerate(log) if record["phase"] == "PreToolUse")
+    begin = next(at for at, record in enumerate(log) if record["path"] == "warm")
     end = next(at for at, record in enumerate(log) if record["phase"] == "SessionEnd")
     assert {way for way in ways[begin:end] if way[1] != "warm"} <= {("CwdChanged", "cold")}
     assert {phase for phase, way in ways if way == "warm"} >= IN_ONE_SESSION - events.COLD - {
-        "InstructionsLoaded",  # this one and the first prompt come before a server is sure to be connected
+        "InstructionsLoaded",  # this one and the first prompt come before a server is sure to be loaded
+        "PreSkillShellCommand",
         "UserPromptSubmit",
         "UserPromptExpansion",
         "PreCompact",  # a session of its own, and nothing else

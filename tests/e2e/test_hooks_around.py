@@ -90,7 +90,7 @@ def test_hooks_of_a_user_whose_folder_is_moved_are_adopted_and_run(client: Clien
     (moved / "settings.json").write_text(json.dumps({"hooks": {"PreToolUse": [group(note_hook(client))]}}))
     hooked.adopt("--scope", "user")
     assert [path.name for path in (moved / "fanout").iterdir() if path.suffix == ".json"] == ["hooks.json"]
-    with serving(turns([*[[bash("echo hi")]] * 3, [Text("done")]])) as model:
+    with serving(turns([*[[bash("sleep 2")]] * 3, [Text("done")]])) as model:  # the server loads meanwhile
         assert client.say(model, "please do").result == "done"
     assert hooked.events() == ["PreToolUse"] * 3
     assert hooked.log()[-1]["path"] == "warm"
@@ -110,7 +110,8 @@ def test_a_hook_of_several_scopes_runs_once_an_event_beside_those_of_each(client
         write_json(client.home / ".claude.json", {**state, "mcpServers": {"fanout": SERVER}})
     if way != "native":
         hooked.adopt("--shared", "--scope", "user", "--scope", "local")
-    with serving(turns([[bash(f"echo {number}")] for number in range(3)] + [[Text("done")]])) as model:
+    calls = [[bash(f"sleep 2; echo {number}")] for number in range(3)]  # the server loads meanwhile
+    with serving(turns([*calls, [Text("done")]])) as model:
         assert client.say(model, "please do").result == "done"
     assert hooked.events() == ["PreToolUse"] * 3
     words = (client.project / notes(client).name).read_text().split()
