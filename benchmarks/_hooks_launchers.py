@@ -19,7 +19,7 @@ from mcp.client.stdio import StdioServerParameters
 
 from benchmarks._hooks_rest import CORPUS, held_by, some_events
 from benchmarks._stage import SERVE, environment, stream
-from benchmarks.table import Row
+from benchmarks.table import Row, faster
 from fakes.sandbox import PYTHON, Event, Running, Sandbox, pre_tool_use
 
 NODES = 9
@@ -88,11 +88,10 @@ def _in_client(top: Path, in_client: InClient) -> Iterator[Row]:
         ways = {way: (way, hooks) for way in ("native", "warm")}
         found = in_client(top / f"{kind} {count}", ways, CALL_S)
         native, warm = (statistics.median(found[way]) for way in ("native", "warm"))
-        figure = f"{warm:.1f} ms, {native / warm:.1f} x faster"
         what = (
             f"warm event, {count} `{'node' if kind == 'node' else 'uv run --script'}` hook{'s' * (count > 1)}"
         )
-        yield Row(what, figure, f"native {native:.0f} ms", f">= {bar:.0f} x", native / warm >= bar)
+        yield faster(what, warm, native, bar)
 
 
 def _installs(command: str) -> bool:

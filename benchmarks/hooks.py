@@ -23,7 +23,7 @@ from typing import Any
 from benchmarks import _hooks_launchers as hooks_launchers
 from benchmarks import _hooks_lost as hooks_lost
 from benchmarks import _hooks_rest as hooks_rest
-from benchmarks.table import Row
+from benchmarks.table import Row, faster
 from e2e.client import Client, find_client
 from e2e.hooked import PRICED, PYTHON, Hooked, prices
 from fakes.hostile_hooks import HOSTILE
@@ -145,18 +145,13 @@ def _other_interpreters(top: Path) -> Iterator[Row]:
         found = _by_turns(top / whose, {way: (way, hooks) for way in ("native", *bars)})
         middle = {way: statistics.median(some) for way, some in found.items()}
         for way, bar in bars.items():
-            times = middle["native"] / middle[way]
-            figure = f"{middle[way]:.1f} ms, {times:.1f} x faster"
             what = f"{way} event, 21 Python hooks by a {whose} `{python}`"
-            yield Row(what, figure, f"native {middle['native']:.0f} ms", f">= {bar:.0f} x", times >= bar)
+            yield faster(what, middle[way], middle["native"], bar)
 
 
 def _compared(middle: dict[str, float]) -> Iterator[Row]:
-    native = f"native {middle['native']:.0f} ms"
     for name, bar in (("warm", 20.0), ("cold", 1.0)):
-        times = middle["native"] / middle[name]
-        figure = f"{middle[name]:.1f} ms, {times:.1f} x faster"
-        yield Row(f"{name} event, 21 Python hooks", figure, native, f">= {bar:.0f} x", times >= bar)
+        yield faster(f"{name} event, 21 Python hooks", middle[name], middle["native"], bar)
     mixed = middle["native mixed"] / middle["warm mixed"]
     figure = f"{middle['warm mixed']:.0f} ms, {mixed:.1f} x faster"
     yield Row("warm event, 21 Python and 4 other hooks", figure, f"native {middle['native mixed']:.0f} ms")

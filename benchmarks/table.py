@@ -32,6 +32,13 @@ class Row:
         return self.what, self.figure, self.bound, self.bar, MARKS[self.met]
 
 
+def faster(what: str, ours_ms: float, native_ms: float, bar: float) -> Row:
+    """Return the row of what should be `bar` times faster than natively."""
+    times = native_ms / ours_ms
+    figure = f"{ours_ms:.1f} ms, {times:.1f} x faster"
+    return Row(what, figure, f"native {native_ms:.0f} ms", f">= {bar:.0f} x", times >= bar)
+
+
 def line(topic: str, row: Row) -> str:
     """Return the row as it is shown the moment it is known."""
     bound = f"   (bound {row.bound})" if row.bound else ""

@@ -18,7 +18,7 @@ def main() -> int:
 
         first = First()
         if words[1:]:
-            first.resume(taken_over(int(words[2])))
+            first.take(taken_over(int(words[2])))
         words = ["serve", *passed_on(first.serve(Loading(), TICK_S))]
     from fanout_mcp.cli import main as command
 

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from fakes.scripted import verdict
 from fakes.upstream import Rule, Upstream, serving
 from fanout_mcp.backends.choose import choose, open_backend, providers_of
-from fanout_mcp.backends.providers import enabled_line, maker_of, read, thinking_tokens
+from fanout_mcp.backends.providers import maker_of, read, thinking_tokens
 from fanout_mcp.edge.catalog import parse
 from fanout_mcp.engine.limits import Limits
 from fanout_mcp.errors import ContextTooSmall, InvalidInput, Rejected, SettingsError
 from fanout_mcp.state import settings as reading
-from fanout_mcp.state.settings import OPENROUTER_URL, Settings
+from fanout_mcp.state.settings import OPENROUTER_URL, Settings, with_setting
 from fanout_mcp.tools.oracle_batch import TOOL
 from fanout_mcp.tools.services import Services
 from fanout_mcp.types import Job, Json, Prompt, Rate, no_progress
@@ -144,7 +144,7 @@ def test_families_that_think_get_an_output_budget_that_their_thinking_fits_into(
     ],
 )
 def test_agreeing_changes_one_line_of_the_users_file(before: str, after: str) -> None:
-    assert enabled_line(before, ["openai"]) == after
+    assert with_setting(before, "enabled", ["openai"])[0] == after
 
 
 @given(
@@ -152,13 +152,13 @@ def test_agreeing_changes_one_line_of_the_users_file(before: str, after: str) ->
     st.sampled_from(["", "hedge = true\n", "[prices.m]\nin = 1\nout = 1\n"]),
 )
 def test_every_agreement_is_read_back_and_nothing_else_changes(names: list[str], text: str) -> None:
-    changed = tomllib.loads(enabled_line(text, names))
+    changed = tomllib.loads(with_setting(text, "enabled", names)[0])
     assert changed == {**tomllib.loads(text), "enabled": names}
 
 
 def test_an_agreement_that_can_not_be_written_safely_says_what_to_write() -> None:
     with pytest.raises(SettingsError, match="Write the line yourself"):
-        enabled_line('backend = """\nenabled = ["a"]\n"""\n', ["openai"])
+        with_setting('backend = """\nenabled = ["a"]\n"""\n', "enabled", ["openai"])
 
 
 def test_an_enabled_name_that_is_no_provider_is_an_error_with_the_nearest(bare: Settings) -> None:

@@ -197,6 +197,8 @@ def _run(lines: Sequence[Sequence[str]], raw: bytes, env: dict[str, str], cwd: s
             process.wait()
     except BaseException:
         cut()
+        for process in running:
+            process.wait()
         raise
     finally:
         timer.cancel()

@@ -22,7 +22,8 @@ import contextlib
 import hashlib
 import os
 import time
-from typing import BinaryIO
+from collections.abc import Mapping
+from typing import Any, BinaryIO
 
 from fanout_hooks.client import files
 from fanout_hooks.client.files import NEW, fcntl
@@ -70,6 +71,11 @@ def claim(where: str, name: str, owner: str, now: float | None = None) -> bool:
             if about.st_nlink:  # else it was dropped just now: once more
                 return _is_ours(file, path, owner, now - about.st_mtime)
     return True
+
+
+def of_call(server: int, arguments: Mapping[str, Any]) -> str:
+    """Return the `owner` of a call to a server: one entry, whether it has loaded or not."""
+    return f"server {server} {arguments.get('fanout_gate', '')} {arguments.get('fanout_from', '')}"
 
 
 def came(where: str, name: str) -> float:

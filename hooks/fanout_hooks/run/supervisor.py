@@ -38,7 +38,7 @@ class Supervisor:
         self.server = server
         self.env = env
         self.client_pid = pids[1]
-        self.owner = f"server {pids[0]}"
+        self.server_pid = pids[0]
         self.alive = claims.folder(state_folder(env))
         self._envs: dict[tuple[str, str, str], dict[str, str]] = {}
         self._left: list[Callable[[], None]] = []
@@ -63,7 +63,7 @@ class Supervisor:
             origin = str(arguments.get("fanout_from", ""))
             if origin == "plugin" and places.plugin_stands_down(env["CLAUDE_PROJECT_DIR"], env):
                 name = ""
-            elif claims.claim(self.alive, name, f"{self.owner} {gate} {origin}"):
+            elif claims.claim(self.alive, name, claims.of_call(self.server_pid, arguments)):
                 is_logged = arguments.get("fanout_log") != "off"
                 request = Request(event, tuple(scopes.split()), env, gate=gate, is_logged=is_logged)
                 handled = await handle(self.runtime, request)

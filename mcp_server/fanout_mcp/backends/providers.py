@@ -29,7 +29,7 @@ from fanout_mcp.backends.request import QUIRKS
 from fanout_mcp.errors import InvalidInput, SettingsError
 from fanout_mcp.state import policy
 from fanout_mcp.state.folder import find_program
-from fanout_mcp.state.settings import KINDS, LOOPBACK_HOSTS, OPENROUTER_URL, Settings, with_setting
+from fanout_mcp.state.settings import KINDS, LOOPBACK_HOSTS, OPENROUTER_URL, Settings
 from fanout_mcp.text import hint
 from fanout_mcp.types import Effort, Rate
 
@@ -295,7 +295,8 @@ def maker_of(model: str, row: Row | None = None) -> str:
     """Return whose model it is, as far as its name or its provider say: two of one maker are half a vote."""
     makers = _ours()["makers"].items()
     known = next((maker for maker, words in makers if re.search(words, model, re.IGNORECASE)), "")
-    if known := known or (row.maker if row else ""):
+    known = known or (row.maker if row else "")
+    if known:
         return known
     if "/" in model:
         return model.rpartition(":")[2].lstrip("~").partition("/")[0]
@@ -321,8 +322,3 @@ def panel_of(candidates: Callable[[str], Sequence[tuple[str | None, str]]]) -> C
         return model
 
     return default
-
-
-def enabled_line(text: str, names: Sequence[str]) -> str:
-    """Return a config.toml with `enabled = [...]` set. Raises SettingsError where that isn't safe."""
-    return with_setting(text, "enabled", list(names))[0]

@@ -32,6 +32,8 @@ REPLAYED = "fanout-handshake-again"
 
 HOOKS_TOOL = "run_hooks"
 """Not listed: hooks of type mcp_tool call it, no model does."""
+NO_OPINION = "{}"
+"""What it answers where it has nothing to say of an event."""
 
 TTL_MS = 600_000
 """How long a client may keep the lists; they never change while the server runs."""
@@ -71,12 +73,6 @@ class First:
         self.waiting: List[Waiting] = []
         self.pending = b""
 
-    def resume(self, begun: bytes) -> None:
-        """Go on where a process that this one took over from has stopped: it has answered the handshake."""
-        *whole, self.pending = begun.split(b"\n")
-        for line in whole:
-            self.on_line(line)
-
     def serve(self, is_ready: Callable[[First], bool], tick_s: float = TICK_S) -> bytes:
         """Answer until the server is wanted and ready; return what it reads first. Ends with the client."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -108,7 +104,11 @@ class First:
             return
         if not chunk:
             sys.exit(0)
-        *whole, self.pending = (self.pending + chunk).split(b"\n")
+        self.take(chunk)
+
+    def take(self, data: bytes) -> None:
+        """Take what the client sent, or what is left of it where a process that this one replaces stopped."""
+        *whole, self.pending = (self.pending + data).split(b"\n")
         for line in whole:
             self.on_line(line)
 

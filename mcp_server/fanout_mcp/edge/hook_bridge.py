@@ -23,11 +23,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from fanout_mcp.edge.first import NO_OPINION
 from fanout_mcp.types import Json
 
 log = logging.getLogger("fanout")
 
-NO_OPINION: Final = "{}"
 HEAD: Final = 4
 CLOSING_S: Final = 0.15
 """For the supervisor to end its workers; it sees our end of the socket closing."""

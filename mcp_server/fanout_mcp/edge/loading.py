@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 
-from fanout_mcp.edge.first import HOOKS_TOOL, First, Message, Waiting
+from fanout_mcp.edge.first import HOOKS_TOOL, NO_OPINION, First, Message, Waiting
 
 TICK_S = 0.01
 """Between two looks at what waits."""
@@ -33,7 +33,7 @@ class Loading:
             self._thread.start()
         for call in [one for one in first.waiting if one.params.get("name") == HOOKS_TOOL]:
             if is_run_elsewhere(call):
-                first.answer_text(call.id, "{}", is_error=False)
+                first.answer_text(call.id, NO_OPINION, is_error=False)
                 first.waiting.remove(call)
         return not self._thread.is_alive()
 
@@ -58,8 +58,7 @@ def is_run_elsewhere(call: Waiting) -> bool:
         return False
     if age_s > time.monotonic() - call.since + AHEAD_S:
         return False  # of an event before, in the same words
-    owner = f"server {os.getpid()} {arguments.get('fanout_gate', '')} {arguments.get('fanout_from', '')}"
-    if not claims.claim(where, name, owner):
+    if not claims.claim(where, name, claims.of_call(os.getpid(), arguments)):
         return True
     claims.drop(where, name)
     return False

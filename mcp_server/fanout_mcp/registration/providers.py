@@ -10,6 +10,7 @@ from fanout_hooks.client.settings import Refused, read_text, write_text
 from fanout_mcp.commands.flags import OK
 from fanout_mcp.commands.shell import put, put_json, run_async
 from fanout_mcp.errors import SettingsError
+from fanout_mcp.registration.plan import STATE
 from fanout_mcp.state import settings
 from fanout_mcp.text import hint
 
@@ -57,8 +58,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def switch(found: Providers, action: str, name: str | None) -> str:
-    from fanout_mcp.backends.providers import enabled_line
-
     if name is None or name not in found.rows:
         what = f"There is no provider {name!r}" if name else "Name a provider"
         raise SettingsError(f"{what}; {hint(name or '', found.rows)}")
@@ -69,7 +68,9 @@ def switch(found: Providers, action: str, name: str | None) -> str:
         before = read_text(str(path))
         if wanted != now:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_text(before, enabled_line(before.text, wanted), str(path.parent / "state"))
+            write_text(
+                before, settings.with_setting(before.text, "enabled", wanted)[0], str(path.parent / STATE)
+            )
     except Refused as error:
         raise SettingsError(f"{str(error).rstrip('.')}.") from None
     row = found.rows[name]

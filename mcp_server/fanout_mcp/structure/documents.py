@@ -95,8 +95,8 @@ def _markdown(text: str, *, is_readme: bool) -> tuple[str, Places]:
     for number, line in enumerate(lines, 1):
         mark = re.match(r"\s{0,3}(```+|~~~+)", line)
         under = lines[number] if number < len(lines) else ""
-        is_cut = paragraph and CUT_OFF.search(first_sentence(plain_text(" ".join(paragraph))))
-        if is_cut and (mark or not line.strip()):
+        ends = paragraph and (mark or not line.strip())
+        if ends and CUT_OFF.search(first_sentence(plain_text(" ".join(paragraph)))):
             paragraph, is_open = [], False  # it introduces a list or code, and says nothing by itself
         if mark:
             fence = "" if fence and mark[1].startswith(fence) else fence or mark[1][:3]

@@ -148,7 +148,7 @@ def _happenings(code: bytes, language: Language, *, tests: bool | None) -> Itera
     root = Parser(grammar(language)).parse(code).root_node
     bound = _bindings(root, language)
     defined = _defined(root, language)
-    apart = list(_tests_inside(root, language))
+    apart = [] if tests is None else list(_tests_inside(root, language))
     for node in QueryCursor(_query(language)).captures(root).get("n", []):
         line = node.start_point[0] + 1
         if tests is not None and tests != any(start <= node.start_byte < end for start, end in apart):

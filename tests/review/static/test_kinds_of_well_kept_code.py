@@ -486,7 +486,7 @@ KINDS = {
         "void f(void) {\n umask(0);\n open_log();\n}\n",
         "void f(void) {\n mode_t old = umask(0);\n make();\n umask(old);\n}\n",
     ),
-    "memory that both branches make anew": Kind(
+    "memory that both branches allocate again": Kind(
         "use-after-free",
         "g.c",
         "void f(char *p) {\n free(p);\n if (g()) p = h();\n use(p);\n}\n",

@@ -135,14 +135,14 @@ def _lint(files: list[Copied], focus: Focus, folder: Path) -> Linted:
         lines = {copy: text.split("\n") for copy, (_, text) in files}
         findings: list[Finding] = []
         unread: dict[str, str] = {}
-        told = {(row["filename"], row["location"]["row"], row["code"]) for row in rows}
+        reported = {(row["filename"], row["location"]["row"], row["code"]) for row in rows}
         for row in rows:
             copy = Path(row["filename"]).relative_to(folder.resolve()).as_posix()
             path = originals[copy][0]
             if row["code"] in {None, "invalid-syntax"}:
                 unread.setdefault(path, f"not valid Python from line {row['location']['row']} on")
                 continue
-            if (row["filename"], row["location"]["row"], _IMPLIED_BY.get(row["code"])) in told:
+            if (row["filename"], row["location"]["row"], _IMPLIED_BY.get(row["code"])) in reported:
                 continue
             finding = _finding(path, lines[copy], row, focus)
             findings += [finding] if finding else []
