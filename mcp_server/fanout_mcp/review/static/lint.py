@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Final, NamedTuple
 
 from ruff import find_ruff_bin  # type: ignore[import-untyped] # ships no types
 
@@ -39,36 +39,45 @@ def severity_of(code: str, focus: Focus) -> Severity:
     return "info" if focus == "style" else "medium" if code.startswith(_MEDIUM) else "low"
 
 
-def _is_closed(_path: str, words: str, text: str) -> bool:
+class _Reported(NamedTuple):
+    path: str
+    words: str
+    """The lines that are cited."""
+    message: str
+    text: str
+    """The whole file."""
+
+
+def _is_closed(one: _Reported) -> bool:
     """Tell whether what is opened is kept by an object, closed by its name, or returned."""
-    named = re.match(r"(?:self\.\w+|(\w+))\s*=\s", words)
+    named = re.match(r"(?:self\.\w+|(\w+))\s*=\s", one.words)
     return named is not None and (
         named[1] is None
-        or re.search(rf"\b{named[1]}\.close\(|\b(?:return|yield) {named[1]}\b", text) is not None
+        or re.search(rf"\b{named[1]}\.close\(|\b(?:return|yield) {named[1]}\b", one.text) is not None
     )
 
 
 _ELSEWHERE = re.compile(
-    r"^(?:unicode|basestring|long|xrange|raw_input|reduce|unichr|WindowsError|get_ipython|_)`"
+    r"^[^`]*`(?:unicode|basestring|long|xrange|raw_input|reduce|unichr|WindowsError|get_ipython|_)`"
 )
 _KNOWS_BOTH = re.compile(
     r"\bPY[23]\b|version_info|\bsix\b|except NameError|gettext|sys\.platform|os\.name|get_ipython"
 )
-_OFTEN_FINE: Final[dict[str, Callable[[str, str, str], bool]]] = {
+_OFTEN_FINE: Final[dict[str, Callable[[_Reported], bool]]] = {
     "SIM115": _is_closed,
     # A package's names may come from its modules, any module's from `__getattr__`.
-    "F822": lambda path, _, text: path.endswith("__init__.py") or "def __getattr__(" in text,
-    "PLR0124": lambda _path, words, _text: "!=" in words,  # NaN alone differs from itself
+    "F822": lambda one: one.path.endswith("__init__.py") or "def __getattr__(" in one.text,
+    "PLR0124": lambda one: "!=" in one.words,  # NaN alone differs from itself
     # The methods of an interface take no self.
-    **dict.fromkeys(("PLE0211", "PLE0213"), lambda _path, _words, text: "zope.interface" in text),
+    **dict.fromkeys(("PLE0211", "PLE0213"), lambda one: "zope.interface" in one.text),
     # Names of Python 2 or another platform, where a file knows both; `_` of gettext.
-    "F821": lambda _path, words, text: (
-        _ELSEWHERE.search(words) is not None and _KNOWS_BOTH.search(text) is not None
+    "F821": lambda one: (
+        _ELSEWHERE.search(one.message) is not None and _KNOWS_BOTH.search(one.text) is not None
     ),
     # Where nothing imports `logging`, what looks like a logger is the project's own.
-    **dict.fromkeys(("PLE1205", "PLE1206"), lambda _path, _words, text: "logging" not in text),
+    **dict.fromkeys(("PLE1205", "PLE1206"), lambda one: "logging" not in one.text),
 }
-"""By code, (path, words, text of the file) -> whether what it reports is no defect there."""
+"""Code -> whether what it reports is no defect there."""
 
 
 # --- lint ------------------------------------------------------------------------------------------
@@ -187,9 +196,8 @@ def _finding(path: str, lines: list[str], row: dict[str, Json], focus: Focus) ->
         return None
     known = SECURITY.get(code) if focus == "security" else None
     severity: Severity = "info" if "seems safe" in row["message"] else severity_of(code, focus)
-    if code in _OFTEN_FINE and _OFTEN_FINE[code](
-        path, row["message"].partition("`")[2] if code == "F821" else words, "\n".join(lines)
-    ):
+    is_fine = _OFTEN_FINE.get(code)
+    if is_fine is not None and is_fine(_Reported(path, words, row["message"], "\n".join(lines))):
         return None
     if code == "F811" and not re.match(r"(async\s+)?def\b|class\b|@", words):
         severity = "low"  # an import for another version, or for types alone
