@@ -145,7 +145,7 @@ def _other_interpreters(top: Path) -> Iterator[Row]:
         found = _by_turns(top / whose, {way: (way, hooks) for way in ("native", *bars)})
         middle = {way: statistics.median(some) for way, some in found.items()}
         for way, bar in bars.items():
-            what = f"{way} event, 21 Python hooks by a {whose} `{python}`"
+            what = f"{way} event of 21 Python hooks, by a {whose} `{python}`"
             yield faster(what, middle[way], middle["native"], bar)
 
 
