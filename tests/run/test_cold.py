@@ -12,9 +12,9 @@ import pytest
 
 import fanout_hooks
 from fakes.sandbox import Sandbox, pre_tool_use
-from fanout_hooks.client import hook_input
+from fanout_hooks.client import hook_input, places
 from fanout_hooks.log import append as log_append
-from fanout_hooks.run import cold
+from fanout_hooks.run import claims, cold
 from fanout_hooks.run.plan import WORTH_A_START
 
 ENTRY = str(Path(fanout_hooks.__file__).with_name("__main__.py"))
@@ -99,6 +99,28 @@ def test_an_older_python_says_so_in_one_line_and_only_a_guard_denies(tmp_path: P
         assert (done.returncode, done.stdout) == (code, b"")
         assert done.stderr.startswith(b"fanout: its hooks need Python 3.11 or newer; ")
         assert done.stderr.count(b"\n") == 1
+
+
+def test_claims_that_are_over_are_swept_where_every_event_is_cold(tmp_path: Path) -> None:
+    sandbox = Sandbox(tmp_path)
+    sandbox.hooks("PreToolUse", "true")
+    env = sandbox.env | {"FANOUT_STATE_DIR": str(sandbox.state)}
+    alive = Path(claims.folder(places.state_folder(env)))
+    alive.mkdir(parents=True, mode=0o700)
+    over = alive / "event-over"
+    over.touch()
+    os.utime(over, (0, 0))
+    for number in range(200):
+        event = sandbox.here(pre_tool_use(tool_use_id=f"toolu_{number}"))
+        subprocess.run(
+            [*COLD, "--scopes", "local"],
+            input=hook_input.to_stdin(event),
+            env=env,
+            check=True,
+        )
+        if not over.exists():
+            break
+    assert not over.exists()
 
 
 @pytest.mark.parametrize(

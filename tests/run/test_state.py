@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -84,7 +85,7 @@ class Kept:
 
     def __init__(self, *_: object, has_lost: bool = False) -> None:
         self.broken, self.has_served = "", True
-        self.is_at_rest, self.closed = True, False
+        self.is_at_rest, self.closed, self.used_at = True, False, 0.0
         self.made.append(self)
 
     def open(self, *_: object) -> None: ...
@@ -123,6 +124,25 @@ def test_an_interpreter_at_work_is_not_ended(made: list[Kept], tmp_path: Path) -
     made[0].is_at_rest = True
     one.interpreter(program(tmp_path / "python2"), {}, "/", known)
     assert made[0].closed
+
+
+def test_interpreters_that_no_event_has_used_for_ten_minutes_are_ended_unless_at_work(
+    made: list[Kept], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    one, known = RuntimeState(Loop(), str(tmp_path)), Memory("/nowhere")
+    for number in range(3):
+        exe = tmp_path / f"python{number}"
+        exe.write_bytes(b"\x7fELF")
+        one.interpreter(program(exe), {}, "/", known)
+        now += 60.0
+    made[0].is_at_rest = False
+    now = 1000.0 + 660.0
+    one.give_back()
+    assert [kept.closed for kept in made] == [False, True, False]
+    one.interpreter(program(tmp_path / "python1"), {}, "/", known)
+    assert len(made) == 4
 
 
 def test_a_runtime_that_was_closed_keeps_no_descriptor(tmp_path: Path) -> None:

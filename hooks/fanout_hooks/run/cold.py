@@ -23,6 +23,8 @@ from fanout_hooks.warm.loop import Loop
 
 STDIN_S = 5.0
 """The client writes the event at once; a stdin that stays open is not the client."""
+SWEEPS = tuple("01")
+"""One event in eight, by its claim's name, sweeps: where no server runs, nothing else does."""
 
 
 def read_stdin(fd: int, limit_s: float = STDIN_S) -> bytes | None:
@@ -75,6 +77,9 @@ def main(
 
         sys.stderr.write(f"fanout: {explain('running the hooks of this event', error, env)}\n")
         return 2 if only else 0
+    finally:
+        if name.startswith(SWEEPS):
+            claims.sweep(claims.folder(state))
 
 
 def _options(argv: list[str]) -> dict[str, str]:

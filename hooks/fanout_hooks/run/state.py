@@ -21,7 +21,7 @@ from fanout_hooks.run import plan as plans
 from fanout_hooks.run.decide import Opinion
 from fanout_hooks.run.plan import Plan
 from fanout_hooks.warm.command import Program
-from fanout_hooks.warm.interpreter import HookInput, Interpreter, key_of
+from fanout_hooks.warm.interpreter import IDLE_S, HookInput, Interpreter, key_of
 from fanout_hooks.warm.loop import Ended, Future, Loop, on_stderr, sealed_file
 
 if TYPE_CHECKING:
@@ -161,11 +161,18 @@ class RuntimeState:
             interpreter = Interpreter(self.loop, has_lost=has_lost)
             interpreter.open(program, env, cwd)
             interpreter.preload(known.modules.get(program.interpreter, ()))
+        interpreter.used_at = time.monotonic()
         self._interpreters[key] = interpreter  # the one used last is last
         for old in list(self._interpreters)[:-MAX_INTERPRETERS]:
             if self._interpreters[old].is_at_rest:
                 self._interpreters.pop(old).close()
         return interpreter
+
+    def give_back(self, idle_s: float = IDLE_S) -> None:
+        """End the interpreters that no event has used for `idle_s`; the next one starts its own again."""
+        for key, own in list(self._interpreters.items()):
+            if own.is_at_rest and time.monotonic() - own.used_at >= idle_s:
+                self._interpreters.pop(key).close()
 
     def ready_interpreter(
         self, program: Program, env: dict[str, str], cwd: str, known: Memory

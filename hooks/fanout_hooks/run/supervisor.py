@@ -23,7 +23,7 @@ from fanout_hooks.warm.loop import Channel, Loop
 
 # --- The process that answers events ------------------------------------------------------------------------
 
-SWEEP_S = 300.0
+SWEEP_S = 60.0
 AFTER_S = 0.004
 """For an answer to reach the client, before what is left to do wants the processors too."""
 
@@ -103,6 +103,7 @@ class Supervisor:
     async def _sweep(self) -> None:
         while True:
             claims.sweep(self.alive)
+            self.runtime.give_back()
             await self.loop.sleep(SWEEP_S)
 
 

@@ -37,6 +37,8 @@ PATIENCE_S = 0.1
 WORKERS_AT_ONCE = max(2, min(4, os.cpu_count() or 1))
 MAX_WORKERS = 50
 IDLE_WORKERS = 1
+IDLE_S = 600.0
+"""After its last event what is kept ready is given back."""
 DEEP_LOOK_S = 5.0
 FORK_S = 10.0
 ENDING_S = 0.2
@@ -75,6 +77,8 @@ class Interpreter:
         self.pid = 0
         """The zygote's process, 0 as long as it isn't known."""
         self.has_served = False
+        self.used_at = 0.0
+        """When an event last asked for it, on the clock of `time.monotonic`."""
         self._stops = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._control: Channel | None = None

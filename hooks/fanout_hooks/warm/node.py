@@ -33,6 +33,7 @@ from typing import NamedTuple, Protocol
 from fanout_hooks.client.files import fcntl
 from fanout_hooks.learn.memory import version_of
 from fanout_hooks.warm.command import is_shim, which
+from fanout_hooks.warm.interpreter import IDLE_S
 from fanout_hooks.warm.loop import Command, Future, Holder, Loop, memory_file
 
 PRELOAD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "node_spare.cjs")
@@ -42,7 +43,6 @@ SPARE_BYTES = 100 << 20
 """Of memory that is free for one more spare: a machine that is short of it has better uses."""
 AT_ONCE = max(1, min(4, os.cpu_count() or 1))
 """Spares that start side by side."""
-IDLE_S = 600.0
 SETTLE_S = 0.01
 """After an event, before spares are started: the answer is on its way, the next event may be, too."""
 HOLD_S = 1.0
