@@ -54,6 +54,23 @@ def test_a_page_is_well_formed_and_asks_nobody(tmp_path: Path) -> None:
     assert not re.search(r"(?:src|href)=|https?://|@import|url\(", html)
 
 
+def test_every_place_across_a_chart_is_a_share_of_the_screen(tmp_path: Path) -> None:
+    """So a chart fits a phone's screen, and its letters stay as large as they are."""
+    html = drawn(
+        tmp_path,
+        *(
+            record(row(f"hook-{number}", ms), row("b", ms * 900, lane="alone"), at=NOW - back * DAY)
+            for back in range(40)
+            for number, ms in enumerate((0.02, 3.0, 4000.0))
+        ),
+    )
+    charts = re.findall(r"<svg height=.*?</svg>", html, re.DOTALL)
+    places = re.findall(r' (?:x|x1|x2|cx|width)="([^"]*)"', "".join(charts))
+    assert len(charts) >= 4
+    assert all(place.endswith("%") and 0 <= float(place[:-1]) <= 100 for place in places)
+    assert max(chart.count('class="soft"') for chart in charts) <= hooks.MAX_LABELS + 5
+
+
 def test_a_hostile_name_is_text(tmp_path: Path) -> None:
     html = drawn(tmp_path, *[record(row("</script><img onerror=x>\"'&", 80.0, exit=1))] * 30)
     nesting = Nesting()

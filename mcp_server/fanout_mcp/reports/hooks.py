@@ -118,14 +118,19 @@ def text(data: Json, now: float) -> str:
 
 # --- The page's charts as plain SVG: smaller than any library that could be embedded, and they print. -------
 # Each takes values and returns one `<svg>` with a title and a description, for those who can't see it.
-# Colours are classes of page.css, so that light and dark are the style sheet's business.
+# Colours are classes of page.css, so that light and dark are the style sheet's business. Places across are
+# percentages, and a name stands above its bar: so a chart fits a phone's screen with its letters unscaled.
 
-WIDTH: Final = 720
-ROW: Final = 22
-LABEL: Final = 230
-EDGE: Final = 44
-"""Room for half an axis label at the right."""
-MAX_NAME: Final = 34
+ROW: Final = 34
+NAME: Final = 14
+"""From a row's top to the line that its name stands on, in pixels, as all places down."""
+GUTTER: Final = 10.0
+"""Left of a timeline, for the axis' labels, in percent."""
+MAX_NAME: Final = 40
+MAX_LABELS: Final = 6
+"""Along an axis: more touch on a screen of 360 pixels."""
+MIN_BAR: Final = 0.3
+"""In percent, so that it is seen."""
 
 
 class Bar(NamedTuple):
@@ -156,17 +161,17 @@ class Span(NamedTuple):
 
 def _timeline(bars: Sequence[Bar], title: str, unit: str) -> str:
     """Draw values over time."""
-    height, floor, left = 150, 120, 46
+    height, floor = 150, 120
     top = _nice(max((bar.value for bar in bars), default=0.0))
-    step = (WIDTH - left) / max(len(bars), 1)
+    step = (100 - GUTTER) / max(len(bars), 1)
     parts = [
-        _line(left, y, WIDTH, y) + _text(left - 6, y + 4, f"{value:g}", "soft", "end")
+        _line(GUTTER, y, 100, y) + _text(GUTTER - 1, y + 4, f"{value:g}", "soft", "end")
         for value, y in ((0, floor), (top / 2, (floor + 16) / 2), (top, 16))
     ]
-    every = max(1, math.ceil(len(bars) / 8))
+    every = max(1, math.ceil(len(bars) / MAX_LABELS))
     for place, bar in enumerate(bars):
-        x, tall = left + place * step, (floor - 16) * bar.value / top if top else 0.0
-        parts.append(_rect(x + step * 0.12, floor - tall, max(step * 0.76, 1), tall, "bar", bar.caption))
+        x, tall = GUTTER + place * step, (floor - 16) * bar.value / top if top else 0.0
+        parts.append(_rect(x + step * 0.12, floor - tall, step * 0.76, tall, "bar", bar.caption))
         if place % every == 0:
             parts.append(_text(x + step / 2, height - 12, bar.label, "soft", "middle"))
     return _svg(parts, height, title, f"{len(bars)} bars in {unit}; the highest is {top:g} or less.")
@@ -179,21 +184,21 @@ def _boxes(rows: Sequence[Box], title: str) -> str:
     low, high = math.floor(math.log10(least)), math.ceil(math.log10(max(most, least * 10)))
 
     def x(ms: float) -> float:
-        share = (math.log10(max(ms, 10.0**low)) - low) / (high - low)
-        return LABEL + share * (WIDTH - LABEL - EDGE)
+        return (math.log10(max(ms, 10.0**low)) - low) / (high - low) * 100
 
     floor = len(rows) * ROW + 4
-    parts = _axis(((x(10.0**power), f"{10.0**power:g} ms") for power in range(low, high + 1)), floor)
+    ticks = range(low, high + 1, math.ceil((high - low) / MAX_LABELS))
+    parts = _axis([(x(10.0**power), f"{10.0**power:g} ms") for power in ticks], floor)
     for place, row in enumerate(rows):
-        y = place * ROW + ROW / 2
+        y = place * ROW + NAME + 12
         p5, p25, p50, p75, p95, p99 = map(x, row.at)
         parts += [
-            _text(LABEL - 8, y + 4, clip(row.name, MAX_NAME), "", "end"),
+            _text(0, place * ROW + NAME, clip(row.name, MAX_NAME), "name", "start"),
             f"<g><title>{escape(row.caption)}</title>",
             _line(p5, y, p95, y, "whisker"),
-            _rect(p25, y - 6, max(p75 - p25, 1), 12, "box", ""),
+            _rect(p25, y - 6, p75 - p25, 12, "box", ""),
             _line(p50, y - 6, p50, y + 6, "median"),
-            f'<circle class="far" cx="{p99:.1f}" cy="{y:.1f}" r="2.5"/></g>',
+            f'<circle class="far" cx="{p99:.2f}%" cy="{y:.1f}" r="2.5"/></g>',
         ]
     caption = "; ".join(row.caption for row in rows[:5])
     return _svg(parts, floor + 24, title, f"{counted(len(rows), 'hook')}. {caption}")
@@ -203,19 +208,15 @@ def _waterfall(spans: Sequence[Span], total: float, title: str) -> str:
     """Draw what ran beside what within one event, and what waited."""
     end = max([total, *(span.start + span.ms for span in spans)], default=1.0) or 1.0
 
-    def x(ms: float) -> float:
-        return LABEL + ms / end * (WIDTH - LABEL - EDGE)
-
     floor = len(spans) * ROW + 4
-    shares = (end * share for share in (0, 0.25, 0.5, 0.75, 1))
-    parts = _axis(((x(at), f"{at:.3g} ms") for at in shares), floor)
+    parts = _axis([(share, f"{end * share / 100:.3g} ms") for share in (0, 25, 50, 75, 100)], floor)
     for place, span in enumerate(spans):
-        y = place * ROW + 5
-        parts.append(_text(LABEL - 8, y + 11, clip(span.name, MAX_NAME), "", "end"))
-        if span.start > 0:
-            parts.append(_rect(x(0), y + 5, x(span.start) - x(0), 2, "wait", ""))
-        wide = max(x(span.start + span.ms) - x(span.start), 1.5)
-        parts.append(_rect(x(span.start), y, wide, 12, span.kind, span.caption))
+        y, start = place * ROW + NAME + 5, span.start / end * 100
+        parts.append(_text(0, place * ROW + NAME, clip(span.name, MAX_NAME), "name", "start"))
+        if start > 0:
+            parts.append(_rect(0, y + 5, start, 2, "wait", ""))
+        wide = max(span.ms / end * 100, MIN_BAR)
+        parts.append(_rect(min(start, 100 - MIN_BAR), y, wide, 12, span.kind, span.caption))
     return _svg(parts, floor + 24, title, "; ".join(span.caption for span in spans[:8]))
 
 
@@ -235,9 +236,13 @@ def _sparkline(values: Sequence[float], title: str) -> str:
     )
 
 
-def _axis(ticks: Iterable[tuple[float, str]], floor: float) -> list[str]:
-    """Draw a line down at each place of an axis, its label below."""
-    return [_line(at, 0, at, floor) + _text(at, floor + 16, label, "soft", "middle") for at, label in ticks]
+def _axis(ticks: Sequence[tuple[float, str]], floor: float) -> list[str]:
+    """Draw a line down at each place of an axis, its label below; the outermost labels stay inside."""
+    anchors = ["start", *["middle"] * (len(ticks) - 2), "end"]
+    return [
+        _line(at, 0, at, floor) + _text(at, floor + 16, label, "soft", "middle" if 0 < at < 100 else anchor)
+        for (at, label), anchor in zip(ticks, anchors, strict=True)
+    ]
 
 
 def _nice(value: float) -> float:
@@ -250,23 +255,23 @@ def _nice(value: float) -> float:
 
 def _svg(parts: Iterable[str], height: float, title: str, caption: str) -> str:
     return (
-        f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escape(title)}">'
+        f'<svg height="{height:.0f}" role="img" aria-label="{escape(title)}">'
         f"<desc>{escape(caption)}</desc>{''.join(parts)}</svg>"
     )
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, kind: str = "axis") -> str:
-    return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
+    return f'<line class="{kind}" x1="{x1:.2f}%" y1="{y1:.1f}" x2="{x2:.2f}%" y2="{y2:.1f}"/>'
 
 
 def _rect(x: float, y: float, wide: float, tall: float, kind: str, caption: str) -> str:  # noqa: PLR0917 - a place
     title = f"<title>{escape(caption)}</title>" if caption else ""
-    place = f'x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{tall:.1f}" rx="1.5"'
+    place = f'x="{x:.2f}%" y="{y:.1f}" width="{wide:.2f}%" height="{tall:.1f}" rx="1.5"'
     return f'<rect class="{kind}" {place}>{title}</rect>'
 
 
 def _text(x: float, y: float, words: str, kind: str, anchor: str) -> str:
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
+    return f'<text class="{kind}" x="{x:.2f}%" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
 
 
 # --- The page's tables: sorted by their heads, filtered by a field, hidden columns on a narrow screen. ------
@@ -524,7 +529,7 @@ def _over_time(drawn: Drawn) -> str:
 
 
 def _panel(chart: str) -> str:
-    return f'<div class="panel scroll" tabindex="0">{chart}</div>'
+    return f'<div class="panel">{chart}</div>'
 
 
 def _distribution(period: Period) -> str:
@@ -568,8 +573,8 @@ def _waterfalls(period: Period) -> str:
         '<p class="legend">'
         '<span><i style="background:var(--warm)"></i>warm: in a worker that is kept ready</span>'
         '<span><i style="background:var(--mark)"></i>spare: in a process that was started ahead</span>'
-        '<span><i style="background:var(--lane)"></i>a process of its own (lane), as Claude Code starts it; '
-        "on trial, as long as a hook isn't known</span>"
+        '<span><i style="background:var(--lane)"></i>own process: as Claude Code starts it (lane), '
+        "forked from a ready interpreter (alone), or watched as long as a hook is not known (trial)</span>"
         '<span><i style="background:var(--bad)"></i>failed</span>'
         '<span><i style="background:var(--line)"></i>waited</span></p>'
     )
