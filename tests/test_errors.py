@@ -118,9 +118,8 @@ def test_a_cold_event_goes_on_and_a_guard_denies(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(cold, "read_stdin", lambda _: b'{"hook_event_name": "Stop"}\n')
     monkeypatch.setattr(cold, "run_event", raising(error))
-    assert cold.main(["--scopes", "local", *words]) == (2 if words else 0)
+    assert cold.main(["--scopes", "local", *words], b'{"hook_event_name": "Stop"}\n') == (2 if words else 0)
     is_a_sentence(capsys.readouterr().err, state, error)
 
 

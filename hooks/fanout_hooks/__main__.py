@@ -52,11 +52,15 @@ async def ask_gate(loop: "Loop", event: "dict[str, Any]", env: "dict[str, str]",
 def _cold(argv: "list[str]") -> int:
     """Run one event and end at once: taking the interpreter apart would be on the user's time."""
     gc.disable()  # what is made in these milliseconds is needed until their end
+    from fanout_hooks.run import ahead
+
+    raw = ahead.read_stdin(0)
+    started = ahead.start(raw) if raw is not None and "--only" not in argv else None
     from fanout_hooks.log.append import after_event
     from fanout_hooks.run.cold import main as run_cold
 
     # Not every system says when a process began; until here ours has only computed.
-    code = run_cold(argv, ask_gate, after_event, time.process_time() * 1000)
+    code = run_cold(argv, raw, ask_gate, after_event, time.process_time() * 1000, started)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -16,8 +16,9 @@ from itertools import combinations, pairwise
 from typing import Any, Literal, NamedTuple
 
 from fanout_hooks.adoption import adopt, entries, native
-from fanout_hooks.client import config, files, matchers, places
+from fanout_hooks.client import config, files, matchers
 from fanout_hooks.client.settings import Refused, read
+from fanout_hooks.client.state import state_folder
 from fanout_hooks.client.transcripts import Message, Prompt, Transcript, Use
 from fanout_hooks.gate import gate
 from fanout_hooks.gate.gate import AGENT_TOOLS, History
@@ -300,7 +301,7 @@ class Found(NamedTuple):
 
 def find(project: str, env: dict[str, str]) -> tuple[list[Found], list[str]]:
     """Return a project's hooks and what could not be read, in words."""
-    learned = Memory(memory.path_of(places.state_folder(env), project))
+    learned = Memory(memory.path_of(state_folder(env), project))
     hooks: list[Found] = []
     problems: list[str] = []
     for own, there, problem in adopt.registered(project, env):

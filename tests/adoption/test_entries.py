@@ -22,6 +22,7 @@ from fanout_hooks.client import events, matchers, places
 from fanout_hooks.client import hook_input as inputs
 from fanout_hooks.client.config import SCOPES, Hook
 from fanout_hooks.client.places import PLUGIN_SERVER
+from fanout_hooks.client.state import state_folder
 from fanout_hooks.run import choose, claims, launch
 from fanout_hooks.run.launch import Launch
 
@@ -153,7 +154,7 @@ class Session:
             "p": "/from/outside",
             "m": "/from/outside",
         }
-        self.state = places.state_folder(self.env)
+        self.state = state_folder(self.env)
 
     def registration(self, scope: str = "user", server: str = places.SERVER) -> Registration:
         own = Launch(os.path.realpath(sys.executable), str(self.script))
@@ -257,7 +258,7 @@ def test_the_state_folder_is_the_sessions(session: Session, tmp_path: Path) -> N
     for more in ({"FANOUT_STATE_DIR": str(tmp_path / "f s")}, {"XDG_STATE_HOME": str(tmp_path / "x s")}):
         env = session.env | more
         assert sh(line, env).stdout == f"{COLD} user\n"
-        claims.mark(claims.folder(places.state_folder(env)), ("77.sock",), os.getpid())
+        claims.mark(claims.folder(state_folder(env)), ("77.sock",), os.getpid())
         assert sh(line, env).stdout == ""
 
 

@@ -122,5 +122,4 @@ def test_a_cold_event_of_the_plugin_is_left_to_the_settings(
         raise AssertionError("the event was run twice")
 
     monkeypatch.setattr(cold, "run_event", run_event)
-    monkeypatch.setattr(cold, "read_stdin", lambda _: event.read_bytes())
-    assert cold.main(["--gate", "on", "--from", "plugin"]) == 0
+    assert cold.main(["--gate", "on", "--from", "plugin"], event.read_bytes()) == 0

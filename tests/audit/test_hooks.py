@@ -11,7 +11,7 @@ import pytest
 from fanout_hooks import audit
 from fanout_hooks.audit import Found
 from fanout_hooks.cli import main as hooks_main
-from fanout_hooks.client import places
+from fanout_hooks.client.state import state_folder
 from fanout_hooks.learn import memory
 from fanout_hooks.learn.memory import TRIALS, Memory
 from fanout_hooks.log import append as log_append
@@ -57,7 +57,7 @@ def watch(
 ) -> None:
     """Have a script seen often enough, touching these files of the project."""
     env = {"FANOUT_STATE_DIR": str(project.parent / "state")}
-    learned = Memory(memory.path_of(places.state_folder(env), str(project)))
+    learned = Memory(memory.path_of(state_folder(env), str(project)))
     paths = {"reads": [str(project / one) for one in reads], "writes": [str(project / one) for one in writes]}
     for _ in range(TRIALS):
         effects = {**paths, "spawns": False, "opaque": opaque}

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
 
 from fakes.wire_client import META, Wire
-from fanout_hooks.client import hook_input, places
+from fanout_hooks.client import hook_input
+from fanout_hooks.client.state import state_folder
 from fanout_hooks.run import claims
 from fanout_mcp.edge.first import (
     ENVELOPE,
@@ -232,7 +233,7 @@ def test_an_event_whose_hooks_another_process_runs_does_not_wait_for_the_server_
     tmp_path: Path, way: str
 ) -> None:
     begun = way == "taken over"
-    where = claims.folder(places.state_folder({"FANOUT_STATE_DIR": str(tmp_path)}))
+    where = claims.folder(state_folder({"FANOUT_STATE_DIR": str(tmp_path)}))
     assert claims.claim(where, hook_input.claim_name(hook_input.from_input(EVENT), "local"), "cold")
     lines = numbered(
         [
@@ -262,7 +263,7 @@ def test_an_event_that_no_one_has_claimed_or_one_before_in_the_same_words_waits_
     monkeypatch.setenv("FANOUT_STATE_DIR", str(tmp_path))
     call = Waiting(b"", "tools/call", 1, {"name": "run_hooks", "arguments": EVENT}, time.monotonic())
     assert not is_run_elsewhere(call)
-    where = claims.folder(places.state_folder({"FANOUT_STATE_DIR": str(tmp_path)}))
+    where = claims.folder(state_folder({"FANOUT_STATE_DIR": str(tmp_path)}))
     name = hook_input.claim_name(hook_input.from_input(EVENT), "local")
     assert claims.claim(where, name, "cold")
     path = Path(where) / f"event-{name}"

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanout_hooks.adoption.entries import STATE
-from fanout_hooks.client import places
+from fanout_hooks.client.state import state_folder
 from fanout_hooks.learn import memory
 from fanout_hooks.learn.memory import Memory
 
@@ -220,4 +220,4 @@ def test_no_folder_of_a_project_is_taken_for_the_users_own(given: dict[str, str]
         ["/bin/sh", "-c", f'{STATE}; printf %s "$s"'], env=env, capture_output=True, text=True, check=True
     )
     wanted = folder or "/home/u/.local/state/fanout/hooks"
-    assert (places.state_folder(env), done.stdout) == (wanted, wanted)
+    assert (state_folder(env), done.stdout) == (wanted, wanted)

@@ -12,9 +12,10 @@ import pytest
 
 import fanout_hooks
 from fakes.sandbox import Sandbox, pre_tool_use
-from fanout_hooks.client import hook_input, places
+from fanout_hooks.client import hook_input
+from fanout_hooks.client.state import state_folder
 from fanout_hooks.log import append as log_append
-from fanout_hooks.run import claims, cold
+from fanout_hooks.run import ahead, claims
 from fanout_hooks.run.plan import WORTH_A_START
 
 ENTRY = str(Path(fanout_hooks.__file__).with_name("__main__.py"))
@@ -43,11 +44,11 @@ def test_an_event_of_100_mb_reaches_the_hook_whole(tmp_path: Path) -> None:
 def test_more_than_any_event_can_have_is_refused_before_it_fills_the_memory(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(hook_input, "MAX_BYTES", 1000)
+    monkeypatch.setattr(ahead, "MAX_EVENT", 1000)
     path = tmp_path / "event"
     path.write_bytes(WHOLE + b" " * 1000)
     with path.open("rb") as file:
-        assert cold.read_stdin(file.fileno()) is None
+        assert ahead.read_stdin(file.fileno()) is None
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,7 @@ def test_a_stdin_that_is_never_closed_is_waited_for_only_so_long(sent: bytes, re
     ours, theirs = os.pipe()
     os.write(theirs, sent)
     try:
-        assert cold.read_stdin(ours, 0.05) == read
+        assert ahead.read_stdin(ours, 0.05) == read
     finally:
         os.close(ours)
         os.close(theirs)
@@ -105,7 +106,7 @@ def test_claims_that_are_over_are_swept_where_every_event_is_cold(tmp_path: Path
     sandbox = Sandbox(tmp_path)
     sandbox.hooks("PreToolUse", "true")
     env = sandbox.env | {"FANOUT_STATE_DIR": str(sandbox.state)}
-    alive = Path(claims.folder(places.state_folder(env)))
+    alive = Path(claims.folder(state_folder(env)))
     alive.mkdir(parents=True, mode=0o700)
     over = alive / "event-over"
     over.touch()

@@ -42,7 +42,7 @@ STATE = (
     'case "$s" in [!/]*|/proc/*|/dev/*|*/../*|*/./*|"${CLAUDE_PROJECT_DIR:-/none}"/*) '
     's="$HOME/.local/state/fanout/hooks";; esac'
 )
-"""places.state_folder in the shell's words: the session's environment decides, not that of the install, but
+"""state.state_folder in the shell's words: the session's environment decides, not that of the install, but
 never for a folder that the project can hold."""
 LOOK = (
     'w=%s; if %s:; then for k in "${CLAUDE_CODE_MESSAGING_SOCKET##*/}" "pid-$CLAUDE_PID"; do '

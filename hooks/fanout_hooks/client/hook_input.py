@@ -15,8 +15,6 @@ from typing import Any, NamedTuple
 
 from fanout_hooks.client import events
 
-MAX_BYTES = 128 << 20
-
 
 class Field(NamedTuple):
     name: str

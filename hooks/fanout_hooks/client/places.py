@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from fanout_hooks.client import config, files
+from fanout_hooks.client.state import home, state_folder
 
 SERVER = "fanout"
 PLUGIN_SERVER = "plugin:fanout:fanout"
@@ -25,38 +26,16 @@ FILES = {"user": "settings.json", "local": "settings.local.json", "shared": "set
 
 
 def claude_folder(env: Mapping[str, str]) -> str:
-    return env.get("CLAUDE_CONFIG_DIR") or os.path.join(_home(env), ".claude")
+    return env.get("CLAUDE_CONFIG_DIR") or os.path.join(home(env), ".claude")
 
 
 def servers_file(env: Mapping[str, str]) -> str:
-    return os.path.join(env.get("CLAUDE_CONFIG_DIR") or _home(env), ".claude.json")
+    return os.path.join(env.get("CLAUDE_CONFIG_DIR") or home(env), ".claude.json")
 
 
 def settings_file(scope: str, project: str, claude: str) -> str:
     """Return the settings of a scope: user, local (a project's, not committed) or shared (committed)."""
     return os.path.join(claude if scope == "user" else os.path.join(project, ".claude"), FILES[scope])
-
-
-def state_folder(env: Mapping[str, str]) -> str:
-    """Return the user's own folder for what the hooks' processes keep: never one that a project can hold.
-
-    A repository can set variables (`.envrc`, its settings), and a program that starts for every event is read
-    from there. The same rule in the shell's words is adoption/entries.py's STATE.
-    """
-    own = os.path.join(_home(env), ".local", "state")
-    base = env.get("FANOUT_STATE_DIR") or os.path.join(env.get("XDG_STATE_HOME") or own, "fanout")
-    project = env.get("CLAUDE_PROJECT_DIR")
-    is_planted = (
-        not base.startswith("/")
-        or base.startswith(("/proc/", "/dev/"))
-        or not {"..", "."}.isdisjoint(base.split("/"))
-        or (project and f"{base}/".startswith(f"{project}/"))
-    )
-    return os.path.join(own, "fanout", "hooks") if is_planted else os.path.join(base, "hooks")
-
-
-def _home(env: Mapping[str, str]) -> str:
-    return env.get("HOME") or os.path.expanduser("~")
 
 
 # --- Do the settings hold what the plugin registers, too? Then the plugin's entries stand down. -------------
@@ -144,7 +123,7 @@ class Place(NamedTuple):
 
 
 def find(scope: str, project: str, env: dict[str, str]) -> Place:
-    return Place(scope, project, _home(env), claude_folder(env), servers_file(env), state_folder(env))
+    return Place(scope, project, home(env), claude_folder(env), servers_file(env), state_folder(env))
 
 
 def must_stay_in_project(place: Place) -> None:

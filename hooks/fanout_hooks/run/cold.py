@@ -10,51 +10,35 @@ prints the answer. Whatever is wrong with our input, the event goes on (exit 0),
 from __future__ import annotations
 
 import os
-import select
 import sys
-import time
 
 from fanout_hooks.client import hook_input as events
 from fanout_hooks.client import places
-from fanout_hooks.run import claims
+from fanout_hooks.client.state import state_folder
+from fanout_hooks.run import ahead, claims
+from fanout_hooks.run.ahead import Started
 from fanout_hooks.run.dispatch import Request, run_event
 from fanout_hooks.run.state import AskGate, RuntimeState, WriteLog
 from fanout_hooks.warm.loop import Loop
 
-STDIN_S = 5.0
-"""The client writes the event at once; a stdin that stays open is not the client."""
 SWEEPS = tuple("01")
 """One event in eight, by its claim's name, sweeps: where no server runs, nothing else does."""
 
 
-def read_stdin(fd: int, limit_s: float = STDIN_S) -> bytes | None:
-    """Return everything up to the end of stdin; None when it doesn't come.
-
-    A stdin that is still open at the limit counts as ended after an object's line.
-    """
-    data = bytearray()
-    until = time.monotonic() + limit_s
-    while len(data) <= events.MAX_BYTES:
-        ready, _, _ = select.select([fd], [], [], max(0.0, until - time.monotonic()))
-        if not ready:
-            return bytes(data) if data.endswith(b"}\n") else None
-        more = os.read(fd, 1 << 16)
-        if not more:
-            return bytes(data)
-        data += more
-    return None
-
-
 def main(
     argv: list[str],
+    raw: bytes | None,
     ask_gate: AskGate | None = None,
     write_log: WriteLog | None = None,
     started_ms: float = 0.0,
+    started: Started | None = None,
 ) -> int:
-    """Run one event; return the exit code for the client. `started_ms`: what our start took."""
+    """Run the event of stdin's `raw`; return the exit code for the client.
+
+    `started_ms`: what our start took. `started`: the interpreter that was started ahead.
+    """
     options = _options(argv)
     env = dict(os.environ)
-    raw = read_stdin(0)
     event = events.from_stdin(raw) if raw is not None else None
     only, scopes = options.get("only", ""), options.get("scopes", "")
     if raw is None or event is None:
@@ -63,21 +47,24 @@ def main(
     project = env.get("CLAUDE_PROJECT_DIR") or str(event.get("cwd", ""))
     if options.get("from") == "plugin" and places.plugin_stands_down(project, env):
         return 0
-    state = places.state_folder(env)
+    state = state_folder(env)
     # Guards make no claim: each has one entry, and one that runs twice only denies twice.
     name = events.claim_name(event, scopes)
     if not only and not claims.claim(claims.folder(state), name, f"cold {sys.orig_argv}"):
         return 0
     is_logged, gate = options.get("log") != "off", options.get("gate", "")
     request = Request(event, tuple(scopes.split()), env, only, gate, "cold", raw, is_logged, started_ms)
+    runtime = RuntimeState(Loop(), state, ask_gate, write_log, is_for_one=True, started=started)
     try:
-        return run_event(RuntimeState(Loop(), state, ask_gate, write_log, is_for_one=True), request)
+        return run_event(runtime, request)
     except Exception as error:  # noqa: BLE001 - the edge: our own mistake denies for guards, else lets go on
         from fanout_hooks.crash import explain
 
         sys.stderr.write(f"fanout: {explain('running the hooks of this event', error, env)}\n")
         return 2 if only else 0
     finally:
+        if not only:
+            ahead.remember(raw, *runtime.used())
         if name.startswith(SWEEPS):
             claims.sweep(claims.folder(state))
 

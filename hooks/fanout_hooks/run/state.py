@@ -18,6 +18,7 @@ from fanout_hooks.client.places import claude_folder
 from fanout_hooks.learn import memory
 from fanout_hooks.learn.memory import Memory
 from fanout_hooks.run import plan as plans
+from fanout_hooks.run.ahead import Started
 from fanout_hooks.run.decide import Opinion
 from fanout_hooks.run.plan import Plan
 from fanout_hooks.warm.command import Program
@@ -83,8 +84,10 @@ class RuntimeState:
         write_log: WriteLog | None = None,
         *,
         is_for_one: bool = False,
+        started: Started | None = None,
     ) -> None:
         self.loop = loop
+        self._started = started
         self.is_for_one = is_for_one
         """This process ends with the event."""
         self.ask_gate = ask_gate
@@ -97,6 +100,7 @@ class RuntimeState:
         """By scopes, project and the user's folder: what the files' state was, and what they said."""
         self._memories: dict[str, Memory] = {}
         self._interpreters: dict[tuple[str, ...], Interpreter] = {}
+        self._used: tuple[Program, Memory] | None = None
         self._declares: dict[tuple[tuple[str, ...], str, str], frozenset[str]] = {}
         self._declared: frozenset[str] = frozenset()
         """What hooks say that they write, by the same key and together."""
@@ -159,7 +163,10 @@ class RuntimeState:
                 interpreter.close()
             has_lost = interpreter is not None and interpreter.takes_notice_of_loss()
             interpreter = Interpreter(self.loop, has_lost=has_lost)
-            interpreter.open(program, env, cwd)
+            own, self._started = self._started, None
+            is_started = own is not None and own.is_for(program.exe, program.flags, env, cwd)
+            interpreter.open(program, env, cwd, own.fd if own is not None and is_started else None)
+            self._used = (program, known)
             interpreter.preload(known.modules.get(program.interpreter, ()))
         interpreter.used_at = time.monotonic()
         self._interpreters[key] = interpreter  # the one used last is last
@@ -167,6 +174,13 @@ class RuntimeState:
             if self._interpreters[old].is_at_rest:
                 self._interpreters.pop(old).close()
         return interpreter
+
+    def used(self) -> tuple[str, str, Iterable[str]]:
+        """Return the last interpreter's command, its flags and the modules that hooks load in it."""
+        if self._used is None:
+            return "", "", ()
+        program, known = self._used
+        return program.exe, program.flags, known.modules.get(program.interpreter, ())
 
     def give_back(self, idle_s: float = IDLE_S) -> None:
         """End the interpreters that no event has used for `idle_s`; the next one starts its own again."""

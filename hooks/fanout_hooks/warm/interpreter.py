@@ -97,8 +97,15 @@ class Interpreter:
 
     # --- the zygote ------------------------------------------------------------------------------------
 
-    def open(self, program: Program, env: dict[str, str], cwd: str) -> None:
-        """Start the zygote by the very command that starts the hooks; `ready` waits until it serves."""
+    def open(self, program: Program, env: dict[str, str], cwd: str, started: int | None = None) -> None:
+        """Start the zygote by the very command that starts the hooks; `ready` waits until it serves.
+
+        `started`: the socket of one that was started so already.
+        """
+        if started is not None:
+            self._control = Channel(self.loop, socket.socket(fileno=started))
+            self.loop.leave(self._listen(self._control, program.exe))
+            return
         zygote = os.path.join(os.path.dirname(os.path.abspath(__file__)), "zygote.py")
         flags = [f"-{program.flags}"] if program.flags else []
         ours, theirs = socket.socketpair()

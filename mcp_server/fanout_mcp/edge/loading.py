@@ -44,7 +44,8 @@ def _load() -> None:
 
 def is_run_elsewhere(call: Waiting) -> bool:
     """Say whether another process has claimed the event since it came; take note there that we came too."""
-    from fanout_hooks.client import hook_input, places
+    from fanout_hooks.client import hook_input
+    from fanout_hooks.client.state import state_folder
     from fanout_hooks.run import claims
 
     arguments: Message = call.params.get("arguments") or {}
@@ -52,7 +53,7 @@ def is_run_elsewhere(call: Waiting) -> bool:
         name = hook_input.claim_name(
             hook_input.from_input(arguments), str(arguments.get("fanout_scopes", ""))
         )
-        where = claims.folder(places.state_folder(dict(os.environ)))
+        where = claims.folder(state_folder(dict(os.environ)))
         age_s = time.time() - claims.came(where, name)
     except Exception:  # noqa: BLE001 - no event, or no claim: the server will see
         return False

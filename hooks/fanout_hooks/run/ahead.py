@@ -1,0 +1,150 @@
+"""Start the hooks' interpreter before our own modules are loaded: on two cores both get ready at once.
+
+A cold event needs two interpreters, ours and the one that its hooks run in (warm/zygote.py), and each takes
+about as long as the hooks. So an event leaves a line in the user's state folder: the interpreter that it used
+and the modules loaded there. The next event of the same project, name and tool begins with starting that one.
+If it is not what would have been started, it ends with us. One that lies in the project is not started ahead:
+nothing of a project runs before its hooks are known to be registered.
+
+Imports as little as can be: what is loaded here delays the start.
+"""
+
+import os
+import select
+import time
+
+from fanout_hooks.client.state import state_folder
+
+TYPE_CHECKING = False  # typing's own would cost its import here
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Iterable, Mapping
+else:
+    import _signal as signal  # the module `signal` makes an enum of everything first
+
+NAME = "ahead"
+MAX_BYTES = 1 << 16
+MAX_LINES = 32
+PROGRAM = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "warm", "zygote.py")
+STDIN_S = 5.0
+"""The client writes the event at once; a stdin that stays open is not the client."""
+MAX_EVENT = 128 << 20
+HEAD = 4
+"""Bytes of a message's length, as in warm/messages.py."""
+
+
+def read_stdin(fd: int, limit_s: float = STDIN_S) -> "bytes | None":
+    """Return everything up to the end of stdin; None when it doesn't come.
+
+    A stdin that is still open at the limit counts as ended after an object's line.
+    """
+    data = bytearray()
+    until = time.monotonic() + limit_s
+    while len(data) <= MAX_EVENT:
+        ready, _, _ = select.select([fd], [], [], max(0.0, until - time.monotonic()))
+        if not ready:
+            return bytes(data) if data.endswith(b"}\n") else None
+        more = os.read(fd, 1 << 16)
+        if not more:
+            return bytes(data)
+        data += more
+    return None
+
+
+class Started:
+    """An interpreter that may be running: our end of its socket, and what it was started as."""
+
+    __slots__ = ("cwd", "exe", "fd", "flags")
+
+    def __init__(self, fd: int, exe: str, flags: str) -> None:
+        self.fd, self.exe, self.flags, self.cwd = fd, exe, flags, os.getcwd()
+
+    def is_for(self, exe: str, flags: str, env: "Mapping[str, str]", cwd: str) -> bool:
+        return (exe, flags, cwd) == (self.exe, self.flags, self.cwd) and env == os.environ
+
+
+def start(raw: bytes) -> "Started | None":
+    """Start what the last event of this kind used; None where it used none, or that can't be done."""
+    try:
+        key = f"{_key(raw)}\t\t"
+        used = next((line[len(key) :] for line in reversed(_lines()) if line.startswith(key)), "")
+        exe, flags, names = [*used.split("\t"), "", ""][:3]
+        is_own = exe.startswith(key.partition("\t")[0] + os.sep)
+        return _spawn(exe, flags, names.split()) if exe and not is_own else None
+    except (OSError, NotImplementedError, AttributeError):  # the latter two: not on every system
+        return None
+
+
+def remember(raw: bytes, exe: str, flags: str, modules: "Iterable[str]") -> None:
+    """Keep what an event of this kind used, or with no `exe` that it used none."""
+    from fanout_hooks.client import files
+
+    try:
+        key, before = f"{_key(raw)}\t\t", _lines()
+        others = [line for line in before if "\t\t" in line and not line.startswith(key)]
+        own = [f"{key}{exe}\t{flags}\t{' '.join(sorted(modules))}"] if exe else []
+        if sorted(others + own) == sorted(before) or "\n" in "".join(own):
+            return
+        text = "".join(f"{line}\n" for line in (others + own)[-MAX_LINES:])
+        files.replace(os.path.join(state_folder(os.environ), NAME), text.encode("utf-8", "surrogateescape"))
+    except OSError:
+        return  # the next event starts as this one did
+
+
+def _lines() -> list[str]:
+    try:
+        fd = os.open(
+            os.path.join(state_folder(os.environ), NAME), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW
+        )
+    except OSError:
+        return []
+    try:
+        if os.fstat(fd).st_uid != os.getuid():
+            return []
+        return os.read(fd, MAX_BYTES).decode("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return []
+    finally:
+        os.close(fd)
+
+
+def _key(raw: bytes) -> str:
+    """Return the project with the event's name and tool, as they come first; a wrong guess costs a start."""
+    project = os.environ.get("CLAUDE_PROJECT_DIR") or os.getcwd()
+    return "\t".join([project, *[_value(raw, name) for name in (b"hook_event_name", b"tool_name")]])
+
+
+def _value(raw: bytes, name: bytes) -> str:
+    _, _, after = raw.partition(b'"%s":' % name)
+    return after[:200].lstrip(b' "').partition(b'"')[0].decode("utf-8", "replace")
+
+
+def _spawn(exe: str, flags: str, modules: list[str]) -> Started:
+    import _socket
+
+    ours, theirs = _socket.socketpair()
+    try:
+        os.set_inheritable(theirs.fileno(), True)
+        kept = {0, 1, 2, theirs.fileno()}
+        others = {int(name) for name in os.listdir("/proc/self/fd")} - kept
+        os.posix_spawn(
+            exe,
+            [exe, *([f"-{flags}"] if flags else []), PROGRAM, str(theirs.fileno()), flags],
+            os.environ,
+            file_actions=[
+                *((os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in range(3)),
+                *((os.POSIX_SPAWN_CLOSE, number) for number in others),
+            ],
+            setsid=True,
+            setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
+        )
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    if modules:
+        names = ",".join([f'"{name}"' for name in modules])
+        body = f'{{"do":"import","names":[{names}]}}'.encode()
+        ours.sendall(len(body).to_bytes(HEAD, "big") + body)
+    return Started(ours.detach(), exe, flags)
