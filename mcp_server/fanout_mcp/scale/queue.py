@@ -81,7 +81,7 @@ SHOWS_S: Final = 10.0
 GROWING_S: Final = 60
 """A call that has not put all its shards, and puts none for so long, counts as dead."""
 DEATHS: Final = 3
-"""A question that so many workers died of is not asked again: it was at work each time, the last time alone."""
+"""A question that so many workers died of, the last one while it was asked alone, is not asked again."""
 LISTED: Final = 100
 """A user's newest batches, which `fanout batch show` lists."""
 EARLY_S: Final = 10.0
