@@ -108,9 +108,9 @@ e2e: $(DEV) client  ## the same product, in the real Claude Code with a scripted
 bench: $(DEV)  ## the benchmark tables, every figure beside its bound in the same run
 	$(BIN)/python -m benchmarks
 
-bench-cluster: $(DEV)  ## the queue on Redis: what workers cost and lose (needs redis-server; installs nothing)
+bench-cluster: $(DEV)  ## Redis: what workers cost and lose, and what processes share, in under 8 minutes (needs redis-server)
 	@command -v redis-server >/dev/null 2>&1 || { echo "make bench-cluster needs redis-server: apt-get install redis-server"; exit 1; }
-	$(BIN)/python -m benchmarks cluster
+	$(BIN)/python -m benchmarks cluster shared
 
 cluster: $(DEV)  ## two replicas, two workers, Redis and nginx on loopback; one of each kind is killed in a batch
 	@has() { PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v "$$1" >/dev/null 2>&1; }; \

@@ -9,9 +9,9 @@ What a shard has cost so far is noted at its ticket, twice a second: if the work
 answers in the cache, and counts these dollars with its own. Those of the last half second, and of the calls
 in flight, whose bills no one has seen, are in no sum.
 
-A question that kills its worker comes again, with all that were at work beside it. So from the DEATHS-th time on
-a shard's questions are asked one by one, one such shard a worker, and each is marked before: the one that was
-marked when that worker died, too, has failed, by name, and is not asked again.
+A question that kills its worker comes again, with all that were at work beside it. So from the DEATHS-th time
+on a shard's questions are asked one by one, one such shard a worker, and each is marked before: the one that
+was marked when that worker died, too, has failed, by name, and is not asked again.
 """
 
 from __future__ import annotations
