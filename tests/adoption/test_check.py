@@ -169,11 +169,23 @@ def test_a_hooks_json_that_is_gone_or_broken_fails_the_check(adopted: User) -> N
     assert adopted.files() == before
 
 
+@pytest.mark.parametrize("program", ["run", "originals.py"])
+def test_a_program_that_someone_changed_is_reported_until_adopted_again(user: User, program: str) -> None:
+    user.write("shared", json.dumps({"hooks": {"Stop": [group(command("true"))]}}))
+    user.run("adopt", "--all", "--shared", "--yes")
+    path = user.project / ".claude" / "fanout" / program
+    written = path.read_text()
+    path.write_text(f"{written}\n# changed\n")
+    assert f"of hooks.json any more: {program}; `adopt`" in user.run("check").out
+    assert f"writes {path}" in user.run("adopt", "--all", "--shared", "--yes").out
+    assert path.read_text() == written
+
+
 def test_entries_that_no_longer_fit_hooks_json_are_reported_until_adopted_again(adopted: User) -> None:
     held = adopted.held("local")
     held["hooks"]["Stop"] = [group(command("true"))]
     adopted.hold("local", held)
-    assert "our entries don't fit hooks.json any more" in adopted.run("check").out
+    assert "of hooks.json any more: what we registered; `adopt`" in adopted.run("check").out
     adopted.run("adopt", "--all", "--yes")
     assert adopted.run("check").status == 0
 

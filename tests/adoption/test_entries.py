@@ -155,11 +155,14 @@ class Session:
             "m": "/from/outside",
         }
         self.state = state_folder(self.env)
+        self.run = self.project / ".claude" / "fanout" / "run"
 
     def registration(self, scope: str = "user", server: str = places.SERVER) -> Registration:
         own = Launch(os.path.realpath(sys.executable), str(self.script))
         if scope == "shared":
             launch.write(self.state, own)
+            self.run.parent.mkdir(parents=True, exist_ok=True)
+            self.run.write_text(entries.RUN)
         return Registration(scope, None if scope == "shared" else own, server)
 
     def line(self, to: Registration, **more: Any) -> str:
@@ -246,7 +249,7 @@ def test_a_committed_line_steps_back_only_for_users_whose_own_settings_call_the_
     session.mark(os.getpid())
     assert sh(line, session.env).stdout == f"{COLD} shared\n"
     warm = session.project / ".claude" / "fanout" / "state" / "warm"
-    warm.parent.mkdir(parents=True)
+    warm.parent.mkdir()
     warm.write_text("\n{}")
     assert sh(line, session.env).stdout == ""
     warm.write_text("@plugin\n{}")
@@ -277,7 +280,7 @@ def test_where_fanout_is_gone_the_originals_run(session: Session, scope: str) ->
     session.script.unlink()
     root = session.home if scope == "user" else session.project
     folder = root / ".claude" / "fanout" / ("state" if scope == "local" else "")
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "originals.py").write_text("import sys; print('originals', *sys.argv[1:])")
     file = "../hooks.local.json" if scope == "local" else "hooks.json"
     assert sh(session.line(to), session.env).stdout == f"originals {file}\n"
@@ -294,8 +297,24 @@ def test_where_nothing_is_left_a_guard_denies_and_the_rest_goes_on_with_a_line_t
         done = sh(session.line(to, guard=guard), session.env)
         assert (done.returncode, done.stdout) == (status, "")
         assert re.fullmatch(
-            r"fanout is not at .* any more; install it again, or take it out: .*\n", done.stderr
+            r"fanout is not (at .* any more; install it again, or take it out|installed, .* is missing): .*\n",
+            done.stderr,
         )
+
+
+def test_without_the_committed_program_a_guard_denies_and_the_rest_goes_on(session: Session) -> None:
+    to = session.registration("shared")
+    session.run.unlink()
+    for guard, status in ((False, 1), (True, 2)):
+        done = sh(session.line(to, guard=guard), session.env)
+        assert (done.returncode, done.stdout) == (status, "")
+        assert done.stderr.startswith(f"'{session.run}' is missing; ")
+
+
+def test_a_committed_line_is_short_and_its_program_names_no_place_of_this_machine(session: Session) -> None:
+    assert len(session.line(session.registration("shared"), guard=True)) <= 300
+    assert max(map(len, entries.RUN.splitlines())) <= 120
+    assert str(session.home) not in entries.RUN
 
 
 def test_the_real_cold_path_takes_an_event_from_the_line(session: Session) -> None:

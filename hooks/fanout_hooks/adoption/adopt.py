@@ -103,12 +103,15 @@ class Adoption(NamedTuple):
     """The hooks that are in hooks.json afterwards."""
     left: tuple[StaysNative, ...]
     server: str
+    programs: dict[str, str]
+    """By path the programs beside hooks.json that are missing, or aren't what this version writes."""
 
     @property
     def is_change(self) -> bool:
         is_anything = bool(self.held) or self.hooks.file.raw is not None
         edits = (self.settings, self.hooks, self.beside)
-        return is_anything and any(edit is not None and edit.is_change for edit in edits)
+        is_any = any(edit is not None and edit.is_change for edit in edits)
+        return is_anything and (is_any or bool(self.programs))
 
 
 def plan_adoption(place: Place, server: str, *, takes_all: bool = False) -> Adoption:
@@ -147,6 +150,7 @@ def plan_adoption(place: Place, server: str, *, takes_all: bool = False) -> Adop
         parsed,
         tuple(native.left(stay, slow)),
         server,
+        {path: text for path, text in _programs(place).items() if files.text(path) != text},
     )
     if plan.is_change:
         must_stay_in_project(place)
@@ -156,7 +160,8 @@ def plan_adoption(place: Place, server: str, *, takes_all: bool = False) -> Adop
 def perform(plan: Adoption, place: Place) -> str:
     """Write what was planned; return where the old settings are kept. Raises settings.Refused, OSError."""
     _ignore(place)
-    settings.replace(place.originals, standalone_originals().encode(), 0o644)
+    for path, text in plan.programs.items():
+        settings.replace(path, text.encode(), 0o755 if path == place.run else 0o644)
     launch.write(place.state, Launch.own())
     plan.hooks.write(place.state)
     if plan.beside is not None:
@@ -204,6 +209,11 @@ def _parsed(held: Hooks, place: Place) -> tuple[config.Hook, ...]:
     if found.problems:
         raise settings.Refused(f"{place.hooks}: {found.problems[0]}")
     return found.hooks
+
+
+def _programs(place: Place) -> dict[str, str]:
+    own = {place.originals: standalone_originals()}
+    return own | {place.run: entries.RUN} if place.scope == "shared" else own
 
 
 def standalone_originals() -> str:
@@ -469,6 +479,8 @@ def _show(place: Place, plan: Adoption, form: str) -> None:
     say_wrapped(_path(plan), 2)
     if any(SLOWER in line for line in lines):
         say_wrapped(PRICE, 2)
+    for path in plan.programs:
+        say_wrapped(f"writes {path}", 2)
     for edit in filter(None, (plan.settings, plan.beside)):
         say_diff(edit, form)
 

@@ -163,8 +163,11 @@ def _adopted(own: Place, hooks: Hooks, env: dict[str, str]) -> Iterator[Finding]
         yield Finding("wrong", own.settings, str(refused))
         return
     if plan.is_change and not plan.taken:
+        what = ", ".join(map(os.path.basename, plan.programs)) or "what we registered"
         yield Finding(
-            "wrong", own.settings, "our entries don't fit hooks.json any more; `adopt` writes them again"
+            "wrong",
+            own.settings,
+            f"not what this version makes of hooks.json any more: {what}; `adopt` writes it again",
         )
     elif not found.problems:
         count = len(found.hooks)

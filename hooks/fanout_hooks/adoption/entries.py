@@ -14,8 +14,8 @@ How the line finds our own process:
 
     own        interpreter and script by their real paths: a version manager's shim costs more than all the
                rest. If the interpreter is gone, `python3` is tried.
-    committed  no path of one machine may stand in a committed file: both are read from the user's state
-               folder (launch.py).
+    committed  no path of one machine may stand in a committed file: the line starts `run`, a committed file
+               that one can read and review, and both are read from the user's state folder (launch.py).
     plugin     the script by CLAUDE_PLUGIN_ROOT, the interpreter from the state folder, else `python3`.
 
 Where fanout isn't (a teammate's machine, or it was removed without `restore`), the hooks run all the same, by
@@ -59,9 +59,38 @@ ORIGINALS = 'o="%s/originals.py"; if [ -r "$o" ]; then exec python3 "$o" %s; fi'
 FOLDERS = {
     "user": ("${CLAUDE_CONFIG_DIR:-$HOME/.claude}/fanout", "hooks.json"),
     "local": ("$CLAUDE_PROJECT_DIR/.claude/fanout/state", "../hooks.local.json"),
-    "shared": ("$CLAUDE_PROJECT_DIR/.claude/fanout", "hooks.json"),
+    "shared": ("$CLAUDE_PROJECT_DIR/.claude/fanout", "hooks.json"),  # and run
 }
 """Where originals.py lies (client/places.py), and the hooks.json from there."""
+NEXT_LINE = "\n"
+RUN = f"""\
+#!/bin/sh
+# Runs the hooks in .claude/fanout/hooks.json for Claude Code: by fanout where it is installed, else by
+# originals.py, as Claude Code itself would. `fanout-hooks adopt --shared` wrote it for the entries in
+# .claude/settings.json; `fanout-hooks restore --scope shared` removes it.
+#
+#     run               an event's hooks
+#     run warm          the same, unless this user's settings have a server run them, and it is alive
+#     run guard NAME N  one guard; exit with N if there is nothing that could run it
+
+# The user's own folder, never one inside the project. In it, the file `launch` says how fanout starts.
+{STATE.replace("; case", NEXT_LINE + "case").replace("*) ", "*)" + NEXT_LINE)}
+
+if [ "$1" = warm ]; then
+{(LOOK % ("", IS_CALLED)).replace("; ", NEXT_LINE)}
+fi
+
+n=1
+case "$1" in guard) n=$3; set -- --only "$2";; *) set --;; esac
+{FROM_STATE}
+{(START % '--scopes shared "$@"').replace("; ", NEXT_LINE)}
+{(ORIGINALS % (FOLDERS["shared"][0], 'hooks.json ${2:+"$2"}')).replace("; ", NEXT_LINE)}
+echo "fanout is not installed, and '$o' is missing: fanout-hooks restore --scope shared" >&2
+exit "$n"
+"""
+"""The program that a committed entry starts, in the project's folder of fanout."""
+START_RUN = 'r="$CLAUDE_PROJECT_DIR/.claude/fanout/run"; if [ -r "$r" ]; then exec sh "$r"%s; fi'
+NO_RUN = "echo \"'$r' is missing; bring it back or use: fanout-hooks restore --scope shared\" >&2; exit %d"
 GONE = "echo \"fanout is not at '$m' any more; install it again, or take it out: %s\" >&2; exit %d"
 
 MARGIN_S = 1.0
@@ -111,7 +140,7 @@ def _groups(event: str, hooks: Sequence[config.Hook], to: Registration) -> list[
 
 def _look(to: Registration) -> str:
     if to.launch is None:
-        return LOOK % ("", IS_CALLED)
+        return RUN
     # Without a call no server could answer, whatever runs.
     return LOOK % (mark_of(to.server), "") if to.server else ""
 
@@ -131,18 +160,20 @@ def shown(hooks: Sequence[config.Hook]) -> str:
 
 
 def _line(to: Registration, look: str, guard: str = "", *, is_heeded: bool = True) -> str:
-    found = FROM_STATE
-    if to.launch is not None:
-        found = f"p={shlex.quote(to.launch.python)}; m={shlex.quote(to.launch.script)}"
+    title, code = f"{to.scope} guard" if guard else to.scope, 2 if guard and is_heeded else 1
+    if to.launch is None:
+        how = f" guard {shlex.quote(guard)} {code}" if guard else " warm" if look else ""
+        return "; ".join([MARK + title, START_RUN % how, NO_RUN % code])
+    found = f"p={shlex.quote(to.launch.python)}; m={shlex.quote(to.launch.script)}"
     only = f" --only {shlex.quote(guard)}" if guard else ""
     folder, file = FOLDERS[to.scope]
     return shell(
-        f"{to.scope} guard" if guard else to.scope,
+        title,
         look,
         found,
         START % f"--scopes {to.scope}{only}",
         ORIGINALS % (folder, f"{file} {shlex.quote(guard)}" if guard else file),
-        GONE % (f"fanout-hooks restore --scope {to.scope}", 2 if guard and is_heeded else 1),
+        GONE % (f"fanout-hooks restore --scope {to.scope}", code),
     )
 
 

@@ -143,8 +143,9 @@ def _update_sentinels(place: Place, original: str) -> None:
 
 def _tidy(place: Place) -> None:
     """Remove what only the adopted hooks needed, and folders that are empty then."""
-    if os.path.exists(place.originals):
-        os.unlink(place.originals)
+    for own in (place.originals, place.run):
+        if os.path.exists(own):
+            os.unlink(own)
     ignore = os.path.join(place.folder, ".gitignore")
     if place.scope != "user" and sorted(os.listdir(place.folder)) in (
         [".gitignore"],

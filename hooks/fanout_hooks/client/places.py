@@ -104,6 +104,11 @@ class Place(NamedTuple):
         return os.path.join(self.folder, *below, "originals.py")
 
     @property
+    def run(self) -> str:
+        """The program that a committed file's entries start."""
+        return os.path.join(self.folder, "run")
+
+    @property
     def warm(self) -> str:
         """Tells a committed file's sentinels that this user's settings hold the calls, and to which server.
 
