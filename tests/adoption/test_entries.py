@@ -297,7 +297,7 @@ def test_where_nothing_is_left_a_guard_denies_and_the_rest_goes_on_with_a_line_t
         done = sh(session.line(to, guard=guard), session.env)
         assert (done.returncode, done.stdout) == (status, "")
         assert re.fullmatch(
-            r"fanout is not (at .* any more; install it again, or take it out|installed, .* is missing): .*\n",
+            r"fanout is not (at .* any more; install it again, or take it out|installed, .* missing): .*\n",
             done.stderr,
         )
 
