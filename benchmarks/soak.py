@@ -73,6 +73,9 @@ def _completion(finish: str, usage: object = None, **message: object) -> str:
     return json.dumps({"choices": [{"message": message, "finish_reason": finish}], "usage": usage})
 
 
+DELTA: Final = json.dumps({"choices": [{"index": 0, "delta": {"content": "h\u00e9"}}]}, ensure_ascii=False)
+"""Sent byte by byte, so a letter of two bytes comes in two parts."""
+LOOP: Final = "/v1/chat/completions"
 ASKED: Final = "wise"
 """In the question of panels. They have a deadline; a large call waits ten minutes for a silent provider."""
 FAULTS: Final[Mapping[str, Sequence[Rule]]] = {
@@ -86,7 +89,11 @@ FAULTS: Final[Mapping[str, Sequence[Rule]]] = {
         *_kinds("not_http", "continued"),
         *(Rule(kind="raw", encoding=name, body="x") for name in ("gzip", "br")),
     ],
-    "no answer": [*_kinds("html", "empty", "cut_json", "surrogate"), *_json("null", "[" * 200_000)],
+    "no answer": [
+        *_kinds("html", "empty", "cut_json", "surrogate"),
+        *_json("null", '{"choices": NaN}', "[" * 200_000),
+        Rule(kind="raw", data=b'{"choices": [{"message": {"content": "\xff"}}]}'),
+    ],
     "answers of no use": [
         Rule(text="", finish="length"),
         Rule(finish="content_filter"),
@@ -98,15 +105,28 @@ FAULTS: Final[Mapping[str, Sequence[Rule]]] = {
         *_json('{"error": {"code": 429}}'),
         Rule(kind="sse", body='data: {"error": {"code": 502}}\n\n'),
     ],
-    "cut streams": _kinds("cut_stream"),
+    "cut streams": [
+        *_kinds("cut_stream"),
+        *(Rule(kind="sse", body=body) for body in (f"data: {DELTA}{DELTA}\n\n", f"data: {DELTA}\r\n\r\n")),
+    ],
     "refused keys": _status(401, 403),
     "429": [
         one
-        for wait in (None, "0", "1", "5.5", "-1", "soon", "Thu, 01 Jan 2015 00:00:00 GMT")
+        for wait in (
+            None,
+            "0",
+            "1",
+            "5.5",
+            "-1",
+            "soon",
+            *(f"Thu, 01 Jan {year} 00:00:00 GMT" for year in (2015, 2099)),
+        )
         for one in _status(429, retry_after=wait)
     ],
     "refusals": _status(408, 413, 422, 500, 502, 503, 504, 529),
-    "redirects": [Rule(kind="redirect", body=url) for url in ("http://127.0.0.1:9/", "file:///etc/passwd")],
+    "redirects": [
+        Rule(kind="redirect", body=url) for url in ("http://127.0.0.1:9/", "file:///etc/passwd", LOOP)
+    ],
     "stray answers": _kinds("stray"),
     "impossible usage": [
         *_kinds("no_usage"),
