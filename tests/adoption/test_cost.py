@@ -119,6 +119,38 @@ def test_after_adopting_before_is_the_kept_measure_and_after_the_logs_median(hoo
     assert not found["Stop", ""]["is_adopted"]
 
 
+def test_a_plugins_hooks_have_rows_of_their_own_and_stay_native(hooked: User) -> None:
+    talk(hooked)
+    root = hooked.home / "plugins" / "tidy"
+    (root / "hooks").mkdir(parents=True)
+    (root / "hook.sh").write_text('echo x >>"$CLAUDE_PROJECT_DIR/plugin-runs"\n')
+    entry = command('sh "${CLAUDE_PLUGIN_ROOT}/hook.sh"')
+    (root / "hooks" / "hooks.json").write_text(
+        json.dumps({"hooks": {"PreToolUse": [group(entry, matcher="Glob")]}})
+    )
+    known = hooked.home / ".claude" / "plugins" / "installed_plugins.json"
+    known.parent.mkdir(parents=True, exist_ok=True)
+    known.write_text(json.dumps({"plugins": {"tidy@shop": [{"installPath": str(root)}]}}))
+    hooked.write("user", {"enabledPlugins": {"tidy@shop": True}})
+    done = hooked.run("cost", "--json", "--measure", "--yes")
+    (own,) = [one for one in json.loads(done.out) if one["plugin"]]
+    assert (own["plugin"], own["tool"], own["calls"], own["fanout_ms"]) == ("tidy@shop", "Glob", 1, None)
+    assert own["native_ms"] > 0
+    assert len((hooked.project / "plugin-runs").read_text().split()) == bench.WARM_UP + cost.ROUNDS
+    assert "Stays native: PreToolUse: it belongs to the plugin tidy@shop" in " ".join(
+        hooked.run("cost").out.split()
+    )
+
+
+def test_what_fanout_itself_takes_is_a_row(hooked: User) -> None:
+    path = Path(append.path_of(str(hooked.project)))
+    for own_ms in (1.0, 3.0):
+        append.append(str(path), {**record(row("count", 7.0), at=time.time()), "own_ms": own_ms})
+    own = rows(hooked)[cost.OVERHEAD, ""]
+    assert (own["calls"], own["native_ms"], own["fanout_ms"]) == (2, None, 2.0)
+    assert f"{cost.OVERHEAD}: what an event takes beyond its hooks" in hooked.run("cost").out
+
+
 def test_what_the_client_itself_takes_grows_with_its_hooks_and_is_shared_by_its_processors(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

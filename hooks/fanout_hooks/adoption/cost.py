@@ -23,7 +23,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from fanout_hooks.adoption import adopt, bench, entries, native
+from fanout_hooks.adoption import adopt, bench, entries, native, pitfalls
 from fanout_hooks.adoption.consent import OK, add_project, confirm, project_of, say, say_json, say_wrapped
 from fanout_hooks.client import config, events, matchers, places, transcripts
 from fanout_hooks.client.config import Config, Hook
@@ -71,6 +71,8 @@ class Row(NamedTuple):
     stays: str
     """Why it stays native; "" where fanout would run it, or does."""
     is_adopted: bool
+    plugin: str = ""
+    """Whose hooks these are; the client starts them beside the others of the event."""
 
     @property
     def total_s(self) -> float:
@@ -99,15 +101,29 @@ def held(project: str, env: dict[str, str]) -> Held:
         for event, group, entry in entries.each(theirs):
             if entry.get("type", "command") != "command" or not isinstance(entry.get("command"), str):
                 continue
-            # What it starts costs the same without what only the client can do.
-            plain = {key: value for key, value in entry.items() if key not in config.NATIVE_KEYS}
-            alone = config.parse({"hooks": {event: [{**group, "hooks": [plain]}]}}, scope)
-            for hook in map(_unguarded, () if alone.problems else alone.hooks):
+            for hook in map(_unguarded, _alone(event, group, entry, scope)):
                 hooks.append(hook)
                 why = native.why_native(event, group, entry) or slow.get(id(entry), "")
                 if why:
                     stays[hook] = why
     return Held((*hooks, *adopted), stays, frozenset(adopted), tuple(problems))
+
+
+def _alone(event: str, group: dict[str, Any], entry: dict[str, Any], scope: str) -> Sequence[Hook]:
+    # What it starts costs the same without what only the client can do.
+    plain = {key: value for key, value in entry.items() if key not in config.NATIVE_KEYS}
+    found = config.parse({"hooks": {event: [{**group, "hooks": [plain]}]}}, scope)
+    return () if found.problems else found.hooks
+
+
+def of_plugins(project: str, env: dict[str, str]) -> Iterator[tuple[str, Held]]:
+    """Yield each plugin's hooks: they belong to it, and stay native."""
+    for name, found in pitfalls.plugin_hooks(project, env).items():
+        hooks: list[Hook] = []
+        for event, group, entry in found:
+            hooks += _alone(event, group, entry, "user")
+        why = f"it belongs to the plugin {name}"
+        yield name, Held(tuple(hooks), dict.fromkeys(hooks, why), frozenset(), ())
 
 
 def _unguarded(hook: Hook) -> Hook:
@@ -211,6 +227,9 @@ def with_log(found: Sequence[Row], project: str, days: int, now: float) -> list[
         return list(found)
     done = []
     for row in found:
+        if row.plugin:
+            done.append(row)
+            continue
         event = current.events.get(row.event) if row.is_adopted else None
         after = row.fanout_ms if event is None else round(event.elapsed.quantile(0.5), 1)
         native_ms = before.get(row.event) if row.native_ms is None else row.native_ms
@@ -218,8 +237,21 @@ def with_log(found: Sequence[Row], project: str, days: int, now: float) -> list[
     return done
 
 
+def overhead(project: str, days: int, now: float) -> Iterator[Row]:
+    """Yield what fanout itself took of the events that it ran: their time in which none of the hooks ran."""
+    with suppress(OSError):
+        current, _ = report.periods(report.read(project, days, now), days, now)
+        digests = [event.own for event in current.events.values() if event.own.count]
+        count = sum(own.count for own in digests)
+        if count:
+            ms = round(sum(own.total for own in digests) / count, 1)
+            yield Row(OVERHEAD, "", count, (), None, ms, "", is_adopted=True)
+
+
 # --- The command --------------------------------------------------------------------------------------------
 
+OVERHEAD = "fanout itself"
+"""Where a row has an event's name."""
 NOTHING = "No command hooks are in the settings of this project or user: they cost nothing."
 
 
@@ -244,18 +276,24 @@ def run(args: argparse.Namespace) -> int:
     env = {**os.environ, "CLAUDE_PROJECT_DIR": project, "CLAUDECODE": "1"}
     own = held(project, env)
     read_ones = conversations(project, env, args.days, now)
-    planned = [*rows(own, counts(read_ones), project)]
+    counted = counts(read_ones)
+    planned = [(own, row, sample) for row, sample in rows(own, counted, project)]
+    for name, theirs in of_plugins(project, env):
+        planned += [
+            (theirs, row._replace(plugin=name), event) for row, event in rows(theirs, counted, project)
+        ]
     if args.measure and planned:
         if not args.json:
             times = bench.WARM_UP + ROUNDS
             say(f"Each hook is run up to {2 * times} times, for real, with a made-up event.")
         if not confirm(args, "Nothing was run."):
             return OK
-        planned = [(measured(own, row, sample, env), sample) for row, sample in planned]
+        planned = [(whose, measured(whose, row, sample, env), sample) for whose, row, sample in planned]
     found = sorted(
-        map(with_client, with_log([row for row, _ in planned], project, args.days, now)),
+        map(with_client, with_log([row for _, row, _ in planned], project, args.days, now)),
         key=lambda row: (-row.total_s, -row.calls, row.event),
     )
+    found += overhead(project, args.days, now)
     if args.json:
         say_json([{**row._asdict(), "calls": max(row.calls, 0)} for row in found])
         return OK
@@ -281,7 +319,9 @@ def to_text(found: Sequence[Row], sessions: int, days: int) -> str:
 
 
 def _summary(found: Sequence[Row]) -> Iterator[str]:
-    tools = [row for row in found if row.event in TOOL_EVENTS and row.native_ms is not None]
+    tools = [
+        row for row in found if row.event in TOOL_EVENTS and row.native_ms is not None and not row.plugin
+    ]
     before = sum(row.total_s for row in tools)
     calls = sum(row.calls for row in tools if row.event == "PreToolUse") or max(
         (row.calls for row in tools), default=0
@@ -294,17 +334,19 @@ def _summary(found: Sequence[Row]) -> Iterator[str]:
             f"Through fanout: {after / calls * 1000:.0f} ms, {after:.1f} s. What Claude Code itself takes is "
             f"in both, estimated at {CLIENT_MS} ms a hook."
         )
-    if any(row.native_ms is None for row in found):
+    if any(row.native_ms is None and row.event != OVERHEAD for row in found):
         yield "A dash is what was not measured: `fanout-hooks cost --measure` runs the hooks and times them."
     if any(row.is_adopted for row in found):
         yield "Adopted events: `fanout` is the log's median, `now` what they took when they were measured."
+    if any(row.event == OVERHEAD for row in found):
+        yield f"{OVERHEAD}: what an event takes beyond its hooks, on average; it is in the rows above."
     for why in dict.fromkeys(row.stays for row in found if row.stays):
         names = ", ".join(dict.fromkeys(row.event for row in found if row.stays == why))
         yield f"Stays native: {names}: {why}"
 
 
 def _about(row: Row) -> str:
-    return f"{row.event} {row.tool}" if row.tool else row.event
+    return " ".join(filter(None, [row.event, row.tool, row.plugin and f"({row.plugin})"]))
 
 
 def _ms(value: float | None) -> str:

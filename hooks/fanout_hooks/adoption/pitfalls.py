@@ -146,6 +146,17 @@ def _never_looks(entry: dict[str, Any], env: dict[str, str], project: str) -> bo
 
 def of_plugins(project: str, env: dict[str, str]) -> Iterator[str]:
     """Yield a sentence for each plugin whose hooks run; they belong to it and stay native."""
+    for name, held in plugin_hooks(project, env).items():
+        counted = "1 hook" if len(held) == 1 else f"{len(held)} hooks"
+        at = ", ".join(dict.fromkeys(event for event, _, _ in held))
+        yield f"the plugin {name} has {counted} ({at}): what belongs to a plugin stays native"
+
+
+def plugin_hooks(
+    project: str, env: dict[str, str]
+) -> dict[str, list[tuple[str, dict[str, Any], dict[str, Any]]]]:
+    """Return (event, group, entry) of the hooks of other plugins that are on, their folder written out."""
+    found = {}
     claude = places.claude_folder(env)
     installed = places.dict_in(
         places.json_of(os.path.join(claude, "plugins", "installed_plugins.json")), "plugins"
@@ -153,11 +164,10 @@ def of_plugins(project: str, env: dict[str, str]) -> Iterator[str]:
     for name, is_on in places.enabled_plugins(places.find("local", project, env)).items():
         if not is_on or name.startswith("fanout@"):
             continue
-        held = [(event, entry) for root in _roots(installed.get(name)) for event, entry in _hooks_of(root)]
+        held = [one for root in _roots(installed.get(name)) for one in _hooks_of(root)]
         if held:
-            counted = "1 hook" if len(held) == 1 else f"{len(held)} hooks"
-            at = ", ".join(dict.fromkeys(event for event, _ in held))
-            yield f"the plugin {name} has {counted} ({at}): what belongs to a plugin stays native"
+            found[name] = held
+    return found
 
 
 def _roots(installed: Any) -> Iterator[str]:
@@ -166,7 +176,7 @@ def _roots(installed: Any) -> Iterator[str]:
             yield one["installPath"]
 
 
-def _hooks_of(root: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _hooks_of(root: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
     manifest = places.json_of(os.path.join(root, ".claude-plugin", "plugin.json"))
     declared = manifest.get("hooks")
     if isinstance(declared, dict):
@@ -174,8 +184,14 @@ def _hooks_of(root: str) -> Iterator[tuple[str, dict[str, Any]]]:
     else:
         path = declared if isinstance(declared, str) else os.path.join("hooks", "hooks.json")
         found = places.json_of(os.path.join(root, path))
-    for event, _, entry in entries.each(found.get("hooks", found)):
-        yield event, entry
+    for event, group, entry in entries.each(found.get("hooks", found)):
+        words = [entry.get("command"), *(entry.get("args") or ())]
+        own = [word.replace("${CLAUDE_PLUGIN_ROOT}", root) for word in words if isinstance(word, str)]
+        yield (
+            event,
+            group,
+            entry | ({"command": own[0]} if own else {}) | ({"args": own[1:]} if own[1:] else {}),
+        )
 
 
 # --- Failures -----------------------------------------------------------------------------------------------
