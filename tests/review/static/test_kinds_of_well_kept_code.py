@@ -728,7 +728,7 @@ KINDS = {
         "weak-hash",
         "e.go",
         "package a\nfunc f() { h := md5.Sum([]byte(user.Password + salt)) }\n",
-        "package a\nfunc f() { subsonicToken := md5.Sum([]byte(user.Password + salt)) }\n",
+        "package a\nfunc f() { digestAuth := md5.Sum([]byte(user.Password + salt)) }\n",
     ),
     "types that a binder allows": Kind(
         "deserialization",
@@ -838,6 +838,77 @@ STAYS = {
         "path-traversal",
         "a_controller.rb",
         "class AController < ApplicationController\n  def f\n    FileUtils.cp('/srv/x', params[:dst])\n  end\nend\n",
+    ),
+    "a page beside a function that answers JSON": (
+        "xss",
+        "a.go",
+        'package a\nfunc j(w http.ResponseWriter, r *http.Request) {\n\tw.Header().Set("Content-Type", "application/json")\n\tw.Write(b)\n}\nfunc f(w http.ResponseWriter, r *http.Request) {\n\tfmt.Fprintf(w, "<p>%s", r.FormValue("a"))\n}\n',
+    ),
+    "the same in JavaScript": (
+        "xss",
+        "a.js",
+        "module.exports = (app) => {\n  app.get('/j', (req, res) => { res.type('text').send(req.query.a); });\n  app.get('/', (req, res) => { res.send('<p>' + req.query.a); });\n};\n",
+    ),
+    "a token that is read beside a signature that is checked": (
+        "unverified-token",
+        "a.go",
+        "package a\nfunc g(s S) error { return s.Verify(x) }\nfunc f(t string) Claims {\n\ttoken, _, _ := new(jwt.Parser).ParseUnverified(t, c)\n\treturn token.Claims\n}\n",
+    ),
+    "one client of two without a check": (
+        "no-certificate-check",
+        "a.go",
+        "package a\nfunc g() *tls.Config { return &tls.Config{InsecureSkipVerify: true, VerifyPeerCertificate: v} }\nfunc f() *tls.Config { return &tls.Config{InsecureSkipVerify: true} }\n",
+    ),
+    "one type of two that a binder allows": (
+        "deserialization",
+        "C.cs",
+        "class C {\n  object A(string s) { return Read(s, new S { TypeNameHandling = TypeNameHandling.All, SerializationBinder = b }); }\n  object B(string s) { return Read(s, new S { TypeNameHandling = TypeNameHandling.All }); }\n}\n",
+    ),
+    "an archive beside a prefix": (
+        "archive-slip",
+        "a.go",
+        'package a\nfunc g(s string) bool { return strings.HasPrefix(s, "a") }\nfunc f(p string) {\n\tr, _ := zip.OpenReader(p)\n\tfor _, e := range r.File {\n\t\tos.Create(filepath.Join(out, e.Name))\n\t}\n}\n',
+    ),
+    "a request of a server that also writes scripts": (
+        "ssrf",
+        "a.js",
+        "const page = `<script>window.x = 1</script>`;\napp.get('/', async (req, res) => { await fetch(req.query.u); });\n",
+    ),
+    "input that text is added to": (
+        "command-injection",
+        "a.go",
+        'package a\nfunc f(w http.ResponseWriter, r *http.Request) {\n\tc := r.FormValue("c")\n\tc += " -v"\n\texec.Command("sh", "-c", c).Run()\n}\n',
+    ),
+    "input without its empty parts": (
+        "command-injection",
+        "a.php",
+        "<?php\n$c = array_filter($_GET['c']);\nsystem(implode(' ', $c));\n",
+    ),
+    "a function that input names": ("code-injection", "a.php", "<?php\nusort($rows, $_GET['by']);\n"),
+    "a header that was put together before": (
+        "open-redirect",
+        "a.php",
+        "<?php\n$u = $_GET['to'];\n$l = \"Location: $u\";\nheader($l);\n",
+    ),
+    "a drawn password of this machine's database": (
+        "hardcoded-secret",
+        "a.py",
+        "URL = 'mysql://root:q7RzK2mVx9Tb@localhost/a'\n",
+    ),
+    "input that is wrapped in lines": (
+        "command-injection",
+        "a.py",
+        "import os, textwrap\nfrom flask import request\ndef f():\n    os.system(textwrap.fill(request.args['c'], 80))\n",
+    ),
+    "a method that input names and that is called at once": (
+        "unsafe-reflection",
+        "a.py",
+        "from flask import Flask\napp = Flask('a')\n@app.get('/a/<part>')\ndef f(part):\n    return getattr(flow, part)()\n",
+    ),
+    "a password's hash in a function that is called native": (
+        "weak-hash",
+        "a.py",
+        "import hashlib\ndef native_login(password):\n    return hashlib.md5(password.encode()).hexdigest()\n",
     ),
     "what was freed, behind &&": (
         "use-after-free",

@@ -142,7 +142,7 @@ _SENT: Final = frozenset({"query", "body", "params", "searchParams", "headers", 
 _MADE_BY: Final = re.compile(r"(?:await\s+)?(?P<by>[A-Za-z_$][\w$.]{0,80})\(")
 _PASSES: Final = re.compile(
     r"(?i)(?:^|\.)(?:string|str|raw|html|concat|format|s?printf|sprint\w*|join|trim|replace\w*|to\w+|from\w*|of|decode\w*"
-    r"|unescape|atob|urldecode|rawurldecode|base64_decode|html_entity_decode|stripslashes|strval|implode|parse\w*|get\w*|fetch"
+    r"|unescape|atob|urldecode|rawurldecode|base64_decode|html_entity_decode|stripslashes|strval|implode|parse\w*|get|array_\w+|fetch"
     r"|first|next|append|slice|substr\w*|split|map|filter|assign|merge|readall|unmarshal|url|request|querystring|markup|safe"
     r"|\w*(?:trim|strip|replace|decode|lower|upper|case|unescape)\w*|find\w*string\w*|fields|valueof|ofnullable|requirenonnull|pad\w*"
     r"|resolve|normali[sz]e\w*|combine|abs\w*|file|path|uri|buffer|bytes|copy|clone)$"
@@ -159,6 +159,9 @@ _CHOSEN = re.compile(
 _PART = re.compile(r"\.(pathname|search|hash|searchParams|username|RawQuery|Path|Fragment|query|port)$")
 """Parts of an address that don't say where it leads."""
 _LITERAL = re.compile(r"""@?(?:"(?:[^"\\\n]|\\.)*+"|'(?:[^'\\\n]|\\.)*+'|`[^`$\\]*+`|\d++)(?:\.freeze)?;?""")
+_WHOLE = re.compile(rf"""(?!"[^"]*(?:\$|#\{{)\w)(?:{_LITERAL.pattern})\Z""")
+_BEGUN = re.compile(rf"""(?!{_WHOLE.pattern})[$@]{{0,2}}["'`][^"'`$#{{]""")
+"""Text that begins with constant words, and goes on."""
 MAX_SPELLED: Final = 2_000
 _IS_CODE = re.compile(r"=>|\bfunction\b|\bfunc\(|->")
 _TRIES = re.compile(
@@ -337,7 +340,7 @@ class Flow:
             if (
                 is_sure
                 and len(right) < MAX_SPELLED
-                and (_LITERAL.fullmatch(right.strip()) or _FORMATS.match(right.strip()))
+                and any(form.match(right.strip()) for form in (_WHOLE, _FORMATS, _BEGUN))
             ):
                 known[left.strip()] = right.strip()
         tried = _TRIES.search(right)
@@ -352,11 +355,13 @@ class Flow:
         texts = self.texts if self.place < self.until else self.outer_texts
         if not texts or len(text) > MAX_SPELLED:
             return text
-        for name in set(_NAME.findall(self.bare(text))) & {known.lstrip("$") for known in texts}:
-            if name in self.names:
+        alone = re.match(r"\(\s*([\w$]+)\s*[,)]", text)
+        for name in texts.keys() & set(_NAME.findall(self.bare(text))):
+            value = texts[name]
+            is_sent = name in self.names
+            if is_sent is not bool(_BEGUN.match(value)) or (is_sent and not (alone and alone[1] == name)):
                 continue
-            value = texts.get(name) or texts[f"${name}"]
-            inner = re.escape(name)
+            inner = re.escape(name.lstrip("$"))
             if value[0] in "\"'`":
                 text = re.sub(rf"\$\{{{inner}\}}|#\{{{inner}\}}", lambda _, v=value: v[1:-1], text)  # type: ignore[misc] # a lambda's default
             text = re.sub(rf"(?<![\w.$\"'`])\$?{inner}(?![\w(:\"'`])", lambda _, v=value: v, text)  # type: ignore[misc] # as above

@@ -21,11 +21,12 @@ from tree_sitter import Node, Query, QueryCursor
 
 from fanout_mcp.review.finding import Finding, Severity
 from fanout_mcp.review.static.flow import SQL, Flow, memory_hits
-from fanout_mcp.review.static.grammars import WHOLE, Grammar, grammar_of, language_of, parser_of
+from fanout_mcp.review.static.grammars import WHOLE, Grammar, grammar_of, language_of, parser_of, walk
 from fanout_mcp.review.static.regexes import IS_PATTERN, is_slow
 from fanout_mcp.review.static.rules import (
     INSECURE,
     PARAM,
+    PRESCRIBED,
     REMOTE,
     SWITCH,
     WEAKNESSES,
@@ -39,7 +40,7 @@ from fanout_mcp.review.static.rules import (
     surest,
     switched,
 )
-from fanout_mcp.source.secret_values import is_word, kind_of
+from fanout_mcp.source.secret_values import is_random, is_striking, is_word, kind_of
 from fanout_mcp.source.secrets import redact
 from fanout_mcp.structure.languages import text_of
 
@@ -49,11 +50,6 @@ _SECRET = re.compile(
     r"|(?:session|csrf|auth|access|reset|api|remember)_?(?:id|token|key)"
 )
 """What makes a broken hash severe: secrets or signatures beside it."""
-_PRESCRIBED = re.compile(
-    r"(?i)hmac|digest_?auth|www-authenticate|websocket|ntlm|mysql_?(?:native|old|_?password)|scram|gravatar|\be_?tag\b"
-    r"|pwned|content-?md5|fingerprint|checksum|oauth|subsonic|last_?fm|api_?sig|\bfever\b|htpasswd"
-)
-"""Uses whose protocol names the hash, or where its weakness does no harm."""
 MAX_UNREAD = 0.2
 """Share of a file that may lie in syntax errors (macros, dialects) before it counts as not analysed."""
 CONFIDENCE = 55
@@ -72,7 +68,12 @@ def review_patterns(path: str, text: str, language: str, own: Sequence[Rule] = (
     flow = Flow(grammar, is_served=grammar.serves.search(text) is not None)
     results = [*_tree_findings(where, nodes, rules, flow)]
     kept = list(enumerate(_blanked(data, nodes, grammar), 1))
-    results += line_findings(where, kept, (rule for rule in rules if rule.kind == "line"), CONFIDENCE)
+    for rule in (rule for rule in rules if rule.kind == "line"):
+        results += (
+            one
+            for one in line_findings(where, kept, [rule], CONFIDENCE)
+            if not rule.spared or not _is_spared(_node_at(root, one.line, kept, rule), rule, "", grammar)
+        )
     not_read = unread(root)
     if language in {"c", "cpp"} and not not_read and not own:
         results += memory(where, root)
@@ -83,6 +84,14 @@ def review_patterns(path: str, text: str, language: str, own: Sequence[Rule] = (
         if one.rule != "path-traversal" or not _is_joined(one, joined, where[1])
     ]
     return Read(surest(shown), not_read)
+
+
+def _node_at(root: Node, line: int, lines: Sequence[tuple[int, str]], rule: Rule) -> Node:
+    """Return the node in a line where a rule's pattern begins."""
+    text = lines[line - 1][1]
+    begins = rule.pattern.search(text)
+    place = (line - 1, len(text[: begins.start() if begins else 0].encode("utf-8", "replace")))
+    return root.descendant_for_point_range(place, place) or root
 
 
 _DECIDES: Final = {
@@ -100,7 +109,7 @@ def _weighed(one: Finding, root: Node, lines: Sequence[str]) -> Finding:
     if one.rule in {"weak-hash", "weak-cipher"}:
         around = "\n".join(lines[max(0, one.line - 4) : one.line + 1])
         is_secret = one.rule == "weak-cipher" or _SECRET.search(around)
-        return one if is_secret and not _PRESCRIBED.search(around) else replace(one, severity="low")
+        return one if is_secret and not PRESCRIBED.search(around) else replace(one, severity="low")
     decides = _DECIDES.get(one.rule)
     if decides is None:
         return one
@@ -169,12 +178,12 @@ def _tree_findings(where: Where, nodes: list[Node], rules: list[Rule], flow: Flo
             if grammar.compiles and grammar.compiles.search(name):
                 yield from _slow(where, node, arguments)
         elif node.type in grammar.assigns:
-            left, right = _sides(node, grammar)
+            left, right, sign = _sides(node, grammar)
             right = _written_below(right, where[1], node) if "<<" in right else right
             for rule in assigns:
                 if rule.pattern.search(left):
                     yield from _unspared(_judged(where, node, rule, right, flow), node, rule, left, grammar)
-            flow.assign(left, right, node.start_byte)
+            flow.assign(left, f"{left} {sign} {right}" if sign else right, node.start_byte)
         elif node.type in grammar.regexes:
             yield from _slow(where, node, text_of(node))
         elif node.type in grammar.conditions:
@@ -214,8 +223,28 @@ def _before(node: Node, grammar: Grammar) -> Iterator[str]:
         holder = holder.parent
 
 
+def _scope(node: Node, grammar: Grammar) -> str:
+    """Return the function around a node and what runs before it in those around that, else the whole file."""
+    parts: list[str] = []
+    above: list[str] = []
+    holder = node
+    while holder.parent is not None:
+        if holder.type in grammar.functions:
+            parts += above if parts else [text_of(holder)]
+            above = []
+        before = holder.prev_named_sibling if parts else None
+        while before is not None:
+            if not any(inner.type in grammar.functions for inner in walk(before)):
+                above.append(text_of(before))
+            before = before.prev_named_sibling
+        holder = holder.parent
+    return "\n".join(parts or [text_of(holder)])
+
+
 def _is_spared(node: Node, rule: Rule, given: str, grammar: Grammar) -> bool:
     """Tell whether something in the function around a call or an assignment makes it harmless."""
+    if "{name}" not in rule.spared:
+        return re.search(rule.spared, _scope(node, grammar)) is not None
     holder = node
     while holder.parent is not None and holder.type not in grammar.functions:
         holder = holder.parent
@@ -421,12 +450,16 @@ def _written_below(text: str, lines: Sequence[str], node: Node) -> str:
     return text.replace(opened[0], '"' + body.replace("\n", " ") + '"')
 
 
-def _sides(node: Node, grammar: Grammar) -> tuple[str, str]:
+_ADDS: Final = re.compile(r"\s*(\+|\.|\|\||\?\?|<<)=")
+
+
+def _sides(node: Node, grammar: Grammar) -> tuple[str, str, str]:
+    """Return what is assigned to, what is, and the sign where what was there stays: `+` of `a += b`."""
     left_field, *right_field = grammar.assigns[node.type]
-    left = text_of(node.child_by_field_name(left_field))
-    if right_field:
-        return left, text_of(node.child_by_field_name(right_field[0]))
-    return left, text_of(node).removeprefix(left).lstrip(" =")
+    left, rest = (text_of(node.child_by_field_name(left_field)), text_of(node))
+    sign = _ADDS.match(rest.partition(left)[2])
+    right = text_of(node.child_by_field_name(right_field[0])) if right_field else ""
+    return left, right if right_field else rest.removeprefix(left).lstrip(" ="), sign[1] if sign else ""
 
 
 @functools.cache
@@ -671,11 +704,11 @@ def _is_shown(before: str, around: Sequence[str]) -> bool:
     return _SHOWN_KEY.search(before) is not None and _PUBLIC.search("\n".join(around)) is not None
 
 
-def _of_a_service(before: str, after: str) -> bool:
-    """Tell whether a password in an address is its user's name, or its host one among containers."""
-    user = re.search(r"//([^/:@\s]{1,80}):$", before)
-    place = re.match(r"([^@\s]{1,80})@([\w-]{1,80})(?=[:/\"'\s]|$)", after)
-    return place is not None and (place[2] is not None or (user is not None and user[1] == place[1]))
+def _of_a_service(after: str) -> bool:
+    """Tell whether a password in an address is of a host among containers, or a word of one's own machine."""
+    place = re.match(r"([^@\s]{1,80})@(?:(localhost)|[\w-]{1,80})(?=[:/\"'\s]|$)", after)
+    is_drawn = place is not None and (is_random(place[1]) or is_striking(place[1]))
+    return place is not None and not (place[2] and is_drawn)
 
 
 def _lines_of_text(path: str, text: str) -> frozenset[int]:
@@ -743,7 +776,7 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
             or (not is_doubtful and _is_sample(taken, where[1][max(0, number - 8) : number]))
             or re.search(r"\$(?:2[aby]|argon2\w{1,2}|[156])\$", taken) is not None
             or (is_doubtful and _WORDS.fullmatch(taken.rstrip("?!.#")) is not None)
-            or (mark == "url-password" and _of_a_service(before, line[len(before) :]))
+            or (mark == "url-password" and _of_a_service(line[len(before) :]))
             or (is_value and _is_shown(before, where[1][max(0, number - 5) : number + 4]))
         )
         is_shown = is_value and not is_program

@@ -620,6 +620,8 @@ def read_comprehension(
 
 def read_call(reader: Reader, node: ast.Call) -> Value:
     receiver = value_of(reader, node.func.value) if isinstance(node.func, ast.Attribute) else NOTHING
+    if not isinstance(node.func, ast.Attribute | ast.Name):
+        value_of(reader, node.func)
     arguments = [value_of(reader, argument) for argument in node.args]
     keywords = {keyword.arg or "**": value_of(reader, keyword.value) for keyword in node.keywords}
     name = reader.dotted(node.func)
