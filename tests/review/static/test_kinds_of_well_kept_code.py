@@ -730,6 +730,78 @@ KINDS = {
         "package a\nfunc f() { h := md5.Sum([]byte(user.Password + salt)) }\n",
         "package a\nfunc f() { digestAuth := md5.Sum([]byte(user.Password + salt)) }\n",
     ),
+    "a value without blanks that the script itself sets": Kind(
+        "unquoted-expansion", "a.sh", "#!/bin/sh\nDIR='my files'\nrm -rf $DIR\n", '#!/bin/sh\nDIR=files\nTMP=$(mktemp)\nrm -rf $DIR\ntrap "rm -f $TMP" 0\n'
+    ),
+    "an error that a comment says is ignored": Kind(
+        "lost-error",
+        "a.go",
+        "package a\nfunc f() error {\n\t// Get the version.\n\tv, err := g()\n\tif err != nil {\n\t\treturn nil\n\t}\n\treturn h(v)\n}\n",
+        "package a\nfunc f() error {\n\t// Without a version, ignore the check.\n\tv, err := g()\n\tif err != nil {\n\t\treturn nil\n\t}\n\treturn h(v)\n}\n",
+    ),
+    "what is called as a request is": Kind(
+        "ssrf",
+        "a.go",
+        "package a\nfunc f(w http.ResponseWriter, r *http.Request) { client.Post(r.Host+path, kind, body) }\n",
+        "package a\nfunc (r Captcha) f(w http.ResponseWriter, answer string) { client.Post(r.Host+path, kind, body) }\n",
+    ),
+    "one's own page with a mark in it": Kind(
+        "open-redirect",
+        "a_controller.rb",
+        "class A < ApplicationController\n  def f\n    redirect_to params[:path]\n  end\nend\n",
+        "class A < ApplicationController\n  def f\n    redirect_to title_path story, anchor: params[:id]\n  end\nend\n",
+    ),
+    "another part of the session": Kind(
+        "open-redirect",
+        "b_controller.rb",
+        "class A < ApplicationController\n  def f\n    session[:to] = params[:to]\n    redirect_to session[:to]\n  end\nend\n",
+        "class A < ApplicationController\n  def f\n    session[:name] = params[:name]\n    redirect_to session[:to]\n  end\nend\n",
+    ),
+    "an address that a library makes": Kind(
+        "open-redirect",
+        "a.php",
+        "<?php\nheader('Location: ' . $_GET['to']);\n",
+        "<?php\n$url = $provider->getLoginUrl(['name' => $_GET['name']]);\nheader('Location: ' . $url);\n",
+    ),
+    "a site that does not change, in a name": Kind(
+        "ssrf",
+        "a.js",
+        "app.get('/', (req, res) => { const u = 'https://' + req.query.h; fetch(u); });\n",
+        "app.get('/', (req, res) => { const u = 'https://a.example.com/' + req.query.h; fetch(u); });\n",
+    ),
+    "input in plain text": Kind(
+        "xss",
+        "a.php",
+        "<?php\nexit($_REQUEST['a'] ?? '');\n",
+        "<?php\nheader('Content-Type: text/plain; charset=UTF-8');\nexit($_REQUEST['a'] ?? '');\n",
+    ),
+    "the length of a key": Kind(
+        "weak-password-hash",
+        "a.js",
+        "crypto.pbkdf2Sync(password, salt, 1000, 32, 'sha512');\n",
+        "crypto.pbkdf2Sync(password, salt, 600000, 32, 'sha512');\n",
+    ),
+    "a text of one's own taken apart": Kind(
+        "buffer-overflow",
+        "a.c",
+        'int main(int argc, char **argv) { char s[9]; return sscanf(argv[1], "%s", s); }\n',
+        'int f(const char *key) { char s[9]; return sscanf(key, "%s", s); }\n',
+    ),
+    "a type that is asked for": Kind(
+        "deserialization",
+        "D.cs",
+        "class D { object F(string s) { return Read(s, new S { TypeNameHandling = TypeNameHandling.Objects }); } }\n",
+        "class D { bool F() { return ShouldWrite(TypeNameHandling.Objects, contract); } }\n",
+    ),
+    "a signature of OAuth": Kind(
+        "weak-hash",
+        "E.cs",
+        "class E { byte[] F(string password) { return SHA1.HashData(Bytes(password)); } }\n",
+        "class E { byte[] F(string consumerSecret) { return SHA1.HashData(Bytes(signatureBase)); } }\n",
+    ),
+    "the name of a place": Kind(
+        "hardcoded-secret", "a.json", '{\n  "db": {"psk": "q7RzK2mVx9TbN4cLwY8s"}\n}\n', '{\n  "RU-PER": "Permskiy kray",\n  "RU-PSK": "Pskovskaya oblast\'"\n}\n'
+    ),
     "types that a binder allows": Kind(
         "deserialization",
         "C.cs",

@@ -9,7 +9,7 @@ count within one outermost function.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -137,11 +137,16 @@ _NUMBER = re.compile(
 )
 
 
+_REQUESTED: Final = re.compile(
+    r"(?i)req|ctx|context|http|event|\b(?:any|object|unknown|never|T)\b|interface|input|form|dto|param|message|call"
+    r"|exchange|query|body|args|\{"
+)
+"""Types of what may hold what was sent."""
 _SENT: Final = frozenset({"query", "body", "params", "searchParams", "headers", "cookies"})
 """What a handler takes out of the object that it is given, and holds what was sent."""
-_MADE_BY: Final = re.compile(r"(?:await\s+)?(?P<by>[A-Za-z_$][\w$.]{0,80})\(")
+_MADE_BY: Final = re.compile(r"(?:await\s+)?(?P<by>[A-Za-z_$](?:[\w$.]|->|::){0,80})\(")
 _PASSES: Final = re.compile(
-    r"(?i)(?:^|\.)(?:string|str|raw|html|concat|format|s?printf|sprint\w*|join|trim|replace\w*|to\w+|from\w*|of|decode\w*"
+    r"(?i)(?:^|\.|->|::)(?:string|str|raw|html|concat|format|s?printf|sprint\w*|join|trim|replace\w*|to\w+|from\w*|of|decode\w*"
     r"|unescape|atob|urldecode|rawurldecode|base64_decode|html_entity_decode|stripslashes|strval|implode|parse\w*|get|array_\w+|fetch"
     r"|first|next|append|slice|substr\w*|split|map|filter|assign|merge|readall|unmarshal|url|request|querystring|markup|safe"
     r"|\w*(?:trim|strip|replace|decode|lower|upper|case|unescape)\w*|find\w*string\w*|fields|valueof|ofnullable|requirenonnull|pad\w*"
@@ -237,6 +242,8 @@ class Flow:
     """Names whose input went through a function that may do anything with it."""
     local: set[str] = field(default_factory=set)
     """Names that this function was given, or made without input: no framework's, whatever they are called."""
+    others: set[str] = field(default_factory=set)
+    """Names of parameters whose types are not those of requests."""
     texts: dict[str, str] = field(default_factory=dict)
     """Name -> the constant, or the path put together, that it was given last."""
     outer_texts: dict[str, str] = field(default_factory=dict)
@@ -260,6 +267,7 @@ class Flow:
             self.tried.clear()
             self.safe.clear()
             self.local.clear()
+            self.others.clear()
             self.texts = dict(self.outer_texts)
             self.is_main = re.search(r"\bw?main\s*\(", text_of(node)[:300]) is not None
         parameters = node.child_by_field_name("parameters") or node.child_by_field_name("parameter")
@@ -267,12 +275,21 @@ class Flow:
             self.texts.pop(name, None)
             self.texts.pop(f"${name}", None)
             self.local.add(name)
+        for given in (parameters, node.child_by_field_name("receiver")):
+            self._note_types(given.named_children if given is not None else ())
         if (
             parameters is not None
             and parameters.named_children
             and (self.grammar.parameter or self.grammar.route)
         ):
             self._take_parameters(node, parameters)
+
+    def _note_types(self, parameters: Iterable[Node]) -> None:
+        for one in parameters:
+            kind = text_of(one.child_by_field_name("type"))
+            words = {text_of(name) for name in one.children_by_field_name("name")}
+            words.add(text_of(one.child_by_field_name("pattern")))
+            self.others = self.others - words if not kind or _REQUESTED.search(kind) else self.others | words
 
     def _take_parameters(self, node: Node, parameters: Node) -> None:
         head = text_of(node)[: parameters.start_byte - node.start_byte]
@@ -309,7 +326,7 @@ class Flow:
             self.queries.add(name[0])
         level = self.level(right)
         if level:
-            is_member = self.grammar.records and "." in left
+            is_member = self.grammar.records and ("." in left or left.startswith("session["))
             words = (
                 {left.strip()} if is_member else {word for word in _NAME.findall(left) if word not in _WORDS}
             )
@@ -443,7 +460,7 @@ class Flow:
 
     def _sent(self, bare: str) -> list[str]:
         """Return the names in a text that hold input: variables, and members of records."""
-        members = [name for name in self.names if "." in name]
+        members = [name for name in self.names if "." in name or "[" in name]
         return [word for word in _NAME.findall(bare) if word in self.names] + [
             name for name in members if re.search(rf"(?<![\w@$.]){re.escape(name)}(?![\w(])", bare)
         ]
@@ -458,7 +475,9 @@ class Flow:
         return " " if _is_known(found["table"], self.tables) else found[0]
 
     def _is_parameter(self, source: str) -> bool:
-        """Tell whether what may be a program's argument is a function's here."""
+        """Tell whether what may be a program's argument, or a request, is another parameter here."""
+        if source.partition(".")[0] in self.others:
+            return True
         if _POSITION.match(source):
             return self.place < self.until
         return not self.is_main if source == "argv" else source in self.local
@@ -466,9 +485,7 @@ class Flow:
     def is_own(self, text: str) -> bool:
         """Tell whether all input in a text is the request's own address: a redirect there stays there."""
         bare = _OWN_ADDRESS.sub(" ", self.bare(text))
-        return not self.grammar.source.search(bare) and all(
-            word in self.own for word in _NAME.findall(bare) if word in self.names
-        )
+        return not self.grammar.source.search(bare) and all(name in self.own for name in self._sent(bare))
 
     def _is_made(self, text: str) -> bool:
         """Tell whether a text is the result of a function that is not known to hand its input on."""

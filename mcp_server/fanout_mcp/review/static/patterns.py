@@ -72,7 +72,9 @@ def review_patterns(path: str, text: str, language: str, own: Sequence[Rule] = (
         results += (
             one
             for one in line_findings(where, kept, [rule], CONFIDENCE)
-            if not rule.spared or not _is_spared(_node_at(root, one.line, kept, rule), rule, "", grammar)
+            if not rule.spared
+            or "{name}" in rule.spared
+            or not _is_spared(_node_at(root, one.line, kept, rule), rule, "", grammar)
         )
     not_read = unread(root)
     if language in {"c", "cpp"} and not not_read and not own:
@@ -741,6 +743,7 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
     is_program = language_of(path) is not None or _PROGRAM.search(path) is not None
     is_throwaway = _THROWAWAY.search(path) is not None
     within: frozenset[int] | None = None
+    told: set[tuple[str, bool]] = set()
     for number, mark, before, taken in _redacted(path, text):
         is_doubtful, is_value = mark in DOUBTFUL, mark == "value"
         line = where[1][number - 1]
@@ -775,11 +778,14 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
             or (not is_doubtful and _SPELLED.fullmatch(taken) is not None)
             or (not is_doubtful and _is_sample(taken, where[1][max(0, number - 8) : number]))
             or re.search(r"\$(?:2[aby]|argon2\w{1,2}|[156])\$", taken) is not None
-            or (is_doubtful and _WORDS.fullmatch(taken.rstrip("?!.#")) is not None)
+            or (is_doubtful and _WORDS.fullmatch(taken.rstrip("?!.#'")) is not None)
             or (mark == "url-password" and _of_a_service(line[len(before) :]))
             or (is_value and _is_shown(before, where[1][max(0, number - 5) : number + 4]))
         )
         is_shown = is_value and not is_program
+        if mark != "pem" and (taken, is_placeholder) in told:
+            continue
+        told.add((taken, is_placeholder))
         severity: Severity = "low" if is_placeholder else "medium" if is_shown else "high"
         why = f"It is scrubbed from whatever leaves, as {mark}."
         yield _secret(where, number, why, severity, 55 if is_doubtful else SHAPED)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from itertools import pairwise
 from pathlib import PurePosixPath
@@ -52,7 +53,23 @@ def review_quality(path: str, text: str, language: str, focus: Focus) -> Read:
         results += patterns.memory(where, root)
     if focus == "bugs":
         results += _relations(where, root, language)
-    return Read(results, not_read)
+    return Read([_as_meant(one, where[1], bare) for one in results], not_read)
+
+
+_MEANT: Final = re.compile(
+    r"(?i)\b(?:ignor(?:e|ing|ed)|best.effort|intentional\w*|on purpose|deliberate\w*|by design|harmless"
+    r"|optional\w*|safe to|don't care|does(?: not|n't) matter|not fatal|non-?fatal|fall ?back|expected)\b"
+)
+"""What a comment says of what is done on purpose."""
+MAX_ABOVE: Final = 4
+"""Lines above a finding in which such a comment is looked for."""
+
+
+def _as_meant(one: Finding, lines: Sequence[str], bare: Sequence[tuple[int, str]]) -> Finding:
+    """Return a finding as minor where a comment above it or in it says that this is meant."""
+    around = range(max(0, one.line - 1 - MAX_ABOVE), one.end_line)
+    words = " ".join(lines[at] for at in around if len(lines[at].strip()) > len(bare[at][1].strip()))
+    return replace(one, severity="low") if _MEANT.search(words) else one
 
 
 def _by_node(where: Where, root: Node, language: str, rules: list[Rule]) -> Iterator[Finding]:

@@ -94,5 +94,5 @@ def _characters(items: Items) -> frozenset[str]:
     return frozenset(found)
 
 
-IS_PATTERN: Final = re.compile(r"\[\^?[\w\\-]{2,40}\][*+?{]|\\[wdsSWDb][*+?]|\(\?[:P<=!]|\.[*+]\)")
+IS_PATTERN: Final = re.compile(r"\[\^?[\w\\-]{2,40}\][*+?{]|\\[wdsSWDb][*+?]|\(\?[:P<=!]|\.[*+]\??\)")
 """What only a regular expression holds: it describes secrets and is none."""

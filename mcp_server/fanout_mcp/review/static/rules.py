@@ -8,7 +8,8 @@ A rule is one of
 and may have `match` and `unless` (regexes of the arguments; of code alone with `bare = true`), `file` (one
 that the file must match) and `without` (one that it must not). A call or a line may have `spared`, a regex of
 what makes it harmless elsewhere in its function; with a call, {name} there is what it is assigned to or given
-alone; in an assignment, what is assigned to; and a call `after`, one of a statement that makes it harmless
+alone; in an assignment, what is assigned to; in a line, what its pattern calls so, wherever that is in the
+file; and a call `after`, one of a statement that makes it harmless
 before it. Input counts in the part of its name that a group `key` takes, else in the arguments, in the
 `first` of them alone (of an object: in where it leads to), or in the `receiver`. Names are replaced by the
 constants that the file gives them.
@@ -171,6 +172,8 @@ def _rule(
         raise ValueError(f"{where}: this rule is wrong: {table}")
     spared = bounded(table.get("spared", ""))
     re.compile(spared.replace("{name}", ""))
+    if kind == "line" and "{name}" in spared and "(?P<name>" not in table[kind]:
+        raise ValueError(f"{where}: `spared` has {{name}}, and `line` no group `name`: {table}")
     return Rule(
         weakness=weakness,
         kind=kind,
@@ -310,7 +313,11 @@ def line_findings(
 ) -> Iterator[Finding]:
     """Yield what rules find in the `kept` lines, numbered from 1."""
     for rule in rules:
+        whole = "\n".join(line for _, line in kept) if "{name}" in rule.spared else ""
         for number, line in kept:
-            if rule.pattern.search(line) and rule.takes(line):
+            if not rule.pattern.search(line) or not rule.takes(line):
+                continue
+            names = (hit["name"] for hit in rule.pattern.finditer(line)) if whole else ()
+            if not whole or not all(re.search(rule.spared.replace("{name}", one), whole) for one in names):
                 place, said = (number, number), rule.severity
                 yield found(where, place, rule.weakness, confidence, why=rule.why, severity=said)
