@@ -802,6 +802,87 @@ KINDS = {
     "the name of a place": Kind(
         "hardcoded-secret", "a.json", '{\n  "db": {"psk": "q7RzK2mVx9TbN4cLwY8s"}\n}\n', '{\n  "RU-PER": "Permskiy kray",\n  "RU-PSK": "Pskovskaya oblast\'"\n}\n'
     ),
+    "another site behind input": Kind(
+        "open-redirect",
+        "b.js",
+        "app.get('/', (req, res) => { res.redirect(req.protocol + '://' + req.query.host); });\n",
+        "app.get('/', (req, res) => { res.redirect(base + req.query.page); });\n",
+    ),
+    "a check of the site": Kind(
+        "open-redirect",
+        "a.go",
+        'package a\nfunc f(w http.ResponseWriter, r *http.Request) {\n\tto := r.FormValue("to")\n\tif !isUpper(to) {\n\t\tto = "/"\n\t}\n\thttp.Redirect(w, r, to, 302)\n}\n',
+        'package a\nfunc f(w http.ResponseWriter, r *http.Request) {\n\tto := r.FormValue("to")\n\tif !IsSameSite(to) {\n\t\tto = "/"\n\t}\n\thttp.Redirect(w, r, to, 302)\n}\n',
+    ),
+    "another part of what a function is given": Kind(
+        "open-redirect",
+        "b.go",
+        'package a\nfunc f(c *gin.Context) {\n\tc.Data.Link = c.Query("link")\n\tc.Redirect(302, c.Data.Link)\n}\n',
+        'package a\nfunc f(c *gin.Context) {\n\tc.Data.Name = c.Query("name")\n\tc.Redirect(302, c.Repo.Link)\n}\n',
+    ),
+    "an address without a site": Kind(
+        "open-redirect",
+        "c.go",
+        'package a\nfunc f(w http.ResponseWriter, r *http.Request) {\n\tu := url.URL{Host: r.FormValue("h")}\n\thttp.Redirect(w, r, u.String(), 302)\n}\n',
+        'package a\nfunc f(w http.ResponseWriter, r *http.Request) {\n\tu := url.URL{RawQuery: r.FormValue("q")}\n\thttp.Redirect(w, r, u.String(), 302)\n}\n',
+    ),
+    "a check by its keyword": Kind(
+        "open-redirect",
+        "a_view.py",
+        "from django.shortcuts import redirect\ndef f(request):\n    to = request.POST['next']\n    if to and is_upper(url=to):\n        return redirect(to)\n",
+        "from django.shortcuts import redirect\ndef f(request):\n    to = request.POST['next']\n    if to and url_has_allowed_host_and_scheme(url=to, allowed_hosts=HOSTS):\n        return redirect(to)\n",
+    ),
+    "a view's function that its own methods call": Kind(
+        "unsafe-reflection",
+        "b_view.py",
+        "from django.views import View\nclass A(View):\n    def get(self, request, name):\n        return getattr(self.object, name)\n",
+        "from django.views import View\nclass A(View):\n    def shown(self, name):\n        return getattr(self.object, name)\n",
+    ),
+    "a program that its user names again": Kind(
+        "command-injection",
+        "c.py",
+        "import os, sys\nos.execv('/bin/sh', ['sh', '-c', sys.argv[1]])\n",
+        "import os, sys\nos.execv(sys.argv[1], sys.argv[1:])\n",
+    ),
+    "a cipher of a class that is called as its protocol": Kind(
+        "weak-cipher",
+        "F.java",
+        'class Sealer { Object f() { return Cipher.getInstance("DES/ECB/NoPadding"); } }\n',
+        'class NtlmEngine { Object f() { return Cipher.getInstance("DES/ECB/NoPadding"); } }\n',
+    ),
+    "a message about an asynchronous call": Kind(
+        "floating-task",
+        "G.cs",
+        "class G { async Task F() { await A(); SaveAsync(b); } }\n",
+        "class G { async Task F() { await A(); log?.ConnectingAsync(b); } }\n",
+    ),
+    "a method of a class that input names": Kind(
+        "code-injection",
+        "b.php",
+        "<?php\ncall_user_func($_GET['f'], $a);\n",
+        "<?php\ncall_user_func([$_GET['kind'], 'logoutUrl'], $a);\n",
+    ),
+    "a switch that is called as a password is": Kind(
+        "secret-in-log",
+        "d.go",
+        'package a\nfunc f() { log.Info("start", "p", config.BindPassword) }\n',
+        'package a\nfunc f() { log.Info("start", "p", config.fallbackToPassword) }\n',
+    ),
+    "a name that says what it is called": Kind(
+        "hardcoded-secret",
+        "c.php",
+        "<?php\nconst SLUG_V5_PASSWORD = 'q7RzK2mVx9Tb';\n",
+        "<?php\nconst SLUG_V5_PASSWORD = 'v5-password';\n",
+    ),
+    "a sample in base64": Kind(
+        "hardcoded-secret", "a.yaml", "client:\n  secret: q7RzK2mVx9TbN4cLwY8sHdJ3\n", "client:\n  secret: ZXhhbXBsZS1hcHAtc2VjcmV0\n"
+    ),
+    "what an event of a page holds": Kind(
+        "unsafe-reflection",
+        "c.ts",
+        "app.get('/', (req, res) => { this[req.query.by](); });\n",
+        "class C { run(event) { const by = event.params?.by; this[by](); } }\n",
+    ),
     "types that a binder allows": Kind(
         "deserialization",
         "C.cs",
@@ -945,6 +1026,11 @@ STAYS = {
         "ssrf",
         "a.js",
         "const page = `<script>window.x = 1</script>`;\napp.get('/', async (req, res) => { await fetch(req.query.u); });\n",
+    ),
+    "input that a framework's function returns": (
+        "command-injection",
+        "a.go",
+        'package a\nfunc f(c *gin.Context) {\n\tname := c.Query("name")\n\texec.Command("sh", "-c", name).Run()\n}\n',
     ),
     "input that text is added to": (
         "command-injection",

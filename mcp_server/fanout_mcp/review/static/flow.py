@@ -49,7 +49,7 @@ _CHECKS: Final = [
         r"\b(?:strings\.HasPrefix|strpos|str_starts_with)\(\s*(?P<name>[\w$]+)[\w$.]*\s*,\s*(?=[A-Za-z_$])",
         rf"\.(?:test|MatchString|IsMatch|IsLocal|IsLocalUrl)\(\s*{_PATH}",
         r"(?P<name>[\w$]+)(?:\.(?:match\??|matches)\(\s*(?=[A-Za-z_$/:])|\s*=~)",
-        rf"(?i)\b\w*(?:allow|valid|safe|trusted|permit)\w*[?!]?\(\s*{_PATH}",
+        rf"(?i)\b\w*(?:allow|valid|safe|trusted|permit|same_?(?:site|origin|host))\w*[?!]?\(\s*{_PATH}",
     )
 ]
 
@@ -242,6 +242,8 @@ class Flow:
     """Names whose input went through a function that may do anything with it."""
     local: set[str] = field(default_factory=set)
     """Names that this function was given, or made without input: no framework's, whatever they are called."""
+    given: set[str] = field(default_factory=set)
+    """Names of parameters: input in a part of what a function is given says nothing of its other parts."""
     others: set[str] = field(default_factory=set)
     """Names of parameters whose types are not those of requests."""
     texts: dict[str, str] = field(default_factory=dict)
@@ -268,6 +270,7 @@ class Flow:
             self.safe.clear()
             self.local.clear()
             self.others.clear()
+            self.given.clear()
             self.texts = dict(self.outer_texts)
             self.is_main = re.search(r"\bw?main\s*\(", text_of(node)[:300]) is not None
         parameters = node.child_by_field_name("parameters") or node.child_by_field_name("parameter")
@@ -275,6 +278,7 @@ class Flow:
             self.texts.pop(name, None)
             self.texts.pop(f"${name}", None)
             self.local.add(name)
+            self.given.add(name)
         for given in (parameters, node.child_by_field_name("receiver")):
             self._note_types(given.named_children if given is not None else ())
         if (
@@ -326,7 +330,8 @@ class Flow:
             self.queries.add(name[0])
         level = self.level(right)
         if level:
-            is_member = self.grammar.records and ("." in left or left.startswith("session["))
+            is_part = "." in left or left.startswith("session[")
+            is_member = is_part and (self.grammar.records or name[0] in self.given)
             words = (
                 {left.strip()} if is_member else {word for word in _NAME.findall(left) if word not in _WORDS}
             )
@@ -490,7 +495,7 @@ class Flow:
     def _is_made(self, text: str) -> bool:
         """Tell whether a text is the result of a function that is not known to hand its input on."""
         call = _MADE_BY.match(text.strip())
-        return call is not None and not _PASSES.search(call["by"]) and not self.level(call["by"])
+        return call is not None and not _PASSES.search(call["by"]) and not self.level(call[0])
 
     def is_made(self, text: str) -> bool:
         """Tell whether all input in a text went through such a function."""

@@ -6,6 +6,7 @@ That is coarse, so what only varies is reported with low confidence. C and C++ h
 
 from __future__ import annotations
 
+import base64
 import functools
 import math
 import re
@@ -109,7 +110,7 @@ _DECIDES: Final = {
 def _weighed(one: Finding, root: Node, lines: Sequence[str]) -> Finding:
     """Return a finding with the severity that the code around it leaves it."""
     if one.rule in {"weak-hash", "weak-cipher"}:
-        around = "\n".join(lines[max(0, one.line - 4) : one.line + 1])
+        around = "\n".join((*lines[max(0, one.line - 4) : one.line + 1], *_names_around(root, one.line)))
         is_secret = one.rule == "weak-cipher" or _SECRET.search(around)
         return one if is_secret and not PRESCRIBED.search(around) else replace(one, severity="low")
     decides = _DECIDES.get(one.rule)
@@ -118,6 +119,14 @@ def _weighed(one: Finding, root: Node, lines: Sequence[str]) -> Finding:
     choice = re.match(r".{0,300}?\?(?=[^.:?][^:]{0,200}:)", lines[one.line - 1])
     asked = [*_asked(root, one.line), choice[0] if choice else ""]
     return switched(one) if any(map(decides.search, asked)) else one
+
+
+def _names_around(root: Node, line: int) -> Iterator[str]:
+    """Yield what the functions and classes around a line are called."""
+    holder = root.descendant_for_point_range((line - 1, 0), (line - 1, 1_000))
+    while holder is not None:
+        yield text_of(holder.child_by_field_name("name"))[:80]
+        holder = holder.parent
 
 
 _JOINED: Final = re.compile(
@@ -331,8 +340,21 @@ def _is_below(flow: Flow, text: str) -> bool:
     return based is not None and not flow.level(based["within"] or based["before"])
 
 
+_BEGINS: Final = re.compile(
+    r"\(?\s*(?:\w+\s*,\s*){0,2}(?:`\$\{(?P<inside>[^{}]{1,80})\}|(?P<before>[\w.]{1,80}(?:\([^()]{0,80}\))?)\s*\+"
+    r"|format!\(\s*\"\{\}[^\"]*\"\s*,\s*(?P<first>[\w.:]{1,80}(?:\([^()]{0,80}\))?))"
+)
+"""Text that begins with another's value."""
+
+
+def _is_behind(flow: Flow, text: str) -> bool:
+    """Tell whether input only follows what it has no part in, or the address that was asked for."""
+    begins = _BEGINS.match(text) if "://" not in text else None
+    return flow.is_own(text if begins is None else begins[begins.lastgroup or 0])
+
+
 _LESS: Final[tuple[tuple[str, Callable[[Flow, str], bool]], ...]] = (
-    ("open-redirect", Flow.is_own),
+    ("open-redirect", _is_behind),
     ("ssrf", _is_below),
 )
 """Weakness -> when input does less harm there, beside what came through functions that may check it."""
@@ -459,7 +481,7 @@ def _sides(node: Node, grammar: Grammar) -> tuple[str, str, str]:
     """Return what is assigned to, what is, and the sign where what was there stays: `+` of `a += b`."""
     left_field, *right_field = grammar.assigns[node.type]
     left, rest = (text_of(node.child_by_field_name(left_field)), text_of(node))
-    sign = _ADDS.match(rest.partition(left)[2])
+    sign = _ADDS.match(rest, rest.find(left) + len(left))
     right = text_of(node.child_by_field_name(right_field[0])) if right_field else ""
     return left, right if right_field else rest.removeprefix(left).lstrip(" ="), sign[1] if sign else ""
 
@@ -585,7 +607,7 @@ _WORDS: Final = re.compile(rf"{_WORD}(?:[-_.:/# ]?+{_WORD}){{0,9}}+")
 """A name, or words: what a secret is called more often than what one is."""
 _NO_VALUE: Final = re.compile(
     r"(?:application|audio|font|image|message|model|multipart|text|video)/[\w.+-]+\Z|/[\w%./=-]+/@?\w+\Z"
-    r"|\d{1,3}\Z|[~^v]?\d+\.\d[\w.-]*\Z"
+    r"|(?:[a-z\d-]{1,40}\.){1,4}[a-z]{2,10}/[\w./:-]+\Z|\d{1,3}\Z|[~^v]?\d+\.\d[\w.-]*\Z"
 )
 """Media types, the paths of settings, limits and versions."""
 
@@ -663,7 +685,7 @@ _PROGRAM: Final = re.compile(
 )
 """Programs in languages that no rules are for."""
 _THROWAWAY: Final = re.compile(
-    r"(?:^|/)(?:(?:GNU)?[mM]akefile|justfile|(?:docker-)?compose[\w.-]*\.ya?ml|\.devcontainer/.+|\.?appveyor\.ya?ml|\.travis\.yml|\.gitlab-ci\.yml|azure-pipelines[\w.-]*\.ya?ml"
+    r"(?:^|/)(?:(?:GNU)?[mM]akefile|justfile|(?:docker-)?compose[\w.-]*\.ya?ml|\.devcontainer/.+|\.?appveyor\.ya?ml|\.travis\.yml|\.gitlab-ci\.yml|azure-pipelines[\w.-]*\.ya?ml|tox\.ini"
     r"|\.(?:github/workflows|circleci|buildkite)/.+|.+\.(?:sublime-\w+|tmLanguage))$"
 )
 """Runs of continuous integration, and a developer's own: what they start is gone when they end."""
@@ -674,8 +696,23 @@ _GIVEN: Final = re.compile(
 """A name and the string that it is given, at the end of a text."""
 
 _NAME_OF_ONE: Final = re.compile(
-    r"(?:[a-z]{1,20}_){0,4}(?:password|passwd|pwd|secret|token|key)[0-9]?(?:[\"']|\Z)"
+    r"(?:[a-z]\w{0,20}[-_]){0,4}(?:[a-z]{1,20}(?=[A-Z]))?(?i:password|passwd|pwd|secret|token|key)"
+    r"(?:[-_][a-z]\w{0,20}){0,4}[0-9]?(?:[\"']|\Z)"
 )
+
+
+def _squeezed(text: str) -> str:
+    return re.sub(r"[\W_]", "", text).lower()
+
+
+def _is_encoded_sample(value: str) -> bool:
+    """Tell base64 of words that say that they are a sample."""
+    try:
+        return _MADE_UP.search(base64.b64decode(value, validate=True).decode("ascii")) is not None
+    except ValueError:
+        return False
+
+
 _PUBLIC: Final = re.compile(r"\bindexName\b|\bauthDomain\b")
 """What is set beside keys that pages show to everyone: of a search, of an application's own database."""
 _SHOWN_KEY: Final = re.compile(r"(?<![\w-])api_?key[\"']?\s{0,9}[:=]\s{0,9}\{?[\"'`]?$", re.IGNORECASE)
@@ -759,8 +796,15 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
             continue  # it is a name itself, below one that has no value
         if is_value and (_NO_VALUE.match(taken) or (is_program and re.match(r"\s{0,9}[,)]", taken))):
             continue  # the string before it ends here, or is no secret
-        if is_program and is_value and before.rstrip("\"' ").endswith(",") and _NAME_OF_ONE.match(taken):
+        if (
+            is_program
+            and is_value
+            and before.rstrip("\"' ").endswith((",", "(", "["))
+            and _NAME_OF_ONE.match(taken)
+        ):
             continue  # one of several names
+        if is_value and _squeezed(taken) in _squeezed(before):
+            continue  # what it is called itself
         if is_program and is_value:
             within = _lines_of_text(path, text) if within is None else within
             if number in within or _IS_BUILT.search(taken):
@@ -775,6 +819,7 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
             or (is_value and is_word("password", taken))
             or (is_throwaway and is_doubtful)
             or mark == "password-hash"
+            or (is_value and _is_encoded_sample(taken))
             or (not is_doubtful and _SPELLED.fullmatch(taken) is not None)
             or (not is_doubtful and _is_sample(taken, where[1][max(0, number - 8) : number]))
             or re.search(r"\$(?:2[aby]|argon2\w{1,2}|[156])\$", taken) is not None

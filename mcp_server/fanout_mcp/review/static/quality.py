@@ -248,7 +248,8 @@ def _tasks(root: Node) -> Defects:
         call = node.named_children[0]
         name = text_of(call.child_by_field_name("function")) if call.type == "invocation_expression" else ""
         method = _around(node, {"method_declaration", "local_function_statement", "lambda_expression"})
-        if name.endswith("Async") and method is not None and re.search(r"\basync\b", _head(method)):
+        is_task = name.endswith("Async") and not re.search(r"(?i)\blog\w*\??\.", name)
+        if is_task and method is not None and re.search(r"\basync\b", _head(method)):
             yield node, _FLOATING_TASK, "medium"
 
 
