@@ -27,7 +27,7 @@ PATHS = {
         internal/vault/testing.go pkg/vault/core_testing.go internal/check/testhelper.go phpunit.xml.dist""",
     "example": """examples/cart.py example/main.go demo/app.js samples/x/y.kt playground/hmr/index.ts
         packages/core/examples/a.ts config.example.toml docs/examples/a.py src/example/a.rs
-        contrib/compose/caddy.yml""",
+        contrib/compose/caddy.yml src/Shop.Examples.Web/appsettings.json""",
     "docs": """README.md docs/conf.py doc/guide.txt CHANGELOG LICENSE website/src/index.js tests/README.md
         packages/core/README.md docs/src/app.ts LICENSE-MIT src/shop/README.rst
         api-docs/api.yaml""",

@@ -191,7 +191,7 @@ def _by_folders(path: str, *, is_jvm: bool) -> Kind:
         return "test"
     top = lowered[: next((at for at, one in enumerate(lowered) if one in _SOURCES), len(lowered))]
     if (
-        not {"example", "examples"}.isdisjoint(lowered)
+        not {"example", "examples"}.isdisjoint(part for one in lowered for part in one.split("."))
         or not _EXAMPLES.isdisjoint(top)
         or top[:1] == ["contrib"]
     ):

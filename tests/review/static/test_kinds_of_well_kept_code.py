@@ -883,6 +883,42 @@ KINDS = {
         "app.get('/', (req, res) => { this[req.query.by](); });\n",
         "class C { run(event) { const by = event.params?.by; this[by](); } }\n",
     ),
+    "a document in JSON": Kind(
+        "deserialization",
+        "H.java",
+        "class H { Object f(HttpServletRequest request) { return new ObjectInputStream(request.getInputStream()).readObject(); } }\n",
+        "class H { Object f(HttpServletRequest request) { return Json.createReader(request.getReader()).readObject(); } }\n",
+    ),
+    "what a method is given that its program names": Kind(
+        "unsafe-reflection",
+        "b.rb",
+        "class A < ApplicationController\n  def f\n    scope.send params[:by], 1\n  end\nend\n",
+        "class A < ApplicationController\n  def f\n    scope.send finder, params[:id]\n  end\nend\n",
+    ),
+    "a block that is given input": Kind(
+        "code-injection",
+        "c.rb",
+        "class A < ApplicationController\n  def f\n    instance_eval params[:code]\n  end\nend\n",
+        "class A < ApplicationController\n  def f\n    instance_exec params[:ids], &action\n  end\nend\n",
+    ),
+    "a text that grows": Kind(
+        "lost-error",
+        "b.go",
+        "package a\nfunc f() error {\n\terr := g()\n\terr = h()\n\treturn err\n}\n",
+        "package a\nfunc f() string {\n\terr := g()\n\terr += h()\n\treturn err\n}\n",
+    ),
+    "what is made of it": Kind(
+        "compared-with-itself", "c.ts", "const c = name === name;\n", "const c = name === name?.trim();\nconst d = this.#name === name;\n"
+    ),
+    "a login that is meant to be anonymous": Kind(
+        "weak-login",
+        "c.php",
+        "<?php\nclass A {\n  function login() {\n    return ldap_bind($this->ldap);\n  }\n}\n",
+        "<?php\nclass A {\n  function useAnonymousLogin() {\n    return ldap_bind($this->ldap);\n  }\n}\n",
+    ),
+    "one sign again and again": Kind(
+        "hardcoded-secret", "I.java", 'class I { static final String PASSWORD = "q7RzK2mV"; }\n', 'class I { static final String PASSWORD = "00000000"; }\n'
+    ),
     "types that a binder allows": Kind(
         "deserialization",
         "C.cs",

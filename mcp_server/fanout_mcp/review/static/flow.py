@@ -149,7 +149,7 @@ _PASSES: Final = re.compile(
     r"(?i)(?:^|\.|->|::)(?:string|str|raw|html|concat|format|s?printf|sprint\w*|join|trim|replace\w*|to\w+|from\w*|of|decode\w*"
     r"|unescape|atob|urldecode|rawurldecode|base64_decode|html_entity_decode|stripslashes|strval|implode|parse\w*|get|array_\w+|fetch"
     r"|first|next|append|slice|substr\w*|split|map|filter|assign|merge|readall|unmarshal|url|request|querystring|markup|safe"
-    r"|\w*(?:trim|strip|replace|decode|lower|upper|case|unescape)\w*|find\w*string\w*|fields|valueof|ofnullable|requirenonnull|pad\w*"
+    r"|\w{0,30}(?:trim|strip|replace|decode|lower|upper|case|unescape)\w{0,30}|find\w{0,30}string\w{0,30}|fields|valueof|ofnullable|requirenonnull|pad\w*"
     r"|resolve|normali[sz]e\w*|combine|abs\w*|file|path|uri|buffer|bytes|copy|clone)$"
 )
 """Functions that return the text that they are given, or a part of it."""
@@ -359,12 +359,9 @@ class Flow:
         if bare_name:
             known = self.texts if self.place < self.until else self.outer_texts
             known.pop(left.strip(), None)
-            if (
-                is_sure
-                and len(right) < MAX_SPELLED
-                and any(form.match(right.strip()) for form in (_WHOLE, _FORMATS, _BEGUN))
-            ):
-                known[left.strip()] = right.strip()
+            text = right.strip() if is_sure and len(right) < MAX_SPELLED else ""
+            if _WHOLE.match(text) or _FORMATS.match(text) or _BEGUN.match(text):
+                known[left.strip()] = text
         tried = _TRIES.search(right)
         failed = re.search(r"\b(err\w*|ok)\b", left)
         if tried and failed:

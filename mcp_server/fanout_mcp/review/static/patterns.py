@@ -102,6 +102,7 @@ _DECIDES: Final = {
     "unverified-token": INSECURE,
     "error-leak": re.compile(r"(?i)debug|dev|\benv|expose|verbose|trace|production"),
     "cors": re.compile(r"(?i)origin|allow|cors|debug|dev"),
+    "weak-login": re.compile(r"(?i)anonym"),
     "insecure-cookie": re.compile(r"(?i)secure|https?|tls|ssl|debug|dev|local"),
 }
 """What is asked where someone decides that a check is off."""
@@ -315,6 +316,9 @@ def _judged(where: Where, node: Node, rule: Rule, text: str, flow: Flow) -> Iter
     yield _place(where, node, rule.weakness, severity, confidence, why)
 
 
+_MEANT: Final = re.compile(rf"{INSECURE.pattern}|anonym")
+
+
 def _asked(root: Node, line: int) -> Iterator[str]:
     """Yield what decides whether a line runs: conditions, cases, and names that say what they are for."""
     holder = root.descendant_for_point_range((line - 1, 0), (line - 1, 1_000))
@@ -323,7 +327,7 @@ def _asked(root: Node, line: int) -> Iterator[str]:
             yield text_of(holder.child_by_field_name("condition"))
         elif "case" in holder.type or holder.type in {"match_arm", "when"}:
             yield text_of(holder.child_by_field_name("pattern") or holder.child_by_field_name("value"))
-        elif INSECURE.search(name := text_of(holder.child_by_field_name("name"))[:80]):
+        elif _MEANT.search(name := text_of(holder.child_by_field_name("name"))[:80]):
             yield name
         holder = holder.parent
 
@@ -376,7 +380,7 @@ def _leading(first: str) -> str:
 def _first(arguments: str) -> str:
     """Return the first of a call's arguments (after Go's context), commas inside brackets left alone."""
     arguments = _CONTEXT.sub("(", arguments)
-    depth, quote_mark = 0, ""
+    depth, quote_mark = int(not arguments.startswith("(")), ""  # Ruby's may have none
     for at, sign in enumerate(arguments[:2_000]):
         if quote_mark:
             quote_mark = "" if sign == quote_mark else quote_mark
@@ -597,7 +601,7 @@ DOUBTFUL: Final = frozenset({"value", "url-password", "header"})
 _MARK: Final = re.compile(r"<redacted:([\w-]+)>")
 _PLACEHOLDER: Final = re.compile(
     r"\[{0,9}((my|your|the|some|user|db|test|example|dummy)[-_]?)?(pass(w(or)?d|wd|phrase)?|pwd|secret|token|key)"
-    r"[-_]?(here|\d)?\]{0,9}|(x+|\*+|\.+|changeme|bar|tiger|hunter\d{0,4})(@.*)?"
+    r"[-_]?(here|\d)?\]{0,9}|(?P<sign>\w)(?P=sign)+|(\*+|\.+|changeme|bar|tiger|hunter\d{0,4})(@.*)?"
     r"|Eby8vdM02xNOcqF[\w+/=;]*|C2y6yDjf5/R\+ob0N[\w+/=;]*",
     re.IGNORECASE,
 )
@@ -685,8 +689,8 @@ _PROGRAM: Final = re.compile(
 )
 """Programs in languages that no rules are for."""
 _THROWAWAY: Final = re.compile(
-    r"(?:^|/)(?:(?:GNU)?[mM]akefile|justfile|(?:docker-)?compose[\w.-]*\.ya?ml|\.devcontainer/.+|\.?appveyor\.ya?ml|\.travis\.yml|\.gitlab-ci\.yml|azure-pipelines[\w.-]*\.ya?ml|tox\.ini"
-    r"|\.(?:github/workflows|circleci|buildkite)/.+|.+\.(?:sublime-\w+|tmLanguage))$"
+    r"(?:^|/)(?:(?:GNU)?[mM]akefile|justfile|(?:docker-)?compose[\w.-]*\.ya?ml|\.(?:devcontainer|vs|vscode|idea)/.+|\.?appveyor\.ya?ml|\.travis\.yml|\.gitlab-ci\.yml|azure-pipelines[\w.-]*\.ya?ml|tox\.ini"
+    r"|\.(?:github/workflows|circleci|buildkite)/.+|[^/]+\.(?:sublime-\w+|tmLanguage))$"
 )
 """Runs of continuous integration, and a developer's own: what they start is gone when they end."""
 _COMMENTED: Final = re.compile(r"\s*(?:#|//|/?\*|<!--|--|;)")

@@ -265,7 +265,7 @@ def _errors(root: Node) -> Defects:
         for one, following in pairwise(inside):
             if one.type in _GO_ASSIGNS and following.type in _GO_ASSIGNS:
                 sides = [text_of(each.child_by_field_name("left")) for each in (one, following)]
-                is_read = re.search(r"\berr\b", text_of(following.child_by_field_name("right")))
+                is_read = re.search(r"\berr\s*\S=|=.*\berr\b", text_of(following), re.DOTALL)
                 if all(re.search(r"\berr$", side) for side in sides) and not is_read:
                     yield one, _LOST_ERROR, "medium"
 
