@@ -54,26 +54,17 @@ _CHECKS: Final = [
 ]
 
 
-_REFUSES: Final = (
-    re.compile(
-        bounded(
-            r"""(?P<name>[\w$]+(?:\.[\w$]+)*)\.(?:includes|contains|Contains|indexOf|IndexOf|include\?|match\?)\(\s*["'](?:\.\.|/|\\\\|\.\./)["']"""
-        )
-    ),
-    re.compile(
-        bounded(
-            r"""\b(?:strings\.Contains(?:Any)?|strpos|str_contains|strstr)\(\s*(?P<name>\$?[\w$]+(?:\.[\w$]+)*)\s*,\s*["'](?:\.\.|/|\.\./|/\\\\)["']"""
-        )
-    ),
-    re.compile(bounded(r"(?P<name>[\w$]+)\.(?:hostname|host|origin|Host|Authority)\s*(?:[!=]==?)")),
-    re.compile(bounded(r"(?P<name>[\w$]+)\.(?:Hostname\(\)|getHost\(\))\s*(?:[!=]=)")),
-    re.compile(
-        bounded(
-            r"""(?P<name>[\w$]+)\.(?:startsWith|StartsWith|start_with\?)\(\s*["'`](?:https?://[\w.-]+(?::\d+)?/|/\w)"""
-        )
-    ),
-    re.compile(bounded(r"""\bHasPrefix\(\s*(?P<name>\w+)\s*,\s*"(?:https?://[\w.-]+(?::\d+)?/|/\w)""")),
-)
+_REFUSES: Final = [
+    re.compile(bounded(refusal))
+    for refusal in (
+        r"""(?P<name>[\w$]+(?:\.[\w$]+)*)\.(?:includes|contains|Contains|indexOf|IndexOf|include\?|match\?)\(\s*["'](?:\.\.|/|\\\\|\.\./)["']""",
+        r"""\b(?:strings\.Contains(?:Any)?|strpos|str_contains|strstr)\(\s*(?P<name>\$?[\w$]+(?:\.[\w$]+)*)\s*,\s*["'](?:\.\.|/|\.\./|/\\\\)["']""",
+        r"(?P<name>[\w$]+)\.(?:hostname|host|origin|Host|Authority)\s*(?:[!=]==?)",
+        r"(?P<name>[\w$]+)\.(?:Hostname\(\)|getHost\(\))\s*(?:[!=]=)",
+        r"""(?P<name>[\w$]+)\.(?:startsWith|StartsWith|start_with\?)\(\s*["'`](?:https?://[\w.-]+(?::\d+)?/|/\w)""",
+        r"""\bHasPrefix\(\s*(?P<name>\w+)\s*,\s*"(?:https?://[\w.-]+(?::\d+)?/|/\w)""",
+    )
+]
 """What a condition asks text not to hold, or to begin with, before a branch that leaves."""
 
 

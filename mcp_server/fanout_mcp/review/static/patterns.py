@@ -102,7 +102,7 @@ _DECIDES: Final = {
     "unverified-token": INSECURE,
     "error-leak": re.compile(r"(?i)debug|dev|\benv|expose|verbose|trace|production"),
     "cors": re.compile(r"(?i)origin|allow|cors|debug|dev"),
-    "weak-login": re.compile(r"(?i)anonym"),
+    "weak-login": INSECURE,
     "insecure-cookie": re.compile(r"(?i)secure|https?|tls|ssl|debug|dev|local"),
 }
 """What is asked where someone decides that a check is off."""
@@ -111,7 +111,9 @@ _DECIDES: Final = {
 def _weighed(one: Finding, root: Node, lines: Sequence[str]) -> Finding:
     """Return a finding with the severity that the code around it leaves it."""
     if one.rule in {"weak-hash", "weak-cipher"}:
-        around = "\n".join((*lines[max(0, one.line - 4) : one.line + 1], *_names_around(root, one.line)))
+        around = "\n".join(
+            (*lines[max(0, one.line - 4) : one.line + 1], *map(_name, _around(root, one.line)))
+        )
         is_secret = one.rule == "weak-cipher" or _SECRET.search(around)
         return one if is_secret and not PRESCRIBED.search(around) else replace(one, severity="low")
     decides = _DECIDES.get(one.rule)
@@ -122,12 +124,15 @@ def _weighed(one: Finding, root: Node, lines: Sequence[str]) -> Finding:
     return switched(one) if any(map(decides.search, asked)) else one
 
 
-def _names_around(root: Node, line: int) -> Iterator[str]:
-    """Yield what the functions and classes around a line are called."""
+def _around(root: Node, line: int) -> Iterator[Node]:
     holder = root.descendant_for_point_range((line - 1, 0), (line - 1, 1_000))
     while holder is not None:
-        yield text_of(holder.child_by_field_name("name"))[:80]
+        yield holder
         holder = holder.parent
+
+
+def _name(holder: Node) -> str:
+    return text_of(holder.child_by_field_name("name"))[:80]
 
 
 _JOINED: Final = re.compile(
@@ -316,50 +321,35 @@ def _judged(where: Where, node: Node, rule: Rule, text: str, flow: Flow) -> Iter
     yield _place(where, node, rule.weakness, severity, confidence, why)
 
 
-_MEANT: Final = re.compile(rf"{INSECURE.pattern}|anonym")
-
-
 def _asked(root: Node, line: int) -> Iterator[str]:
     """Yield what decides whether a line runs: conditions, cases, and names that say what they are for."""
-    holder = root.descendant_for_point_range((line - 1, 0), (line - 1, 1_000))
-    while holder is not None:
+    for holder in _around(root, line):
         if holder.type.startswith(("if", "unless", "conditional", "ternary")):
             yield text_of(holder.child_by_field_name("condition"))
         elif "case" in holder.type or holder.type in {"match_arm", "when"}:
             yield text_of(holder.child_by_field_name("pattern") or holder.child_by_field_name("value"))
-        elif _MEANT.search(name := text_of(holder.child_by_field_name("name"))[:80]):
+        elif INSECURE.search(name := _name(holder)):
             yield name
-        holder = holder.parent
-
-
-_BASED: Final = re.compile(
-    r"\(?\s{0,9}(?:`\$\{(?P<within>[\w.]{1,80})\}[/?]|(?P<before>[\w.]{1,80})\s{0,9}\+\s{0,9}[\"'`][/?])"
-)
-"""An address that begins with another's."""
-
-
-def _is_below(flow: Flow, text: str) -> bool:
-    """Tell whether input only chooses a page of a site that it doesn't choose."""
-    based = _BASED.match(text)
-    return based is not None and not flow.level(based["within"] or based["before"])
 
 
 _BEGINS: Final = re.compile(
-    r"\(?\s*(?:\w+\s*,\s*){0,2}(?:`\$\{(?P<inside>[^{}]{1,80})\}|(?P<before>[\w.]{1,80}(?:\([^()]{0,80}\))?)\s*\+"
-    r"|format!\(\s*\"\{\}[^\"]*\"\s*,\s*(?P<first>[\w.:]{1,80}(?:\([^()]{0,80}\))?))"
+    r"\(?\s*(?:\w+\s*,\s*){0,2}(?:`\$\{(?P<inside>[^{}]{1,80})\}|(?P<before>[\w.]{1,80}(?:\([^()]{0,80}\))?)\s*\+\s*"
+    r"|format!\(\s*\"\{\}[^\"]*\"\s*,\s*(?P<first>[\w.:]{1,80}(?:\([^()]{0,80}\))?))(?P<page>[\"'`]?[/?])?"
 )
-"""Text that begins with another's value."""
+"""Text that begins with another's value, behind which a page of it may be named."""
 
 
-def _is_behind(flow: Flow, text: str) -> bool:
+def _is_behind(flow: Flow, text: str, *, is_page: bool = False) -> bool:
     """Tell whether input only follows what it has no part in, or the address that was asked for."""
-    begins = _BEGINS.match(text) if "://" not in text else None
-    return flow.is_own(text if begins is None else begins[begins.lastgroup or 0])
+    begins = _BEGINS.match(text) if is_page or "://" not in text else None
+    if begins is None or (is_page and not begins["page"]):
+        return not is_page and flow.is_own(text)
+    return flow.is_own(begins["inside"] or begins["before"] or begins["first"])
 
 
 _LESS: Final[tuple[tuple[str, Callable[[Flow, str], bool]], ...]] = (
     ("open-redirect", _is_behind),
-    ("ssrf", _is_below),
+    ("ssrf", functools.partial(_is_behind, is_page=True)),
 )
 """Weakness -> when input does less harm there, beside what came through functions that may check it."""
 _CONTEXT: Final = re.compile(r"^\(\s{0,99}(?:ctx|context\.\w{1,40}\(\)|\w{1,40}\.Context\(\))\s{0,99},")
@@ -622,6 +612,7 @@ _MADE_UP: Final = re.compile(
 )
 _SPELLED: Final = re.compile(r"(?:\W*(?:[A-Z]?[a-z]{1,15}|[A-Z]{1,15})\d{0,2}\b)+\W*")
 """Words, numbered perhaps, where a key would have drawn letters: `services/random1/random2/token`."""
+_SIGNS: Final = re.compile(r"[\W_]")
 MIN_ENTROPY: Final = 3.3
 """Bits a character: keys of providers are random, those that people type are not."""
 
@@ -703,10 +694,6 @@ _NAME_OF_ONE: Final = re.compile(
     r"(?:[a-z]\w{0,20}[-_]){0,4}(?:[a-z]{1,20}(?=[A-Z]))?(?i:password|passwd|pwd|secret|token|key)"
     r"(?:[-_][a-z]\w{0,20}){0,4}[0-9]?(?:[\"']|\Z)"
 )
-
-
-def _squeezed(text: str) -> str:
-    return re.sub(r"[\W_]", "", text).lower()
 
 
 def _is_encoded_sample(value: str) -> bool:
@@ -807,8 +794,6 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
             and _NAME_OF_ONE.match(taken)
         ):
             continue  # one of several names
-        if is_value and _squeezed(taken) in _squeezed(before):
-            continue  # what it is called itself
         if is_program and is_value:
             within = _lines_of_text(path, text) if within is None else within
             if number in within or _IS_BUILT.search(taken):
@@ -824,6 +809,7 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
             or (is_throwaway and is_doubtful)
             or mark == "password-hash"
             or (is_value and _is_encoded_sample(taken))
+            or (_NAME_OF_ONE.match(taken) and _SIGNS.sub("", taken).lower() in _SIGNS.sub("", before).lower())
             or (not is_doubtful and _SPELLED.fullmatch(taken) is not None)
             or (not is_doubtful and _is_sample(taken, where[1][max(0, number - 8) : number]))
             or re.search(r"\$(?:2[aby]|argon2\w{1,2}|[156])\$", taken) is not None

@@ -61,13 +61,11 @@ _MEANT: Final = re.compile(
     r"|optional\w*|safe to|don't care|does(?: not|n't) matter|not fatal|non-?fatal|fall ?back|expected)\b"
 )
 """What a comment says of what is done on purpose."""
-MAX_ABOVE: Final = 4
-"""Lines above a finding in which such a comment is looked for."""
 
 
 def _as_meant(one: Finding, lines: Sequence[str], bare: Sequence[tuple[int, str]]) -> Finding:
-    """Return a finding as minor where a comment above it or in it says that this is meant."""
-    around = range(max(0, one.line - 1 - MAX_ABOVE), one.end_line)
+    """Return a finding as minor where a comment in it or up to four lines above says that this is meant."""
+    around = range(max(0, one.line - 5), one.end_line)
     words = " ".join(lines[at] for at in around if len(lines[at].strip()) > len(bare[at][1].strip()))
     return replace(one, severity="low") if _MEANT.search(words) else one
 

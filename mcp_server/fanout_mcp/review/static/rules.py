@@ -44,7 +44,7 @@ SWITCH = re.compile(
     r"|(?:ignor|accept|allow)\w{0,20}(?:tls|ssl|https|cert)"
 )
 """What a condition asks whose user decides whether certificates are checked."""
-INSECURE = re.compile(r"(?i)insecure|unverified|skip_?\w{0,20}verif|no_?verif|unsafe|noop")
+INSECURE = re.compile(r"(?i)insecure|unverified|skip_?\w{0,20}verif|no_?verif|unsafe|noop|anonym")
 """What is called so is not meant to check them."""
 
 
