@@ -919,6 +919,37 @@ KINDS = {
     "one sign again and again": Kind(
         "hardcoded-secret", "I.java", 'class I { static final String PASSWORD = "q7RzK2mV"; }\n', 'class I { static final String PASSWORD = "00000000"; }\n'
     ),
+    "a site whose scripts may ask with cookies": Kind(
+        "cors",
+        "d.py",
+        "from fastapi.middleware.cors import CORSMiddleware\napp.add_middleware(CORSMiddleware, allow_origins=['*'], allow_credentials=True)\n",
+        "from fastapi.middleware.cors import CORSMiddleware\napp.add_middleware(CORSMiddleware, allow_origins=ORIGINS, allow_credentials=True, allow_methods=['*'])\n",
+    ),
+    "a text for a password": Kind(
+        "hardcoded-secret", "b.json", '{"password": "q7RzK2mVx9Tb"}\n', '{"password": "pw: {password}"}\n'
+    ),
+    "the key of an element": Kind(
+        "hardcoded-secret", "a.vue", '<p api-key="q7RzK2mVx9TbN4cLwY8sHdJ3">\n', "<p :key=\"(nav.key || nav.title) + 'multi-item'\">\n"
+    ),
+    "a header of a table": Kind("xss", "b.vue", '<p v-html="`${raw}`">${param.name}</p>\n', "<slot #[`item.${header.value}`] />\n"),
+    "a token that is read before its signature is checked": Kind(
+        "unverified-token",
+        "e.go",
+        "package a\nfunc VerifyToken(t string) error {\n\t_, _, err := jwt.NewParser().ParseUnverified(t, claims)\n\treturn err\n}\n",
+        "package a\nfunc f(t string) error {\n\t_, _, err := jwt.NewParser().ParseUnverified(t, claims)\n\tif err != nil {\n\t\treturn err\n\t}\n\treturn jwk.ValidateTokenSignature(t, site)\n}\n",
+    ),
+    "an error that the next call's takes the place of": Kind(
+        "lost-error",
+        "c.go",
+        "package a\nfunc f() error {\n\ta, err := g()\n\tb, err := h(a)\n\treturn err\n}\n",
+        "package a\nfunc f() error {\n\ta, err := g()\n\tb, err := h(a, err)\n\treturn err\n}\n",
+    ),
+    "a promise that nothing follows": Kind(
+        "floating-promise",
+        "d.ts",
+        "async function load() { await a(); }\nasync function f() { if (b) { load(); show(); } return c; }\n",
+        "async function load() { await a(); }\nasync function f() { if (b) { load(); } return c; }\n",
+    ),
     "types that a binder allows": Kind(
         "deserialization",
         "C.cs",

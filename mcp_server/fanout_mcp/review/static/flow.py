@@ -199,8 +199,8 @@ _OTHER_DATA = re.compile(
 )
 """What a file, a site, a database or a program answers is another's data: that it was asked is found."""
 _OWN_ADDRESS = re.compile(
-    r"\b(?:c\.|ctx\.)?(?:req|request|r)\.(?:(?:url|originalUrl|path|RequestURI|URL\.(?:Path|RawQuery|String\(\)))(?!\w)"
-    r"|fullpath\b|getRequestURI\(\))|\bctx\.(?:url|path|href)\b|\bRequest\.Path\b|\brequest\.(?:referr?er|base_url|original_url|script_name)\b|\b(?:r|req|request)\.Host\b"
+    r"\b(?:[ce]\.|ctx\.)?(?:req|[rR]equest|r)\.(?:(?:url|originalUrl|path|RequestURI|URL\.(?:Path|RawQuery|String\(\)))(?!\w)"
+    r"|fullpath\b|getRequestURI\(\))|\bctx\.(?:url|path|href)\b|\bRequest\.Path\b|\brequest\.(?:referr?er|base_url|original_url|script_name)\b|\b(?:e\.)?(?:r|req|[rR]equest)\.Host\b"
     r"|(?<![(\w])(?:(?:window|document|self)\.)?location\.(?:pathname\b(?!\.(?:split|match))|origin\b"
     r"|href(?:\.(?:(?:substring|slice|substr)\(\s*0\s*,|(?:lastI|i)ndexOf\()|(?!\s{0,9}[.\w\[])))"
 )

@@ -798,8 +798,10 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
             within = _lines_of_text(path, text) if within is None else within
             if number in within or _IS_BUILT.search(taken):
                 continue
-        if not is_program and is_value and re.search(r"<%[^%\"']*$", before):
+        if not is_program and is_value and re.search(r"<%[^%\"']*$|:key=\"[^\"]*$", before):
             continue  # code in a template
+        if is_value and re.search(r"(?<!\$)\{\w{1,40}\}", taken):
+            continue  # a text that takes the secret in
         if not is_program and is_value and _COMMENTED.match(line) and not _SETS.search(before):
             continue
         is_placeholder = (

@@ -199,7 +199,9 @@ def _promises(root: Node) -> Defects:
             call = node.named_children[0]
             outer = _around(node, _JS_FUNCTIONS)
             if outer is not None and _called(call) in waits:
-                yield node, _FLOATING, "medium" if _is_async(outer) else "low"
+                is_last = node.next_named_sibling is None
+                is_inner = is_last and node.parent != outer.child_by_field_name("body")
+                yield node, _FLOATING, "medium" if _is_async(outer) and not is_inner else "low"
         elif node.type in {"if_statement", "while_statement"}:
             test = node.child_by_field_name("condition")
             inner = test.named_children[0] if test is not None and test.named_children else None
@@ -263,7 +265,8 @@ def _errors(root: Node) -> Defects:
         for one, following in pairwise(inside):
             if one.type in _GO_ASSIGNS and following.type in _GO_ASSIGNS:
                 sides = [text_of(each.child_by_field_name("left")) for each in (one, following)]
-                is_read = re.search(r"\berr\s*\S=|=.*\berr\b", text_of(following), re.DOTALL)
+                right = text_of(following).partition("=")[2]
+                is_read = re.search(r"\berr\b", right) or re.search(r"\berr\s*[-+|&]=", text_of(following))
                 if all(re.search(r"\berr$", side) for side in sides) and not is_read:
                     yield one, _LOST_ERROR, "medium"
 

@@ -295,7 +295,8 @@ def _bind(reader: Reader, call: Call) -> None:
 
 def _cors(reader: Reader, call: Call) -> None:
     words = ast.unparse(call.node)
-    if "'*'" in words and re.search(r"(supports_credentials|allow_credentials)=True", words):
+    is_any = re.search(r"origins?(?:=|': )\[?'\*'|^[^=]*'\*'", words)
+    if is_any and re.search(r"(supports_credentials|allow_credentials)=True", words):
         add(reader, "cors", call.node)
 
 
