@@ -950,6 +950,21 @@ KINDS = {
         "async function load() { await a(); }\nasync function f() { if (b) { load(); show(); } return c; }\n",
         "async function load() { await a(); }\nasync function f() { if (b) { load(); } return c; }\n",
     ),
+    "all fields of one's own choice": Kind(
+        "mass-assignment",
+        "d.rb",
+        "class A < ApplicationController\n  def f\n    User.create(params.require(:user).permit!)\n  end\nend\n",
+        "class A < ApplicationController\n  def f\n    query = params.slice(:q, :scope)\n    query = query.permit!.to_h\n  end\nend\n",
+    ),
+    "the key of a protocol": Kind(
+        "hardcoded-secret", "e.py", 'WS_KEY = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B12"\n', 'WS_KEY = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"\n'
+    ),
+    "a merge that leaves out the prototype": Kind(
+        "prototype-pollution",
+        "e.ts",
+        "import { merge } from './merge';\napp.post('/', (req, res) => { merge(state, req.body); });\n",
+        "import { merge } from 'lodash';\napp.post('/', (req, res) => { merge(state, req.body); });\n",
+    ),
     "types that a binder allows": Kind(
         "deserialization",
         "C.cs",

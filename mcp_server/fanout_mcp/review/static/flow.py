@@ -59,8 +59,7 @@ _REFUSES: Final = [
     for refusal in (
         r"""(?P<name>[\w$]+(?:\.[\w$]+)*)\.(?:includes|contains|Contains|indexOf|IndexOf|include\?|match\?)\(\s*["'](?:\.\.|/|\\\\|\.\./)["']""",
         r"""\b(?:strings\.Contains(?:Any)?|strpos|str_contains|strstr)\(\s*(?P<name>\$?[\w$]+(?:\.[\w$]+)*)\s*,\s*["'](?:\.\.|/|\.\./|/\\\\)["']""",
-        r"(?P<name>[\w$]+)\.(?:hostname|host|origin|Host|Authority)\s*(?:[!=]==?)",
-        r"(?P<name>[\w$]+)\.(?:Hostname\(\)|getHost\(\))\s*(?:[!=]=)",
+        r"(?P<name>[\w$]+)\.(?:hostname|host|origin|Host|Authority|Hostname\(\)|getHost\(\))\s*(?:[!=]==?)",
         r"""(?P<name>[\w$]+)\.(?:startsWith|StartsWith|start_with\?)\(\s*["'`](?:https?://[\w.-]+(?::\d+)?/|/\w)""",
         r"""\bHasPrefix\(\s*(?P<name>\w+)\s*,\s*"(?:https?://[\w.-]+(?::\d+)?/|/\w)""",
     )

@@ -336,7 +336,6 @@ _BEGINS: Final = re.compile(
     r"\(?\s*(?:\w+\s*,\s*){0,2}(?:`\$\{(?P<inside>[^{}]{1,80})\}|(?P<before>[\w.]{1,80}(?:\([^()]{0,80}\))?)\s*\+\s*"
     r"|format!\(\s*\"\{\}[^\"]*\"\s*,\s*(?P<first>[\w.:]{1,80}(?:\([^()]{0,80}\))?))(?P<page>[\"'`]?[/?])?"
 )
-"""Text that begins with another's value, behind which a page of it may be named."""
 
 
 def _is_behind(flow: Flow, text: str, *, is_page: bool = False) -> bool:

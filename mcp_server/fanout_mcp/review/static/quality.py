@@ -60,7 +60,6 @@ _MEANT: Final = re.compile(
     r"(?i)\b(?:ignor(?:e|ing|ed)|best.effort|intentional\w*|on purpose|deliberate\w*|by design|harmless"
     r"|optional\w*|safe to|don't care|does(?: not|n't) matter|not fatal|non-?fatal|fall ?back|expected)\b"
 )
-"""What a comment says of what is done on purpose."""
 
 
 def _as_meant(one: Finding, lines: Sequence[str], bare: Sequence[tuple[int, str]]) -> Finding:
@@ -199,9 +198,8 @@ def _promises(root: Node) -> Defects:
             call = node.named_children[0]
             outer = _around(node, _JS_FUNCTIONS)
             if outer is not None and _called(call) in waits:
-                is_last = node.next_named_sibling is None
-                is_inner = is_last and node.parent != outer.child_by_field_name("body")
-                yield node, _FLOATING, "medium" if _is_async(outer) and not is_inner else "low"
+                ends = node.next_named_sibling is None and node.parent != outer.child_by_field_name("body")
+                yield node, _FLOATING, "medium" if _is_async(outer) and not ends else "low"
         elif node.type in {"if_statement", "while_statement"}:
             test = node.child_by_field_name("condition")
             inner = test.named_children[0] if test is not None and test.named_children else None

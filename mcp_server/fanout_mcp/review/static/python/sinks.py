@@ -354,9 +354,8 @@ def _check_subprocess(reader: Reader, call: Call) -> None:
         is_shell = isinstance(first.const, str) and first.const in _SHELLS
         is_direct = is_shell or first.taint is not None
         if is_direct or value.level >= LOCAL:
-            is_own = is_direct and not is_shell and value.level == LOCAL
-            weakness = "command-injection" if is_direct else "argument-injection"
-            report(reader, weakness, node, _bounded(value) if is_own else value)
+            value = _bounded(value) if is_direct and not is_shell and value.level == LOCAL else value
+            report(reader, "command-injection" if is_direct else "argument-injection", node, value)
         return
     if name.startswith("trio.") and not has_shell:
         return
