@@ -27,7 +27,7 @@ PATHS = {
         internal/vault/testing.go pkg/vault/core_testing.go internal/check/testhelper.go phpunit.xml.dist""",
     "example": """examples/cart.py example/main.go demo/app.js samples/x/y.kt playground/hmr/index.ts
         packages/core/examples/a.ts config.example.toml docs/examples/a.py src/example/a.rs
-        contrib/compose/caddy.yml""",
+        contrib/compose/caddy.yml src/Shop.Examples.Web/appsettings.json""",
     "docs": """README.md docs/conf.py doc/guide.txt CHANGELOG LICENSE website/src/index.js tests/README.md
         packages/core/README.md docs/src/app.ts LICENSE-MIT src/shop/README.rst
         api-docs/api.yaml""",
@@ -36,7 +36,8 @@ PATHS = {
         zz_generated.deepcopy.go src/__generated__/types.ts mvnw gradlew.bat""",
     "vendored": """vendor/github.com/x/y.go node_modules/a/index.js third_party/zlib/zlib.c Pods/AF/AF.swift
         src/_vendor/six.py tests/vendor/x.js
-        src/static/js/vendors/jquery.ts vendors/a.js""",
+        src/static/js/vendors/jquery.ts vendors/a.js public/plugins/pdfjs-5.2.133/web/viewer.mjs
+        src/scripts/jquery-4.0.0.slim.js""",
     "fixture": """testdata/a.go tests/fixtures/a.json src/__snapshots__/a.ts pkg/testdata/vectors.json
         src/cart.ts.snap test/golden/out.txt""",
 }

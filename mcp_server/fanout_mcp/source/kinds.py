@@ -59,8 +59,13 @@ _TEST_PART: Final = re.compile(
 """What a test needs: `tests-database`, `test-images`, `testutil`."""
 _VENDORED_ASSETS: Final = re.compile(
     r"(?:(?:^|/)(?:js|javascripts?|css|s[ac]ss|styles?|assets|static|public|libs?)|^)/?vendors(?:/|$)"
+    r"|(?:^|/)(?:js|assets|static|public|plugins|libs?)/(?:.{1,80}/)?[a-z][\w.]{0,40}-\d+(?:\.\d+){2}(?:/|$)"
 )
 """Other makers' scripts and styles; elsewhere vendors may be who a shop buys from."""
+_VERSIONED: Final = re.compile(
+    r"[a-z]{3,30}[-.]v?\d+(?:\.\d+){1,2}(?:[.-](?:slim|min|bundle|umd|esm|pack|prod))*\.(?:[mc]?js|css)"
+)
+"""`jquery-4.0.0.slim.js`: a copy of a release."""
 
 _EXAMPLES: Final = frozenset(
     """example examples demo demos sample samples tutorial tutorials playground playgrounds cookbook recipes
@@ -147,8 +152,8 @@ def _is_marked(head: str) -> bool:
 def _by_path(path: str) -> Kind:
     folder, _, name = path.rpartition("/")
     kind, lowered = _by_folders(folder, is_jvm=_JVM.search(name) is not None), name.lower()
-    if kind == "vendored":
-        return kind
+    if kind == "vendored" or _VERSIONED.fullmatch(lowered):
+        return "vendored"
     if kind == "generated" or _GENERATED_NAME.search(lowered):
         return "generated"
     if kind == "fixture" or name.endswith(".snap"):
@@ -186,7 +191,7 @@ def _by_folders(path: str, *, is_jvm: bool) -> Kind:
         return "test"
     top = lowered[: next((at for at, one in enumerate(lowered) if one in _SOURCES), len(lowered))]
     if (
-        not {"example", "examples"}.isdisjoint(lowered)
+        not {"example", "examples"}.isdisjoint(part for one in lowered for part in one.split("."))
         or not _EXAMPLES.isdisjoint(top)
         or top[:1] == ["contrib"]
     ):

@@ -728,7 +728,242 @@ KINDS = {
         "weak-hash",
         "e.go",
         "package a\nfunc f() { h := md5.Sum([]byte(user.Password + salt)) }\n",
-        "package a\nfunc f() { subsonicToken := md5.Sum([]byte(user.Password + salt)) }\n",
+        "package a\nfunc f() { digestAuth := md5.Sum([]byte(user.Password + salt)) }\n",
+    ),
+    "a value without blanks that the script itself sets": Kind(
+        "unquoted-expansion", "a.sh", "#!/bin/sh\nDIR='my files'\nrm -rf $DIR\n", '#!/bin/sh\nDIR=files\nTMP=$(mktemp)\nrm -rf $DIR\ntrap "rm -f $TMP" 0\n'
+    ),
+    "an error that a comment says is ignored": Kind(
+        "lost-error",
+        "a.go",
+        "package a\nfunc f() error {\n\t// Get the version.\n\tv, err := g()\n\tif err != nil {\n\t\treturn nil\n\t}\n\treturn h(v)\n}\n",
+        "package a\nfunc f() error {\n\t// Without a version, ignore the check.\n\tv, err := g()\n\tif err != nil {\n\t\treturn nil\n\t}\n\treturn h(v)\n}\n",
+    ),
+    "what is called as a request is": Kind(
+        "ssrf",
+        "a.go",
+        "package a\nfunc f(w http.ResponseWriter, r *http.Request) { client.Post(r.Host+path, kind, body) }\n",
+        "package a\nfunc (r Captcha) f(w http.ResponseWriter, answer string) { client.Post(r.Host+path, kind, body) }\n",
+    ),
+    "one's own page with a mark in it": Kind(
+        "open-redirect",
+        "a_controller.rb",
+        "class A < ApplicationController\n  def f\n    redirect_to params[:path]\n  end\nend\n",
+        "class A < ApplicationController\n  def f\n    redirect_to title_path story, anchor: params[:id]\n  end\nend\n",
+    ),
+    "another part of the session": Kind(
+        "open-redirect",
+        "b_controller.rb",
+        "class A < ApplicationController\n  def f\n    session[:to] = params[:to]\n    redirect_to session[:to]\n  end\nend\n",
+        "class A < ApplicationController\n  def f\n    session[:name] = params[:name]\n    redirect_to session[:to]\n  end\nend\n",
+    ),
+    "an address that a library makes": Kind(
+        "open-redirect",
+        "a.php",
+        "<?php\nheader('Location: ' . $_GET['to']);\n",
+        "<?php\n$url = $provider->getLoginUrl(['name' => $_GET['name']]);\nheader('Location: ' . $url);\n",
+    ),
+    "a site that does not change, in a name": Kind(
+        "ssrf",
+        "a.js",
+        "app.get('/', (req, res) => { const u = 'https://' + req.query.h; fetch(u); });\n",
+        "app.get('/', (req, res) => { const u = 'https://a.example.com/' + req.query.h; fetch(u); });\n",
+    ),
+    "input in plain text": Kind(
+        "xss",
+        "a.php",
+        "<?php\nexit($_REQUEST['a'] ?? '');\n",
+        "<?php\nheader('Content-Type: text/plain; charset=UTF-8');\nexit($_REQUEST['a'] ?? '');\n",
+    ),
+    "the length of a key": Kind(
+        "weak-password-hash",
+        "a.js",
+        "crypto.pbkdf2Sync(password, salt, 1000, 32, 'sha512');\n",
+        "crypto.pbkdf2Sync(password, salt, 600000, 32, 'sha512');\n",
+    ),
+    "a text of one's own taken apart": Kind(
+        "buffer-overflow",
+        "a.c",
+        'int main(int argc, char **argv) { char s[9]; return sscanf(argv[1], "%s", s); }\n',
+        'int f(const char *key) { char s[9]; return sscanf(key, "%s", s); }\n',
+    ),
+    "a type that is asked for": Kind(
+        "deserialization",
+        "D.cs",
+        "class D { object F(string s) { return Read(s, new S { TypeNameHandling = TypeNameHandling.Objects }); } }\n",
+        "class D { bool F() { return ShouldWrite(TypeNameHandling.Objects, contract); } }\n",
+    ),
+    "a signature of OAuth": Kind(
+        "weak-hash",
+        "E.cs",
+        "class E { byte[] F(string password) { return SHA1.HashData(Bytes(password)); } }\n",
+        "class E { byte[] F(string consumerSecret) { return SHA1.HashData(Bytes(signatureBase)); } }\n",
+    ),
+    "the name of a place": Kind(
+        "hardcoded-secret", "a.json", '{\n  "db": {"psk": "q7RzK2mVx9TbN4cLwY8s"}\n}\n', '{\n  "RU-PER": "Permskiy kray",\n  "RU-PSK": "Pskovskaya oblast\'"\n}\n'
+    ),
+    "another site behind input": Kind(
+        "open-redirect",
+        "b.js",
+        "app.get('/', (req, res) => { res.redirect(req.protocol + '://' + req.query.host); });\n",
+        "app.get('/', (req, res) => { res.redirect(base + req.query.page); });\n",
+    ),
+    "a check of the site": Kind(
+        "open-redirect",
+        "a.go",
+        'package a\nfunc f(w http.ResponseWriter, r *http.Request) {\n\tto := r.FormValue("to")\n\tif !isUpper(to) {\n\t\tto = "/"\n\t}\n\thttp.Redirect(w, r, to, 302)\n}\n',
+        'package a\nfunc f(w http.ResponseWriter, r *http.Request) {\n\tto := r.FormValue("to")\n\tif !IsSameSite(to) {\n\t\tto = "/"\n\t}\n\thttp.Redirect(w, r, to, 302)\n}\n',
+    ),
+    "another part of what a function is given": Kind(
+        "open-redirect",
+        "b.go",
+        'package a\nfunc f(c *gin.Context) {\n\tc.Data.Link = c.Query("link")\n\tc.Redirect(302, c.Data.Link)\n}\n',
+        'package a\nfunc f(c *gin.Context) {\n\tc.Data.Name = c.Query("name")\n\tc.Redirect(302, c.Repo.Link)\n}\n',
+    ),
+    "an address without a site": Kind(
+        "open-redirect",
+        "c.go",
+        'package a\nfunc f(w http.ResponseWriter, r *http.Request) {\n\tu := url.URL{Host: r.FormValue("h")}\n\thttp.Redirect(w, r, u.String(), 302)\n}\n',
+        'package a\nfunc f(w http.ResponseWriter, r *http.Request) {\n\tu := url.URL{RawQuery: r.FormValue("q")}\n\thttp.Redirect(w, r, u.String(), 302)\n}\n',
+    ),
+    "a check by its keyword": Kind(
+        "open-redirect",
+        "a_view.py",
+        "from django.shortcuts import redirect\ndef f(request):\n    to = request.POST['next']\n    if to and is_upper(url=to):\n        return redirect(to)\n",
+        "from django.shortcuts import redirect\ndef f(request):\n    to = request.POST['next']\n    if to and url_has_allowed_host_and_scheme(url=to, allowed_hosts=HOSTS):\n        return redirect(to)\n",
+    ),
+    "a view's function that its own methods call": Kind(
+        "unsafe-reflection",
+        "b_view.py",
+        "from django.views import View\nclass A(View):\n    def get(self, request, name):\n        return getattr(self.object, name)\n",
+        "from django.views import View\nclass A(View):\n    def shown(self, name):\n        return getattr(self.object, name)\n",
+    ),
+    "a program that its user names again": Kind(
+        "command-injection",
+        "c.py",
+        "import os, sys\nos.execv('/bin/sh', ['sh', '-c', sys.argv[1]])\n",
+        "import os, sys\nos.execv(sys.argv[1], sys.argv[1:])\n",
+    ),
+    "a cipher of a class that is called as its protocol": Kind(
+        "weak-cipher",
+        "F.java",
+        'class Sealer { Object f() { return Cipher.getInstance("DES/ECB/NoPadding"); } }\n',
+        'class NtlmEngine { Object f() { return Cipher.getInstance("DES/ECB/NoPadding"); } }\n',
+    ),
+    "a message about an asynchronous call": Kind(
+        "floating-task",
+        "G.cs",
+        "class G { async Task F() { await A(); SaveAsync(b); } }\n",
+        "class G { async Task F() { await A(); log?.ConnectingAsync(b); } }\n",
+    ),
+    "a method of a class that input names": Kind(
+        "code-injection",
+        "b.php",
+        "<?php\ncall_user_func($_GET['f'], $a);\n",
+        "<?php\ncall_user_func([$_GET['kind'], 'logoutUrl'], $a);\n",
+    ),
+    "a switch that is called as a password is": Kind(
+        "secret-in-log",
+        "d.go",
+        'package a\nfunc f() { log.Info("start", "p", config.BindPassword) }\n',
+        'package a\nfunc f() { log.Info("start", "p", config.fallbackToPassword) }\n',
+    ),
+    "a name that says what it is called": Kind(
+        "hardcoded-secret",
+        "c.php",
+        "<?php\nconst SLUG_V5_PASSWORD = 'q7RzK2mVx9Tb';\n",
+        "<?php\nconst SLUG_V5_PASSWORD = 'v5-password';\n",
+    ),
+    "a sample in base64": Kind(
+        "hardcoded-secret", "a.yaml", "client:\n  secret: q7RzK2mVx9TbN4cLwY8sHdJ3\n", "client:\n  secret: ZXhhbXBsZS1hcHAtc2VjcmV0\n"
+    ),
+    "what an event of a page holds": Kind(
+        "unsafe-reflection",
+        "c.ts",
+        "app.get('/', (req, res) => { this[req.query.by](); });\n",
+        "class C { run(event) { const by = event.params?.by; this[by](); } }\n",
+    ),
+    "a document in JSON": Kind(
+        "deserialization",
+        "H.java",
+        "class H { Object f(HttpServletRequest request) { return new ObjectInputStream(request.getInputStream()).readObject(); } }\n",
+        "class H { Object f(HttpServletRequest request) { return Json.createReader(request.getReader()).readObject(); } }\n",
+    ),
+    "what a method is given that its program names": Kind(
+        "unsafe-reflection",
+        "b.rb",
+        "class A < ApplicationController\n  def f\n    scope.send params[:by], 1\n  end\nend\n",
+        "class A < ApplicationController\n  def f\n    scope.send finder, params[:id]\n  end\nend\n",
+    ),
+    "a block that is given input": Kind(
+        "code-injection",
+        "c.rb",
+        "class A < ApplicationController\n  def f\n    instance_eval params[:code]\n  end\nend\n",
+        "class A < ApplicationController\n  def f\n    instance_exec params[:ids], &action\n  end\nend\n",
+    ),
+    "a text that grows": Kind(
+        "lost-error",
+        "b.go",
+        "package a\nfunc f() error {\n\terr := g()\n\terr = h()\n\treturn err\n}\n",
+        "package a\nfunc f() string {\n\terr := g()\n\terr += h()\n\treturn err\n}\n",
+    ),
+    "what is made of it": Kind(
+        "compared-with-itself", "c.ts", "const c = name === name;\n", "const c = name === name?.trim();\nconst d = this.#name === name;\n"
+    ),
+    "a login that is meant to be anonymous": Kind(
+        "weak-login",
+        "c.php",
+        "<?php\nclass A {\n  function login() {\n    return ldap_bind($this->ldap);\n  }\n}\n",
+        "<?php\nclass A {\n  function useAnonymousLogin() {\n    return ldap_bind($this->ldap);\n  }\n}\n",
+    ),
+    "one sign again and again": Kind(
+        "hardcoded-secret", "I.java", 'class I { static final String PASSWORD = "q7RzK2mV"; }\n', 'class I { static final String PASSWORD = "00000000"; }\n'
+    ),
+    "a site whose scripts may ask with cookies": Kind(
+        "cors",
+        "d.py",
+        "from fastapi.middleware.cors import CORSMiddleware\napp.add_middleware(CORSMiddleware, allow_origins=['*'], allow_credentials=True)\n",
+        "from fastapi.middleware.cors import CORSMiddleware\napp.add_middleware(CORSMiddleware, allow_origins=ORIGINS, allow_credentials=True, allow_methods=['*'])\n",
+    ),
+    "a text for a password": Kind(
+        "hardcoded-secret", "b.json", '{"password": "q7RzK2mVx9Tb"}\n', '{"password": "pw: {password}"}\n'
+    ),
+    "the key of an element": Kind(
+        "hardcoded-secret", "a.vue", '<p api-key="q7RzK2mVx9TbN4cLwY8sHdJ3">\n', "<p :key=\"(nav.key || nav.title) + 'multi-item'\">\n"
+    ),
+    "a header of a table": Kind("xss", "b.vue", '<p v-html="`${raw}`">${param.name}</p>\n', "<slot #[`item.${header.value}`] />\n"),
+    "a token that is read before its signature is checked": Kind(
+        "unverified-token",
+        "e.go",
+        "package a\nfunc VerifyToken(t string) error {\n\t_, _, err := jwt.NewParser().ParseUnverified(t, claims)\n\treturn err\n}\n",
+        "package a\nfunc f(t string) error {\n\t_, _, err := jwt.NewParser().ParseUnverified(t, claims)\n\tif err != nil {\n\t\treturn err\n\t}\n\treturn jwk.ValidateTokenSignature(t, site)\n}\n",
+    ),
+    "an error that the next call's takes the place of": Kind(
+        "lost-error",
+        "c.go",
+        "package a\nfunc f() error {\n\ta, err := g()\n\tb, err := h(a)\n\treturn err\n}\n",
+        "package a\nfunc f() error {\n\ta, err := g()\n\tb, err := h(a, err)\n\treturn err\n}\n",
+    ),
+    "a promise that nothing follows": Kind(
+        "floating-promise",
+        "d.ts",
+        "async function load() { await a(); }\nasync function f() { if (b) { load(); show(); } return c; }\n",
+        "async function load() { await a(); }\nasync function f() { if (b) { load(); } return c; }\n",
+    ),
+    "all fields of one's own choice": Kind(
+        "mass-assignment",
+        "d.rb",
+        "class A < ApplicationController\n  def f\n    User.create(params.require(:user).permit!)\n  end\nend\n",
+        "class A < ApplicationController\n  def f\n    query = params.slice(:q, :scope)\n    query = query.permit!.to_h\n  end\nend\n",
+    ),
+    "the key of a protocol": Kind(
+        "hardcoded-secret", "e.py", 'WS_KEY = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B12"\n', 'WS_KEY = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"\n'
+    ),
+    "a merge that leaves out the prototype": Kind(
+        "prototype-pollution",
+        "e.ts",
+        "import { merge } from './merge';\napp.post('/', (req, res) => { merge(state, req.body); });\n",
+        "import { merge } from 'lodash';\napp.post('/', (req, res) => { merge(state, req.body); });\n",
     ),
     "types that a binder allows": Kind(
         "deserialization",
@@ -838,6 +1073,82 @@ STAYS = {
         "path-traversal",
         "a_controller.rb",
         "class AController < ApplicationController\n  def f\n    FileUtils.cp('/srv/x', params[:dst])\n  end\nend\n",
+    ),
+    "a page beside a function that answers JSON": (
+        "xss",
+        "a.go",
+        'package a\nfunc j(w http.ResponseWriter, r *http.Request) {\n\tw.Header().Set("Content-Type", "application/json")\n\tw.Write(b)\n}\nfunc f(w http.ResponseWriter, r *http.Request) {\n\tfmt.Fprintf(w, "<p>%s", r.FormValue("a"))\n}\n',
+    ),
+    "the same in JavaScript": (
+        "xss",
+        "a.js",
+        "module.exports = (app) => {\n  app.get('/j', (req, res) => { res.type('text').send(req.query.a); });\n  app.get('/', (req, res) => { res.send('<p>' + req.query.a); });\n};\n",
+    ),
+    "a token that is read beside a signature that is checked": (
+        "unverified-token",
+        "a.go",
+        "package a\nfunc g(s S) error { return s.Verify(x) }\nfunc f(t string) Claims {\n\ttoken, _, _ := new(jwt.Parser).ParseUnverified(t, c)\n\treturn token.Claims\n}\n",
+    ),
+    "one client of two without a check": (
+        "no-certificate-check",
+        "a.go",
+        "package a\nfunc g() *tls.Config { return &tls.Config{InsecureSkipVerify: true, VerifyPeerCertificate: v} }\nfunc f() *tls.Config { return &tls.Config{InsecureSkipVerify: true} }\n",
+    ),
+    "one type of two that a binder allows": (
+        "deserialization",
+        "C.cs",
+        "class C {\n  object A(string s) { return Read(s, new S { TypeNameHandling = TypeNameHandling.All, SerializationBinder = b }); }\n  object B(string s) { return Read(s, new S { TypeNameHandling = TypeNameHandling.All }); }\n}\n",
+    ),
+    "an archive beside a prefix": (
+        "archive-slip",
+        "a.go",
+        'package a\nfunc g(s string) bool { return strings.HasPrefix(s, "a") }\nfunc f(p string) {\n\tr, _ := zip.OpenReader(p)\n\tfor _, e := range r.File {\n\t\tos.Create(filepath.Join(out, e.Name))\n\t}\n}\n',
+    ),
+    "a request of a server that also writes scripts": (
+        "ssrf",
+        "a.js",
+        "const page = `<script>window.x = 1</script>`;\napp.get('/', async (req, res) => { await fetch(req.query.u); });\n",
+    ),
+    "input that a framework's function returns": (
+        "command-injection",
+        "a.go",
+        'package a\nfunc f(c *gin.Context) {\n\tname := c.Query("name")\n\texec.Command("sh", "-c", name).Run()\n}\n',
+    ),
+    "input that text is added to": (
+        "command-injection",
+        "a.go",
+        'package a\nfunc f(w http.ResponseWriter, r *http.Request) {\n\tc := r.FormValue("c")\n\tc += " -v"\n\texec.Command("sh", "-c", c).Run()\n}\n',
+    ),
+    "input without its empty parts": (
+        "command-injection",
+        "a.php",
+        "<?php\n$c = array_filter($_GET['c']);\nsystem(implode(' ', $c));\n",
+    ),
+    "a function that input names": ("code-injection", "a.php", "<?php\nusort($rows, $_GET['by']);\n"),
+    "a header that was put together before": (
+        "open-redirect",
+        "a.php",
+        "<?php\n$u = $_GET['to'];\n$l = \"Location: $u\";\nheader($l);\n",
+    ),
+    "a drawn password of this machine's database": (
+        "hardcoded-secret",
+        "a.py",
+        "URL = 'mysql://root:q7RzK2mVx9Tb@localhost/a'\n",
+    ),
+    "input that is wrapped in lines": (
+        "command-injection",
+        "a.py",
+        "import os, textwrap\nfrom flask import request\ndef f():\n    os.system(textwrap.fill(request.args['c'], 80))\n",
+    ),
+    "a method that input names and that is called at once": (
+        "unsafe-reflection",
+        "a.py",
+        "from flask import Flask\napp = Flask('a')\n@app.get('/a/<part>')\ndef f(part):\n    return getattr(flow, part)()\n",
+    ),
+    "a password's hash in a function that is called native": (
+        "weak-hash",
+        "a.py",
+        "import hashlib\ndef native_login(password):\n    return hashlib.md5(password.encode()).hexdigest()\n",
     ),
     "what was freed, behind &&": (
         "use-after-free",

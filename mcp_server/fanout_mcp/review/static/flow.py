@@ -9,7 +9,7 @@ count within one outermost function.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -49,31 +49,21 @@ _CHECKS: Final = [
         r"\b(?:strings\.HasPrefix|strpos|str_starts_with)\(\s*(?P<name>[\w$]+)[\w$.]*\s*,\s*(?=[A-Za-z_$])",
         rf"\.(?:test|MatchString|IsMatch|IsLocal|IsLocalUrl)\(\s*{_PATH}",
         r"(?P<name>[\w$]+)(?:\.(?:match\??|matches)\(\s*(?=[A-Za-z_$/:])|\s*=~)",
-        rf"(?i)\b\w*(?:allow|valid|safe|trusted|permit)\w*[?!]?\(\s*{_PATH}",
+        rf"(?i)\b\w*(?:allow|valid|safe|trusted|permit|same_?(?:site|origin|host))\w*[?!]?\(\s*{_PATH}",
     )
 ]
 
 
-_REFUSES: Final = (
-    re.compile(
-        bounded(
-            r"""(?P<name>[\w$]+(?:\.[\w$]+)*)\.(?:includes|contains|Contains|indexOf|IndexOf|include\?|match\?)\(\s*["'](?:\.\.|/|\\\\|\.\./)["']"""
-        )
-    ),
-    re.compile(
-        bounded(
-            r"""\b(?:strings\.Contains(?:Any)?|strpos|str_contains|strstr)\(\s*(?P<name>\$?[\w$]+(?:\.[\w$]+)*)\s*,\s*["'](?:\.\.|/|\.\./|/\\\\)["']"""
-        )
-    ),
-    re.compile(bounded(r"(?P<name>[\w$]+)\.(?:hostname|host|origin|Host|Authority)\s*(?:[!=]==?)")),
-    re.compile(bounded(r"(?P<name>[\w$]+)\.(?:Hostname\(\)|getHost\(\))\s*(?:[!=]=)")),
-    re.compile(
-        bounded(
-            r"""(?P<name>[\w$]+)\.(?:startsWith|StartsWith|start_with\?)\(\s*["'`](?:https?://[\w.-]+(?::\d+)?/|/\w)"""
-        )
-    ),
-    re.compile(bounded(r"""\bHasPrefix\(\s*(?P<name>\w+)\s*,\s*"(?:https?://[\w.-]+(?::\d+)?/|/\w)""")),
-)
+_REFUSES: Final = [
+    re.compile(bounded(refusal))
+    for refusal in (
+        r"""(?P<name>[\w$]+(?:\.[\w$]+)*)\.(?:includes|contains|Contains|indexOf|IndexOf|include\?|match\?)\(\s*["'](?:\.\.|/|\\\\|\.\./)["']""",
+        r"""\b(?:strings\.Contains(?:Any)?|strpos|str_contains|strstr)\(\s*(?P<name>\$?[\w$]+(?:\.[\w$]+)*)\s*,\s*["'](?:\.\.|/|\.\./|/\\\\)["']""",
+        r"(?P<name>[\w$]+)\.(?:hostname|host|origin|Host|Authority|Hostname\(\)|getHost\(\))\s*(?:[!=]==?)",
+        r"""(?P<name>[\w$]+)\.(?:startsWith|StartsWith|start_with\?)\(\s*["'`](?:https?://[\w.-]+(?::\d+)?/|/\w)""",
+        r"""\bHasPrefix\(\s*(?P<name>\w+)\s*,\s*"(?:https?://[\w.-]+(?::\d+)?/|/\w)""",
+    )
+]
 """What a condition asks text not to hold, or to begin with, before a branch that leaves."""
 
 
@@ -137,14 +127,19 @@ _NUMBER = re.compile(
 )
 
 
+_REQUESTED: Final = re.compile(
+    r"(?i)req|ctx|context|http|event|\b(?:any|object|unknown|never|T)\b|interface|input|form|dto|param|message|call"
+    r"|exchange|query|body|args|\{"
+)
+"""Types of what may hold what was sent."""
 _SENT: Final = frozenset({"query", "body", "params", "searchParams", "headers", "cookies"})
 """What a handler takes out of the object that it is given, and holds what was sent."""
-_MADE_BY: Final = re.compile(r"(?:await\s+)?(?P<by>[A-Za-z_$][\w$.]{0,80})\(")
+_MADE_BY: Final = re.compile(r"(?:await\s+)?(?P<by>[A-Za-z_$](?:[\w$.]|->|::){0,80})\(")
 _PASSES: Final = re.compile(
-    r"(?i)(?:^|\.)(?:string|str|raw|html|concat|format|s?printf|sprint\w*|join|trim|replace\w*|to\w+|from\w*|of|decode\w*"
-    r"|unescape|atob|urldecode|rawurldecode|base64_decode|html_entity_decode|stripslashes|strval|implode|parse\w*|get\w*|fetch"
+    r"(?i)(?:^|\.|->|::)(?:string|str|raw|html|concat|format|s?printf|sprint\w*|join|trim|replace\w*|to\w+|from\w*|of|decode\w*"
+    r"|unescape|atob|urldecode|rawurldecode|base64_decode|html_entity_decode|stripslashes|strval|implode|parse\w*|get|array_\w+|fetch"
     r"|first|next|append|slice|substr\w*|split|map|filter|assign|merge|readall|unmarshal|url|request|querystring|markup|safe"
-    r"|\w*(?:trim|strip|replace|decode|lower|upper|case|unescape)\w*|find\w*string\w*|fields|valueof|ofnullable|requirenonnull|pad\w*"
+    r"|\w{0,30}(?:trim|strip|replace|decode|lower|upper|case|unescape)\w{0,30}|find\w{0,30}string\w{0,30}|fields|valueof|ofnullable|requirenonnull|pad\w*"
     r"|resolve|normali[sz]e\w*|combine|abs\w*|file|path|uri|buffer|bytes|copy|clone)$"
 )
 """Functions that return the text that they are given, or a part of it."""
@@ -159,6 +154,9 @@ _CHOSEN = re.compile(
 _PART = re.compile(r"\.(pathname|search|hash|searchParams|username|RawQuery|Path|Fragment|query|port)$")
 """Parts of an address that don't say where it leads."""
 _LITERAL = re.compile(r"""@?(?:"(?:[^"\\\n]|\\.)*+"|'(?:[^'\\\n]|\\.)*+'|`[^`$\\]*+`|\d++)(?:\.freeze)?;?""")
+_WHOLE = re.compile(rf"""(?!"[^"]*(?:\$|#\{{)\w)(?:{_LITERAL.pattern})\Z""")
+_BEGUN = re.compile(rf"""(?!{_WHOLE.pattern})[$@]{{0,2}}["'`][^"'`$#{{]""")
+"""Text that begins with constant words, and goes on."""
 MAX_SPELLED: Final = 2_000
 _IS_CODE = re.compile(r"=>|\bfunction\b|\bfunc\(|->")
 _TRIES = re.compile(
@@ -200,8 +198,8 @@ _OTHER_DATA = re.compile(
 )
 """What a file, a site, a database or a program answers is another's data: that it was asked is found."""
 _OWN_ADDRESS = re.compile(
-    r"\b(?:c\.|ctx\.)?(?:req|request|r)\.(?:(?:url|originalUrl|path|RequestURI|URL\.(?:Path|RawQuery|String\(\)))(?!\w)"
-    r"|fullpath\b|getRequestURI\(\))|\bctx\.(?:url|path|href)\b|\bRequest\.Path\b|\brequest\.(?:referr?er|base_url|original_url|script_name)\b|\b(?:r|req|request)\.Host\b"
+    r"\b(?:[ce]\.|ctx\.)?(?:req|[rR]equest|r)\.(?:(?:url|originalUrl|path|RequestURI|URL\.(?:Path|RawQuery|String\(\)))(?!\w)"
+    r"|fullpath\b|getRequestURI\(\))|\bctx\.(?:url|path|href)\b|\bRequest\.Path\b|\brequest\.(?:referr?er|base_url|original_url|script_name)\b|\b(?:e\.)?(?:r|req|[rR]equest)\.Host\b"
     r"|(?<![(\w])(?:(?:window|document|self)\.)?location\.(?:pathname\b(?!\.(?:split|match))|origin\b"
     r"|href(?:\.(?:(?:substring|slice|substr)\(\s*0\s*,|(?:lastI|i)ndexOf\()|(?!\s{0,9}[.\w\[])))"
 )
@@ -234,6 +232,10 @@ class Flow:
     """Names whose input went through a function that may do anything with it."""
     local: set[str] = field(default_factory=set)
     """Names that this function was given, or made without input: no framework's, whatever they are called."""
+    given: set[str] = field(default_factory=set)
+    """Names of parameters: input in a part of what a function is given says nothing of its other parts."""
+    others: set[str] = field(default_factory=set)
+    """Names of parameters whose types are not those of requests."""
     texts: dict[str, str] = field(default_factory=dict)
     """Name -> the constant, or the path put together, that it was given last."""
     outer_texts: dict[str, str] = field(default_factory=dict)
@@ -257,6 +259,8 @@ class Flow:
             self.tried.clear()
             self.safe.clear()
             self.local.clear()
+            self.others.clear()
+            self.given.clear()
             self.texts = dict(self.outer_texts)
             self.is_main = re.search(r"\bw?main\s*\(", text_of(node)[:300]) is not None
         parameters = node.child_by_field_name("parameters") or node.child_by_field_name("parameter")
@@ -264,12 +268,22 @@ class Flow:
             self.texts.pop(name, None)
             self.texts.pop(f"${name}", None)
             self.local.add(name)
+            self.given.add(name)
+        for given in (parameters, node.child_by_field_name("receiver")):
+            self._note_types(given.named_children if given is not None else ())
         if (
             parameters is not None
             and parameters.named_children
             and (self.grammar.parameter or self.grammar.route)
         ):
             self._take_parameters(node, parameters)
+
+    def _note_types(self, parameters: Iterable[Node]) -> None:
+        for one in parameters:
+            kind = text_of(one.child_by_field_name("type"))
+            words = {text_of(name) for name in one.children_by_field_name("name")}
+            words.add(text_of(one.child_by_field_name("pattern")))
+            self.others = self.others - words if not kind or _REQUESTED.search(kind) else self.others | words
 
     def _take_parameters(self, node: Node, parameters: Node) -> None:
         head = text_of(node)[: parameters.start_byte - node.start_byte]
@@ -306,7 +320,8 @@ class Flow:
             self.queries.add(name[0])
         level = self.level(right)
         if level:
-            is_member = self.grammar.records and "." in left
+            is_part = "." in left or left.startswith("session[")
+            is_member = is_part and (self.grammar.records or name[0] in self.given)
             words = (
                 {left.strip()} if is_member else {word for word in _NAME.findall(left) if word not in _WORDS}
             )
@@ -334,12 +349,9 @@ class Flow:
         if bare_name:
             known = self.texts if self.place < self.until else self.outer_texts
             known.pop(left.strip(), None)
-            if (
-                is_sure
-                and len(right) < MAX_SPELLED
-                and (_LITERAL.fullmatch(right.strip()) or _FORMATS.match(right.strip()))
-            ):
-                known[left.strip()] = right.strip()
+            text = right.strip() if is_sure and len(right) < MAX_SPELLED else ""
+            if _WHOLE.match(text) or _FORMATS.match(text) or _BEGUN.match(text):
+                known[left.strip()] = text
         tried = _TRIES.search(right)
         failed = re.search(r"\b(err\w*|ok)\b", left)
         if tried and failed:
@@ -352,11 +364,13 @@ class Flow:
         texts = self.texts if self.place < self.until else self.outer_texts
         if not texts or len(text) > MAX_SPELLED:
             return text
-        for name in set(_NAME.findall(self.bare(text))) & {known.lstrip("$") for known in texts}:
-            if name in self.names:
+        alone = re.match(r"\(\s*([\w$]+)\s*[,)]", text)
+        for name in texts.keys() & set(_NAME.findall(self.bare(text))):
+            value = texts[name]
+            is_sent = name in self.names
+            if is_sent is not bool(_BEGUN.match(value)) or (is_sent and not (alone and alone[1] == name)):
                 continue
-            value = texts.get(name) or texts[f"${name}"]
-            inner = re.escape(name)
+            inner = re.escape(name.lstrip("$"))
             if value[0] in "\"'`":
                 text = re.sub(rf"\$\{{{inner}\}}|#\{{{inner}\}}", lambda _, v=value: v[1:-1], text)  # type: ignore[misc] # a lambda's default
             text = re.sub(rf"(?<![\w.$\"'`])\$?{inner}(?![\w(:\"'`])", lambda _, v=value: v, text)  # type: ignore[misc] # as above
@@ -438,7 +452,7 @@ class Flow:
 
     def _sent(self, bare: str) -> list[str]:
         """Return the names in a text that hold input: variables, and members of records."""
-        members = [name for name in self.names if "." in name]
+        members = [name for name in self.names if "." in name or "[" in name]
         return [word for word in _NAME.findall(bare) if word in self.names] + [
             name for name in members if re.search(rf"(?<![\w@$.]){re.escape(name)}(?![\w(])", bare)
         ]
@@ -453,7 +467,9 @@ class Flow:
         return " " if _is_known(found["table"], self.tables) else found[0]
 
     def _is_parameter(self, source: str) -> bool:
-        """Tell whether what may be a program's argument is a function's here."""
+        """Tell whether what may be a program's argument, or a request, is another parameter here."""
+        if source.partition(".")[0] in self.others:
+            return True
         if _POSITION.match(source):
             return self.place < self.until
         return not self.is_main if source == "argv" else source in self.local
@@ -461,14 +477,12 @@ class Flow:
     def is_own(self, text: str) -> bool:
         """Tell whether all input in a text is the request's own address: a redirect there stays there."""
         bare = _OWN_ADDRESS.sub(" ", self.bare(text))
-        return not self.grammar.source.search(bare) and all(
-            word in self.own for word in _NAME.findall(bare) if word in self.names
-        )
+        return not self.grammar.source.search(bare) and all(name in self.own for name in self._sent(bare))
 
     def _is_made(self, text: str) -> bool:
         """Tell whether a text is the result of a function that is not known to hand its input on."""
         call = _MADE_BY.match(text.strip())
-        return call is not None and not _PASSES.search(call["by"]) and not self.level(call["by"])
+        return call is not None and not _PASSES.search(call["by"]) and not self.level(call[0])
 
     def is_made(self, text: str) -> bool:
         """Tell whether all input in a text went through such a function."""

@@ -6,6 +6,7 @@ That is coarse, so what only varies is reported with low confidence. C and C++ h
 
 from __future__ import annotations
 
+import base64
 import functools
 import math
 import re
@@ -21,11 +22,12 @@ from tree_sitter import Node, Query, QueryCursor
 
 from fanout_mcp.review.finding import Finding, Severity
 from fanout_mcp.review.static.flow import SQL, Flow, memory_hits
-from fanout_mcp.review.static.grammars import WHOLE, Grammar, grammar_of, language_of, parser_of
+from fanout_mcp.review.static.grammars import WHOLE, Grammar, grammar_of, language_of, parser_of, walk
 from fanout_mcp.review.static.regexes import IS_PATTERN, is_slow
 from fanout_mcp.review.static.rules import (
     INSECURE,
     PARAM,
+    PRESCRIBED,
     REMOTE,
     SWITCH,
     WEAKNESSES,
@@ -39,7 +41,7 @@ from fanout_mcp.review.static.rules import (
     surest,
     switched,
 )
-from fanout_mcp.source.secret_values import is_word, kind_of
+from fanout_mcp.source.secret_values import is_random, is_striking, is_word, kind_of
 from fanout_mcp.source.secrets import redact
 from fanout_mcp.structure.languages import text_of
 
@@ -49,11 +51,6 @@ _SECRET = re.compile(
     r"|(?:session|csrf|auth|access|reset|api|remember)_?(?:id|token|key)"
 )
 """What makes a broken hash severe: secrets or signatures beside it."""
-_PRESCRIBED = re.compile(
-    r"(?i)hmac|digest_?auth|www-authenticate|websocket|ntlm|mysql_?(?:native|old|_?password)|scram|gravatar|\be_?tag\b"
-    r"|pwned|content-?md5|fingerprint|checksum|oauth|subsonic|last_?fm|api_?sig|\bfever\b|htpasswd"
-)
-"""Uses whose protocol names the hash, or where its weakness does no harm."""
 MAX_UNREAD = 0.2
 """Share of a file that may lie in syntax errors (macros, dialects) before it counts as not analysed."""
 CONFIDENCE = 55
@@ -72,7 +69,14 @@ def review_patterns(path: str, text: str, language: str, own: Sequence[Rule] = (
     flow = Flow(grammar, is_served=grammar.serves.search(text) is not None)
     results = [*_tree_findings(where, nodes, rules, flow)]
     kept = list(enumerate(_blanked(data, nodes, grammar), 1))
-    results += line_findings(where, kept, (rule for rule in rules if rule.kind == "line"), CONFIDENCE)
+    for rule in (rule for rule in rules if rule.kind == "line"):
+        results += (
+            one
+            for one in line_findings(where, kept, [rule], CONFIDENCE)
+            if not rule.spared
+            or "{name}" in rule.spared
+            or not _is_spared(_node_at(root, one.line, kept, rule), rule, "", grammar)
+        )
     not_read = unread(root)
     if language in {"c", "cpp"} and not not_read and not own:
         results += memory(where, root)
@@ -85,11 +89,20 @@ def review_patterns(path: str, text: str, language: str, own: Sequence[Rule] = (
     return Read(surest(shown), not_read)
 
 
+def _node_at(root: Node, line: int, lines: Sequence[tuple[int, str]], rule: Rule) -> Node:
+    """Return the node in a line where a rule's pattern begins."""
+    text = lines[line - 1][1]
+    begins = rule.pattern.search(text)
+    place = (line - 1, len(text[: begins.start() if begins else 0].encode("utf-8", "replace")))
+    return root.descendant_for_point_range(place, place) or root
+
+
 _DECIDES: Final = {
     "no-certificate-check": SWITCH,
     "unverified-token": INSECURE,
     "error-leak": re.compile(r"(?i)debug|dev|\benv|expose|verbose|trace|production"),
     "cors": re.compile(r"(?i)origin|allow|cors|debug|dev"),
+    "weak-login": INSECURE,
     "insecure-cookie": re.compile(r"(?i)secure|https?|tls|ssl|debug|dev|local"),
 }
 """What is asked where someone decides that a check is off."""
@@ -98,15 +111,28 @@ _DECIDES: Final = {
 def _weighed(one: Finding, root: Node, lines: Sequence[str]) -> Finding:
     """Return a finding with the severity that the code around it leaves it."""
     if one.rule in {"weak-hash", "weak-cipher"}:
-        around = "\n".join(lines[max(0, one.line - 4) : one.line + 1])
+        around = "\n".join(
+            (*lines[max(0, one.line - 4) : one.line + 1], *map(_name, _around(root, one.line)))
+        )
         is_secret = one.rule == "weak-cipher" or _SECRET.search(around)
-        return one if is_secret and not _PRESCRIBED.search(around) else replace(one, severity="low")
+        return one if is_secret and not PRESCRIBED.search(around) else replace(one, severity="low")
     decides = _DECIDES.get(one.rule)
     if decides is None:
         return one
     choice = re.match(r".{0,300}?\?(?=[^.:?][^:]{0,200}:)", lines[one.line - 1])
     asked = [*_asked(root, one.line), choice[0] if choice else ""]
     return switched(one) if any(map(decides.search, asked)) else one
+
+
+def _around(root: Node, line: int) -> Iterator[Node]:
+    holder = root.descendant_for_point_range((line - 1, 0), (line - 1, 1_000))
+    while holder is not None:
+        yield holder
+        holder = holder.parent
+
+
+def _name(holder: Node) -> str:
+    return text_of(holder.child_by_field_name("name"))[:80]
 
 
 _JOINED: Final = re.compile(
@@ -169,12 +195,12 @@ def _tree_findings(where: Where, nodes: list[Node], rules: list[Rule], flow: Flo
             if grammar.compiles and grammar.compiles.search(name):
                 yield from _slow(where, node, arguments)
         elif node.type in grammar.assigns:
-            left, right = _sides(node, grammar)
+            left, right, sign = _sides(node, grammar)
             right = _written_below(right, where[1], node) if "<<" in right else right
             for rule in assigns:
                 if rule.pattern.search(left):
                     yield from _unspared(_judged(where, node, rule, right, flow), node, rule, left, grammar)
-            flow.assign(left, right, node.start_byte)
+            flow.assign(left, f"{left} {sign} {right}" if sign else right, node.start_byte)
         elif node.type in grammar.regexes:
             yield from _slow(where, node, text_of(node))
         elif node.type in grammar.conditions:
@@ -214,8 +240,28 @@ def _before(node: Node, grammar: Grammar) -> Iterator[str]:
         holder = holder.parent
 
 
+def _scope(node: Node, grammar: Grammar) -> str:
+    """Return the function around a node and what runs before it in those around that, else the whole file."""
+    parts: list[str] = []
+    above: list[str] = []
+    holder = node
+    while holder.parent is not None:
+        if holder.type in grammar.functions:
+            parts += above if parts else [text_of(holder)]
+            above = []
+        before = holder.prev_named_sibling if parts else None
+        while before is not None:
+            if not any(inner.type in grammar.functions for inner in walk(before)):
+                above.append(text_of(before))
+            before = before.prev_named_sibling
+        holder = holder.parent
+    return "\n".join(parts or [text_of(holder)])
+
+
 def _is_spared(node: Node, rule: Rule, given: str, grammar: Grammar) -> bool:
     """Tell whether something in the function around a call or an assignment makes it harmless."""
+    if "{name}" not in rule.spared:
+        return re.search(rule.spared, _scope(node, grammar)) is not None
     holder = node
     while holder.parent is not None and holder.type not in grammar.functions:
         holder = holder.parent
@@ -277,32 +323,32 @@ def _judged(where: Where, node: Node, rule: Rule, text: str, flow: Flow) -> Iter
 
 def _asked(root: Node, line: int) -> Iterator[str]:
     """Yield what decides whether a line runs: conditions, cases, and names that say what they are for."""
-    holder = root.descendant_for_point_range((line - 1, 0), (line - 1, 1_000))
-    while holder is not None:
+    for holder in _around(root, line):
         if holder.type.startswith(("if", "unless", "conditional", "ternary")):
             yield text_of(holder.child_by_field_name("condition"))
         elif "case" in holder.type or holder.type in {"match_arm", "when"}:
             yield text_of(holder.child_by_field_name("pattern") or holder.child_by_field_name("value"))
-        elif INSECURE.search(name := text_of(holder.child_by_field_name("name"))[:80]):
+        elif INSECURE.search(name := _name(holder)):
             yield name
-        holder = holder.parent
 
 
-_BASED: Final = re.compile(
-    r"\(?\s{0,9}(?:`\$\{(?P<within>[\w.]{1,80})\}[/?]|(?P<before>[\w.]{1,80})\s{0,9}\+\s{0,9}[\"'`][/?])"
+_BEGINS: Final = re.compile(
+    r"\(?\s*(?:\w+\s*,\s*){0,2}(?:`\$\{(?P<inside>[^{}]{1,80})\}|(?P<before>[\w.]{1,80}(?:\([^()]{0,80}\))?)\s*\+\s*"
+    r"|format!\(\s*\"\{\}[^\"]*\"\s*,\s*(?P<first>[\w.:]{1,80}(?:\([^()]{0,80}\))?))(?P<page>[\"'`]?[/?])?"
 )
-"""An address that begins with another's."""
 
 
-def _is_below(flow: Flow, text: str) -> bool:
-    """Tell whether input only chooses a page of a site that it doesn't choose."""
-    based = _BASED.match(text)
-    return based is not None and not flow.level(based["within"] or based["before"])
+def _is_behind(flow: Flow, text: str, *, is_page: bool = False) -> bool:
+    """Tell whether input only follows what it has no part in, or the address that was asked for."""
+    begins = _BEGINS.match(text) if is_page or "://" not in text else None
+    if begins is None or (is_page and not begins["page"]):
+        return not is_page and flow.is_own(text)
+    return flow.is_own(begins["inside"] or begins["before"] or begins["first"])
 
 
 _LESS: Final[tuple[tuple[str, Callable[[Flow, str], bool]], ...]] = (
-    ("open-redirect", Flow.is_own),
-    ("ssrf", _is_below),
+    ("open-redirect", _is_behind),
+    ("ssrf", functools.partial(_is_behind, is_page=True)),
 )
 """Weakness -> when input does less harm there, beside what came through functions that may check it."""
 _CONTEXT: Final = re.compile(r"^\(\s{0,99}(?:ctx|context\.\w{1,40}\(\)|\w{1,40}\.Context\(\))\s{0,99},")
@@ -323,7 +369,7 @@ def _leading(first: str) -> str:
 def _first(arguments: str) -> str:
     """Return the first of a call's arguments (after Go's context), commas inside brackets left alone."""
     arguments = _CONTEXT.sub("(", arguments)
-    depth, quote_mark = 0, ""
+    depth, quote_mark = int(not arguments.startswith("(")), ""  # Ruby's may have none
     for at, sign in enumerate(arguments[:2_000]):
         if quote_mark:
             quote_mark = "" if sign == quote_mark else quote_mark
@@ -421,12 +467,16 @@ def _written_below(text: str, lines: Sequence[str], node: Node) -> str:
     return text.replace(opened[0], '"' + body.replace("\n", " ") + '"')
 
 
-def _sides(node: Node, grammar: Grammar) -> tuple[str, str]:
+_ADDS: Final = re.compile(r"\s*(\+|\.|\|\||\?\?|<<)=")
+
+
+def _sides(node: Node, grammar: Grammar) -> tuple[str, str, str]:
+    """Return what is assigned to, what is, and the sign where what was there stays: `+` of `a += b`."""
     left_field, *right_field = grammar.assigns[node.type]
-    left = text_of(node.child_by_field_name(left_field))
-    if right_field:
-        return left, text_of(node.child_by_field_name(right_field[0]))
-    return left, text_of(node).removeprefix(left).lstrip(" =")
+    left, rest = (text_of(node.child_by_field_name(left_field)), text_of(node))
+    sign = _ADDS.match(rest, rest.find(left) + len(left))
+    right = text_of(node.child_by_field_name(right_field[0])) if right_field else ""
+    return left, right if right_field else rest.removeprefix(left).lstrip(" ="), sign[1] if sign else ""
 
 
 @functools.cache
@@ -540,7 +590,7 @@ DOUBTFUL: Final = frozenset({"value", "url-password", "header"})
 _MARK: Final = re.compile(r"<redacted:([\w-]+)>")
 _PLACEHOLDER: Final = re.compile(
     r"\[{0,9}((my|your|the|some|user|db|test|example|dummy)[-_]?)?(pass(w(or)?d|wd|phrase)?|pwd|secret|token|key)"
-    r"[-_]?(here|\d)?\]{0,9}|(x+|\*+|\.+|changeme|bar|tiger|hunter\d{0,4})(@.*)?"
+    r"[-_]?(here|\d)?\]{0,9}|(?P<sign>\w)(?P=sign)+|(\*+|\.+|changeme|bar|tiger|hunter\d{0,4})(@.*)?"
     r"|Eby8vdM02xNOcqF[\w+/=;]*|C2y6yDjf5/R\+ob0N[\w+/=;]*",
     re.IGNORECASE,
 )
@@ -550,7 +600,7 @@ _WORDS: Final = re.compile(rf"{_WORD}(?:[-_.:/# ]?+{_WORD}){{0,9}}+")
 """A name, or words: what a secret is called more often than what one is."""
 _NO_VALUE: Final = re.compile(
     r"(?:application|audio|font|image|message|model|multipart|text|video)/[\w.+-]+\Z|/[\w%./=-]+/@?\w+\Z"
-    r"|\d{1,3}\Z|[~^v]?\d+\.\d[\w.-]*\Z"
+    r"|(?:[a-z\d-]{1,40}\.){1,4}[a-z]{2,10}/[\w./:-]+\Z|\d{1,3}\Z|[~^v]?\d+\.\d[\w.-]*\Z"
 )
 """Media types, the paths of settings, limits and versions."""
 
@@ -561,6 +611,7 @@ _MADE_UP: Final = re.compile(
 )
 _SPELLED: Final = re.compile(r"(?:\W*(?:[A-Z]?[a-z]{1,15}|[A-Z]{1,15})\d{0,2}\b)+\W*")
 """Words, numbered perhaps, where a key would have drawn letters: `services/random1/random2/token`."""
+_SIGNS: Final = re.compile(r"[\W_]")
 MIN_ENTROPY: Final = 3.3
 """Bits a character: keys of providers are random, those that people type are not."""
 
@@ -628,8 +679,8 @@ _PROGRAM: Final = re.compile(
 )
 """Programs in languages that no rules are for."""
 _THROWAWAY: Final = re.compile(
-    r"(?:^|/)(?:(?:GNU)?[mM]akefile|justfile|(?:docker-)?compose[\w.-]*\.ya?ml|\.devcontainer/.+|\.?appveyor\.ya?ml|\.travis\.yml|\.gitlab-ci\.yml|azure-pipelines[\w.-]*\.ya?ml"
-    r"|\.(?:github/workflows|circleci|buildkite)/.+|.+\.(?:sublime-\w+|tmLanguage))$"
+    r"(?:^|/)(?:(?:GNU)?[mM]akefile|justfile|(?:docker-)?compose[\w.-]*\.ya?ml|\.(?:devcontainer|vs|vscode|idea)/.+|\.?appveyor\.ya?ml|\.travis\.yml|\.gitlab-ci\.yml|azure-pipelines[\w.-]*\.ya?ml|tox\.ini"
+    r"|\.(?:github/workflows|circleci|buildkite)/.+|[^/]+\.(?:sublime-\w+|tmLanguage))$"
 )
 """Runs of continuous integration, and a developer's own: what they start is gone when they end."""
 _COMMENTED: Final = re.compile(r"\s*(?:#|//|/?\*|<!--|--|;)")
@@ -639,8 +690,19 @@ _GIVEN: Final = re.compile(
 """A name and the string that it is given, at the end of a text."""
 
 _NAME_OF_ONE: Final = re.compile(
-    r"(?:[a-z]{1,20}_){0,4}(?:password|passwd|pwd|secret|token|key)[0-9]?(?:[\"']|\Z)"
+    r"(?:[a-z]\w{0,20}[-_]){0,4}(?:[a-z]{1,20}(?=[A-Z]))?(?i:password|passwd|pwd|secret|token|key)"
+    r"(?:[-_][a-z]\w{0,20}){0,4}[0-9]?(?:[\"']|\Z)"
 )
+
+
+def _is_encoded_sample(value: str) -> bool:
+    """Tell base64 of words that say that they are a sample."""
+    try:
+        return _MADE_UP.search(base64.b64decode(value, validate=True).decode("ascii")) is not None
+    except ValueError:
+        return False
+
+
 _PUBLIC: Final = re.compile(r"\bindexName\b|\bauthDomain\b")
 """What is set beside keys that pages show to everyone: of a search, of an application's own database."""
 _SHOWN_KEY: Final = re.compile(r"(?<![\w-])api_?key[\"']?\s{0,9}[:=]\s{0,9}\{?[\"'`]?$", re.IGNORECASE)
@@ -671,11 +733,11 @@ def _is_shown(before: str, around: Sequence[str]) -> bool:
     return _SHOWN_KEY.search(before) is not None and _PUBLIC.search("\n".join(around)) is not None
 
 
-def _of_a_service(before: str, after: str) -> bool:
-    """Tell whether a password in an address is its user's name, or its host one among containers."""
-    user = re.search(r"//([^/:@\s]{1,80}):$", before)
-    place = re.match(r"([^@\s]{1,80})@([\w-]{1,80})(?=[:/\"'\s]|$)", after)
-    return place is not None and (place[2] is not None or (user is not None and user[1] == place[1]))
+def _of_a_service(after: str) -> bool:
+    """Tell whether a password in an address is of a host among containers, or a word of one's own machine."""
+    place = re.match(r"([^@\s]{1,80})@(?:(localhost)|[\w-]{1,80})(?=[:/\"'\s]|$)", after)
+    is_drawn = place is not None and (is_random(place[1]) or is_striking(place[1]))
+    return place is not None and not (place[2] and is_drawn)
 
 
 def _lines_of_text(path: str, text: str) -> frozenset[int]:
@@ -708,6 +770,7 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
     is_program = language_of(path) is not None or _PROGRAM.search(path) is not None
     is_throwaway = _THROWAWAY.search(path) is not None
     within: frozenset[int] | None = None
+    told: set[tuple[str, bool]] = set()
     for number, mark, before, taken in _redacted(path, text):
         is_doubtful, is_value = mark in DOUBTFUL, mark == "value"
         line = where[1][number - 1]
@@ -723,14 +786,21 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
             continue  # it is a name itself, below one that has no value
         if is_value and (_NO_VALUE.match(taken) or (is_program and re.match(r"\s{0,9}[,)]", taken))):
             continue  # the string before it ends here, or is no secret
-        if is_program and is_value and before.rstrip("\"' ").endswith(",") and _NAME_OF_ONE.match(taken):
+        if (
+            is_program
+            and is_value
+            and before.rstrip("\"' ").endswith((",", "(", "["))
+            and _NAME_OF_ONE.match(taken)
+        ):
             continue  # one of several names
         if is_program and is_value:
             within = _lines_of_text(path, text) if within is None else within
             if number in within or _IS_BUILT.search(taken):
                 continue
-        if not is_program and is_value and re.search(r"<%[^%\"']*$", before):
+        if not is_program and is_value and re.search(r"<%[^%\"']*$|:key=\"[^\"]*$", before):
             continue  # code in a template
+        if is_value and re.search(r"(?<!\$)\{\w{1,40}\}", taken):
+            continue  # a text that takes the secret in
         if not is_program and is_value and _COMMENTED.match(line) and not _SETS.search(before):
             continue
         is_placeholder = (
@@ -739,14 +809,19 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
             or (is_value and is_word("password", taken))
             or (is_throwaway and is_doubtful)
             or mark == "password-hash"
+            or (is_value and _is_encoded_sample(taken))
+            or (_NAME_OF_ONE.match(taken) and _SIGNS.sub("", taken).lower() in _SIGNS.sub("", before).lower())
             or (not is_doubtful and _SPELLED.fullmatch(taken) is not None)
             or (not is_doubtful and _is_sample(taken, where[1][max(0, number - 8) : number]))
             or re.search(r"\$(?:2[aby]|argon2\w{1,2}|[156])\$", taken) is not None
-            or (is_doubtful and _WORDS.fullmatch(taken.rstrip("?!.#")) is not None)
-            or (mark == "url-password" and _of_a_service(before, line[len(before) :]))
+            or (is_doubtful and _WORDS.fullmatch(taken.rstrip("?!.#'")) is not None)
+            or (mark == "url-password" and _of_a_service(line[len(before) :]))
             or (is_value and _is_shown(before, where[1][max(0, number - 5) : number + 4]))
         )
         is_shown = is_value and not is_program
+        if mark != "pem" and (taken, is_placeholder) in told:
+            continue
+        told.add((taken, is_placeholder))
         severity: Severity = "low" if is_placeholder else "medium" if is_shown else "high"
         why = f"It is scrubbed from whatever leaves, as {mark}."
         yield _secret(where, number, why, severity, 55 if is_doubtful else SHAPED)

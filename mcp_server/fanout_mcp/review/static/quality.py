@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from itertools import pairwise
 from pathlib import PurePosixPath
@@ -52,7 +53,20 @@ def review_quality(path: str, text: str, language: str, focus: Focus) -> Read:
         results += patterns.memory(where, root)
     if focus == "bugs":
         results += _relations(where, root, language)
-    return Read(results, not_read)
+    return Read([_as_meant(one, where[1], bare) for one in results], not_read)
+
+
+_MEANT: Final = re.compile(
+    r"(?i)\b(?:ignor(?:e|ing|ed)|best.effort|intentional\w*|on purpose|deliberate\w*|by design|harmless"
+    r"|optional\w*|safe to|don't care|does(?: not|n't) matter|not fatal|non-?fatal|fall ?back|expected)\b"
+)
+
+
+def _as_meant(one: Finding, lines: Sequence[str], bare: Sequence[tuple[int, str]]) -> Finding:
+    """Return a finding as minor where a comment in it or up to four lines above says that this is meant."""
+    around = range(max(0, one.line - 5), one.end_line)
+    words = " ".join(lines[at] for at in around if len(lines[at].strip()) > len(bare[at][1].strip()))
+    return replace(one, severity="low") if _MEANT.search(words) else one
 
 
 def _by_node(where: Where, root: Node, language: str, rules: list[Rule]) -> Iterator[Finding]:
@@ -184,7 +198,8 @@ def _promises(root: Node) -> Defects:
             call = node.named_children[0]
             outer = _around(node, _JS_FUNCTIONS)
             if outer is not None and _called(call) in waits:
-                yield node, _FLOATING, "medium" if _is_async(outer) else "low"
+                ends = node.next_named_sibling is None and node.parent != outer.child_by_field_name("body")
+                yield node, _FLOATING, "medium" if _is_async(outer) and not ends else "low"
         elif node.type in {"if_statement", "while_statement"}:
             test = node.child_by_field_name("condition")
             inner = test.named_children[0] if test is not None and test.named_children else None
@@ -231,7 +246,8 @@ def _tasks(root: Node) -> Defects:
         call = node.named_children[0]
         name = text_of(call.child_by_field_name("function")) if call.type == "invocation_expression" else ""
         method = _around(node, {"method_declaration", "local_function_statement", "lambda_expression"})
-        if name.endswith("Async") and method is not None and re.search(r"\basync\b", _head(method)):
+        is_task = name.endswith("Async") and not re.search(r"(?i)\blog\w*\??\.", name)
+        if is_task and method is not None and re.search(r"\basync\b", _head(method)):
             yield node, _FLOATING_TASK, "medium"
 
 
@@ -247,7 +263,8 @@ def _errors(root: Node) -> Defects:
         for one, following in pairwise(inside):
             if one.type in _GO_ASSIGNS and following.type in _GO_ASSIGNS:
                 sides = [text_of(each.child_by_field_name("left")) for each in (one, following)]
-                is_read = re.search(r"\berr\b", text_of(following.child_by_field_name("right")))
+                right = text_of(following).partition("=")[2]
+                is_read = re.search(r"\berr\b", right) or re.search(r"\berr\s*[-+|&]=", text_of(following))
                 if all(re.search(r"\berr$", side) for side in sides) and not is_read:
                     yield one, _LOST_ERROR, "medium"
 

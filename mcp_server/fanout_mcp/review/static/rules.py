@@ -6,12 +6,13 @@ A rule is one of
     line = regex of a line without its comments
     block = regex of a Terraform resource's type, with `match` on the block or `missing` from it
 and may have `match` and `unless` (regexes of the arguments; of code alone with `bare = true`), `file` (one
-that the file must match) and `without` (one that it must not). A call may have `spared`, a regex of what
-makes it harmless elsewhere in its function; {name} there is what it is assigned to or given alone; in an
-assignment, what is assigned to; and `after`, one of a statement that makes it harmless before it. Input
-counts in the part of its name that a group `key` takes, else in the arguments, in the `first` of them alone
-(of an object: in where it leads to), or in the `receiver`. Names are replaced by the constants that the file
-gives them.
+that the file must match) and `without` (one that it must not). A call or a line may have `spared`, a regex of
+what makes it harmless elsewhere in its function; with a call, {name} there is what it is assigned to or given
+alone; in an assignment, what is assigned to; in a line, what its pattern calls so, wherever that is in the
+file; and a call `after`, one of a statement that makes it harmless
+before it. Input counts in the part of its name that a group `key` takes, else in the arguments, in the
+`first` of them alone (of an object: in where it leads to), or in the `receiver`. Names are replaced by the
+constants that the file gives them.
 """
 
 from __future__ import annotations
@@ -43,8 +44,16 @@ SWITCH = re.compile(
     r"|(?:ignor|accept|allow)\w{0,20}(?:tls|ssl|https|cert)"
 )
 """What a condition asks whose user decides whether certificates are checked."""
-INSECURE = re.compile(r"(?i)insecure|unverified|skip_?\w{0,20}verif|no_?verif|unsafe|noop")
+INSECURE = re.compile(r"(?i)insecure|unverified|skip_?\w{0,20}verif|no_?verif|unsafe|noop|anonym")
 """What is called so is not meant to check them."""
+
+
+PRESCRIBED = re.compile(
+    r"(?i)hmac|digest_?auth|www-authenticate|websocket|ntlm|mysql_?(?:native|old|_?password)|scram|gravatar|\be_?tag\b|_etag"
+    r"|pwned|content-?md5|fingerprint|checksum|cache_?key|oauth_?(?:1|sign|nonce)|consumer_?secret|signature_?base|api_?sig"
+    r"|htpasswd|\{SHA\}"
+)
+"""Uses whose protocol names a hash that is broken, or where its weakness does no harm."""
 
 
 class Weakness(NamedTuple):
@@ -163,6 +172,8 @@ def _rule(
         raise ValueError(f"{where}: this rule is wrong: {table}")
     spared = bounded(table.get("spared", ""))
     re.compile(spared.replace("{name}", ""))
+    if kind == "line" and "{name}" in spared and "(?P<name>" not in table[kind]:
+        raise ValueError(f"{where}: `spared` has {{name}}, and `line` no group `name`: {table}")
     return Rule(
         weakness=weakness,
         kind=kind,
@@ -302,7 +313,11 @@ def line_findings(
 ) -> Iterator[Finding]:
     """Yield what rules find in the `kept` lines, numbered from 1."""
     for rule in rules:
+        whole = "\n".join(line for _, line in kept) if "{name}" in rule.spared else ""
         for number, line in kept:
-            if rule.pattern.search(line) and rule.takes(line):
+            if not rule.pattern.search(line) or not rule.takes(line):
+                continue
+            names = (hit["name"] for hit in rule.pattern.finditer(line)) if whole else ()
+            if not whole or not all(re.search(rule.spared.replace("{name}", one), whole) for one in names):
                 place, said = (number, number), rule.severity
                 yield found(where, place, rule.weakness, confidence, why=rule.why, severity=said)

@@ -257,7 +257,8 @@ def checked_names(test: ast.expr) -> tuple[set[str], bool]:
         return _checked_each(test.args[0], is_negative=is_any), is_any
     if isinstance(test, ast.Call) and _is_check(test):
         owner = [test.func.value] if isinstance(test.func, ast.Attribute) else []
-        return {item.id for item in (*owner, *test.args) if isinstance(item, ast.Name)}, False
+        given = (*owner, *test.args, *(keyword.value for keyword in test.keywords))
+        return {item.id for item in given if isinstance(item, ast.Name)}, False
     return set(), False
 
 
@@ -620,6 +621,8 @@ def read_comprehension(
 
 def read_call(reader: Reader, node: ast.Call) -> Value:
     receiver = value_of(reader, node.func.value) if isinstance(node.func, ast.Attribute) else NOTHING
+    if not isinstance(node.func, ast.Attribute | ast.Name):
+        value_of(reader, node.func)
     arguments = [value_of(reader, argument) for argument in node.args]
     keywords = {keyword.arg or "**": value_of(reader, keyword.value) for keyword in node.keywords}
     name = reader.dotted(node.func)

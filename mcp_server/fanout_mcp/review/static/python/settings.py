@@ -18,7 +18,7 @@ from fanout_mcp.review.static.python.values import (
     names,
 )
 from fanout_mcp.review.static.regexes import IS_PATTERN, is_slow
-from fanout_mcp.review.static.rules import PARAM, REMOTE, read_table
+from fanout_mcp.review.static.rules import PARAM, PRESCRIBED, REMOTE, read_table
 from fanout_mcp.source.secret_values import MAX_VALUE, is_secret, is_word
 
 if TYPE_CHECKING:  # it reads with all of these
@@ -77,10 +77,6 @@ _HASHED = re.compile(
     r"secret|api_?key|private_?key|salt|otp|captcha|remember|(?:session|csrf|auth|access|reset)_?(?:id|token|key)",
     re.IGNORECASE,
 )
-_PRESCRIBED = re.compile(
-    r"(?i)digest_?auth|ntlm|scram|mysql|native|websocket|gravatar|etag|pwned|fingerprint|checksum|cache"
-)
-"""Uses whose protocol names the hash, or where its weakness does no harm."""
 _WEAK_HASHES = {"md5", "sha1", "md4", "md2", "sha", "ripemd160"}
 
 
@@ -95,7 +91,7 @@ def _hash(reader: Reader, call: Call) -> None:
         return
     words = " ".join(ast.unparse(argument) for argument in call.node.args)
     holder = _around(reader)
-    is_prescribed = _PRESCRIBED.search(words + holder) is not None
+    is_prescribed = PRESCRIBED.search(words + holder) is not None
     is_password = not is_prescribed and bool(PASSWORD_NAME.search(words) or PASSWORD_NAME.search(holder))
     if chosen.lower().replace("-", "") in _WEAK_HASHES:
         is_secret = is_password or (not is_prescribed and _HASHED.search(words + holder))
@@ -299,7 +295,8 @@ def _bind(reader: Reader, call: Call) -> None:
 
 def _cors(reader: Reader, call: Call) -> None:
     words = ast.unparse(call.node)
-    if "'*'" in words and re.search(r"(supports_credentials|allow_credentials)=True", words):
+    is_any = re.search(r"origins?(?:=|': )\[?'\*'|^[^=]*'\*'", words)
+    if is_any and re.search(r"(supports_credentials|allow_credentials)=True", words):
         add(reader, "cors", call.node)
 
 

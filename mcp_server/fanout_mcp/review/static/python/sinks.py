@@ -38,8 +38,8 @@ class Sink(NamedTuple):
     args: tuple[int, ...] = (0,)
     """Positions that matter; () is any."""
     keywords: tuple[str, ...] = ()
-    needs: str = ""
-    """A package that must be imported, for methods with a common name."""
+    needs: frozenset[str] = frozenset()
+    """Packages of which one must be imported, for methods with a common name."""
     built: bool = False
     """Parameters of the function count only when a string was put together from them."""
     plain: bool = False
@@ -52,7 +52,7 @@ def _sinks(kind: Literal["calls", "methods"]) -> Iterator[tuple[str, Sink]]:
             row["weakness"],
             tuple(row.get("args", (0,))),
             tuple(row.get("keywords", "").split()),
-            row.get("needs", ""),
+            names(row.get("needs", "")),
             row.get("built", False),
             row.get("plain", False),
         )
@@ -179,7 +179,7 @@ def check_call(reader: Reader, call: Call, receiver: Value) -> None:
     ):
         report(reader, "header-injection", node, arguments[-1] if arguments else NOTHING)
     sink = CALLS.get(name)
-    if sink is not None and (not sink.needs or sink.needs in reader.roots):
+    if sink is not None and (not sink.needs or sink.needs & reader.roots):
         _arrive(reader, call, sink)
     elif method:
         for sink in METHODS.get(method, ()):
@@ -193,7 +193,7 @@ def check_call(reader: Reader, call: Call, receiver: Value) -> None:
 
 
 def _applies(reader: Reader, node: ast.Call, sink: Sink, name: str) -> bool:
-    if sink.needs and sink.needs not in reader.roots:
+    if sink.needs and not sink.needs & reader.roots:
         return False
     if sink.weakness == "log-injection":
         owner = name.rsplit(".", 1)[0]
@@ -354,6 +354,7 @@ def _check_subprocess(reader: Reader, call: Call) -> None:
         is_shell = isinstance(first.const, str) and first.const in _SHELLS
         is_direct = is_shell or first.taint is not None
         if is_direct or value.level >= LOCAL:
+            value = _bounded(value) if is_direct and not is_shell and value.level == LOCAL else value
             report(reader, "command-injection" if is_direct else "argument-injection", node, value)
         return
     if name.startswith("trio.") and not has_shell:

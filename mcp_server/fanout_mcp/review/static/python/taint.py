@@ -56,6 +56,11 @@ STREAMS: Final = frozenset({"asyncio", "websockets", "trio", "anyio"})
 """Packages whose servers hand a function the stream that a client writes to."""
 REQUEST_HANDLERS: Final = ("HTTPRequestHandler", "StreamRequestHandler", "BaseRequestHandler")
 """Bases from the standard library's servers."""
+ANSWERS: Final = re.compile(
+    r"get|post|put|patch|delete|head|options|trace|dispatch|list|retrieve|create|update|partial_update|destroy"
+    r"|prepare|open|form_valid|form_invalid|(?:on|do|handle|action|api|async|http|perform)_\w+|handle|receive|__call__"
+)
+"""Methods of a view that a framework calls; others are called by these."""
 VIEW_BASES: Final = ("View", "Resource", "RequestHandler", "APIView", "ViewSet", "Handler", "Endpoint")
 
 
@@ -125,7 +130,8 @@ def parameter(reader: Walker, node: Function, argument: ast.arg) -> Value:
         return Value()
     if note in {"int", "float", "bool", "int | None", "Optional[int]"} or "Depends" in note:
         return Value()
-    level = REMOTE if reader.scope.is_route else PARAM
+    is_answer = not reader.scope.owner or node.decorator_list or ANSWERS.fullmatch(node.name)
+    level = REMOTE if reader.scope.is_route and is_answer else PARAM
     return Value(Taint(level, f"the parameter {name}", node.lineno))
 
 
