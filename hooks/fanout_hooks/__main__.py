@@ -55,7 +55,8 @@ def _cold(argv: "list[str]") -> int:
     from fanout_hooks.run import ahead
 
     raw = ahead.read_stdin(0)
-    started = ahead.start(raw) if raw is not None and "--only" not in argv else None
+    scopes = argv[argv.index("--scopes") + 1] if "--scopes" in argv[:-1] else ""
+    started = ahead.start(raw, scopes) if raw is not None and "--only" not in argv else None
     from fanout_hooks.log.append import after_event
     from fanout_hooks.run.cold import main as run_cold
 

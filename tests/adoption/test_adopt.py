@@ -252,6 +252,15 @@ def test_committed_and_own_files_come_back_byte_for_byte(user: User) -> None:
     assert user.files() == before
 
 
+def test_restoring_the_local_scope_leaves_what_is_committed(user: User) -> None:
+    for scope in ("shared", "local"):
+        user.write(scope, BY_HAND)
+    user.run("adopt", "--all", "--shared", "--scope", "local", "--yes")
+    folder = user.project / ".claude" / "fanout"
+    user.run("restore", "--scope", "local", "--yes")
+    assert {"run", "originals.py", "hooks.json"} <= {path.name for path in folder.iterdir()}
+
+
 def test_a_scope_restores_while_another_stays_adopted(user: User) -> None:
     user.register_server()
     for scope in ("shared", "local", "user"):

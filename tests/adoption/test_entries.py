@@ -302,17 +302,26 @@ def test_where_nothing_is_left_a_guard_denies_and_the_rest_goes_on_with_a_line_t
         )
 
 
-def test_without_the_committed_program_a_guard_denies_and_the_rest_goes_on(session: Session) -> None:
+@pytest.mark.parametrize("damage", ["missing", "empty", "a folder", "a merge's marks", "other line ends"])
+def test_without_a_whole_committed_program_a_guard_denies_and_the_rest_goes_on(
+    session: Session, damage: str
+) -> None:
     to = session.registration("shared")
     session.run.unlink()
+    texts = {"empty": "", "a merge's marks": f"<<<<<<< HEAD\n{entries.RUN}=======\n>>>>>>> other\n"}
+    texts["other line ends"] = entries.RUN.replace("\n", "\r\n")
+    if damage == "a folder":
+        session.run.mkdir()
+    elif damage in texts:
+        session.run.write_bytes(texts[damage].encode())
     for guard, status in ((False, 1), (True, 2)):
         done = sh(session.line(to, guard=guard), session.env)
         assert (done.returncode, done.stdout) == (status, "")
-        assert done.stderr.startswith(f"'{session.run}' is missing; ")
+        assert done.stderr.startswith(f"'{session.run}' is missing or damaged: ")
 
 
 def test_a_committed_line_is_short_and_its_program_names_no_place_of_this_machine(session: Session) -> None:
-    assert len(session.line(session.registration("shared"), guard=True)) <= 300
+    assert len(session.line(session.registration("shared"), guard=True)) <= 360
     assert max(map(len, entries.RUN.splitlines())) <= 120
     assert str(session.home) not in entries.RUN
 

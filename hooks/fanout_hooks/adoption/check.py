@@ -162,7 +162,7 @@ def _adopted(own: Place, hooks: Hooks, env: dict[str, str]) -> Iterator[Finding]
     except Refused as refused:
         yield Finding("wrong", own.settings, str(refused))
         return
-    if plan.is_change and not plan.taken:
+    if plan.programs or (plan.is_change and not plan.taken):
         what = ", ".join(map(os.path.basename, plan.programs)) or "what we registered"
         yield Finding(
             "wrong",

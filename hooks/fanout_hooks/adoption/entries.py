@@ -89,8 +89,14 @@ echo "fanout is not installed, and '$o' is missing: fanout-hooks restore --scope
 exit "$n"
 """
 """The program that a committed entry starts, in the project's folder of fanout."""
-START_RUN = 'r="$CLAUDE_PROJECT_DIR/.claude/fanout/run"; if [ -r "$r" ]; then exec sh "$r"%s; fi'
-NO_RUN = "echo \"'$r' is missing; bring it back or use: fanout-hooks restore --scope shared\" >&2; exit %d"
+START_RUN = (
+    'r="$CLAUDE_PROJECT_DIR/.claude/fanout/run"; '
+    'if [ -f "$r" ] && [ -s "$r" ] && sh -n "$r" 2>/dev/null; then exec sh "$r"%s; fi'
+)
+"""A program that a merge left with its marks would end with 2, and so block every event."""
+NO_RUN = (
+    "echo \"'$r' is missing or damaged: git checkout, or fanout-hooks restore --scope shared\" >&2; exit %d"
+)
 GONE = "echo \"fanout is not at '$m' any more; install it again, or take it out: %s\" >&2; exit %d"
 
 MARGIN_S = 1.0
@@ -140,7 +146,7 @@ def _groups(event: str, hooks: Sequence[config.Hook], to: Registration) -> list[
 
 def _look(to: Registration) -> str:
     if to.launch is None:
-        return RUN
+        return "warm"
     # Without a call no server could answer, whatever runs.
     return LOOK % (mark_of(to.server), "") if to.server else ""
 

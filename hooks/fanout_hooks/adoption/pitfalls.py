@@ -185,13 +185,18 @@ def _hooks_of(root: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]
         path = declared if isinstance(declared, str) else os.path.join("hooks", "hooks.json")
         found = places.json_of(os.path.join(root, path))
     for event, group, entry in entries.each(found.get("hooks", found)):
-        words = [entry.get("command"), *(entry.get("args") or ())]
-        own = [word.replace("${CLAUDE_PLUGIN_ROOT}", root) for word in words if isinstance(word, str)]
-        yield (
-            event,
-            group,
-            entry | ({"command": own[0]} if own else {}) | ({"args": own[1:]} if own[1:] else {}),
-        )
+        own = {name: _with_root(entry[name], root) for name in NAMING if name in entry}
+        yield event, group, entry | own
+
+
+NAMING = ("command", "args")
+"""Fields of an entry that may name its plugin's folder."""
+
+
+def _with_root(value: Any, root: str) -> Any:
+    if isinstance(value, list):
+        return [_with_root(word, root) for word in value]
+    return value.replace("${CLAUDE_PLUGIN_ROOT}", root) if isinstance(value, str) else value
 
 
 # --- Failures -----------------------------------------------------------------------------------------------

@@ -143,7 +143,7 @@ def _update_sentinels(place: Place, original: str) -> None:
 
 def _tidy(place: Place) -> None:
     """Remove what only the adopted hooks needed, and folders that are empty then."""
-    for own in (place.originals, place.run):
+    for own in (place.originals, *([place.run] if place.scope == "shared" else ())):
         if os.path.exists(own):
             os.unlink(own)
     ignore = os.path.join(place.folder, ".gitignore")

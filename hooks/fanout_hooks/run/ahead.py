@@ -63,31 +63,42 @@ class Started:
         return (exe, flags, cwd) == (self.exe, self.flags, self.cwd) and env == os.environ
 
 
-def start(raw: bytes) -> "Started | None":
+def start(raw: bytes, scopes: str) -> "Started | None":
     """Start what the last event of this kind used; None where it used none, or that can't be done."""
     try:
-        key = f"{_key(raw)}\t\t"
+        key = f"{_key(raw, scopes)}\t\t"
         used = next((line[len(key) :] for line in reversed(_lines()) if line.startswith(key)), "")
         exe, flags, names = [*used.split("\t"), "", ""][:3]
-        is_own = exe.startswith(key.partition("\t")[0] + os.sep)
-        return _spawn(exe, flags, names.split()) if exe and not is_own else None
-    except (OSError, NotImplementedError, AttributeError):  # the latter two: not on every system
+        return _spawn(exe, flags, names.split()) if exe and not _may_run_the_projects(exe) else None
+    except (OSError, ValueError, NotImplementedError, AttributeError):  # the last two: not on every system
         return None
 
 
-def remember(raw: bytes, exe: str, flags: str, modules: "Iterable[str]") -> None:
+def _may_run_the_projects(exe: str) -> bool:
+    """Say whether an interpreter lies in the repository, or variables add to its modules."""
+    if os.environ.get("PYTHONPATH") or os.environ.get("PYTHONHOME"):
+        return True
+    project = os.path.realpath(os.environ.get("CLAUDE_PROJECT_DIR") or os.getcwd())
+    around = project
+    while around != os.path.dirname(around) and not os.path.exists(os.path.join(around, ".git")):
+        around = os.path.dirname(around)
+    root = around if around != os.path.dirname(around) else project
+    return os.path.realpath(os.path.dirname(exe)).startswith(root.rstrip(os.sep) + os.sep)
+
+
+def remember(raw: bytes, scopes: str, exe: str, flags: str, modules: "Iterable[str]") -> None:
     """Keep what an event of this kind used, or with no `exe` that it used none."""
     from fanout_hooks.client import files
 
     try:
-        key, before = f"{_key(raw)}\t\t", _lines()
+        key, before = f"{_key(raw, scopes)}\t\t", _lines()
         others = [line for line in before if "\t\t" in line and not line.startswith(key)]
         own = [f"{key}{exe}\t{flags}\t{' '.join(sorted(modules))}"] if exe else []
         if sorted(others + own) == sorted(before) or "\n" in "".join(own):
             return
         text = "".join(f"{line}\n" for line in (others + own)[-MAX_LINES:])
         files.replace(os.path.join(state_folder(os.environ), NAME), text.encode("utf-8", "surrogateescape"))
-    except OSError:
+    except (OSError, ValueError):
         return  # the next event starts as this one did
 
 
@@ -108,10 +119,10 @@ def _lines() -> list[str]:
         os.close(fd)
 
 
-def _key(raw: bytes) -> str:
+def _key(raw: bytes, scopes: str) -> str:
     """Return the project with the event's name and tool, as they come first; a wrong guess costs a start."""
     project = os.environ.get("CLAUDE_PROJECT_DIR") or os.getcwd()
-    return "\t".join([project, *[_value(raw, name) for name in (b"hook_event_name", b"tool_name")]])
+    return "\t".join([project, scopes, *[_value(raw, name) for name in (b"hook_event_name", b"tool_name")]])
 
 
 def _value(raw: bytes, name: bytes) -> str:
@@ -122,6 +133,8 @@ def _value(raw: bytes, name: bytes) -> str:
 def _spawn(exe: str, flags: str, modules: list[str]) -> Started:
     import _socket
 
+    names = ",".join([f'"{name}"' for name in modules])
+    body = f'{{"do":"import","names":[{names}]}}'.encode()
     ours, theirs = _socket.socketpair()
     try:
         os.set_inheritable(theirs.fileno(), True)
@@ -143,8 +156,5 @@ def _spawn(exe: str, flags: str, modules: list[str]) -> Started:
         raise
     finally:
         theirs.close()
-    if modules:
-        names = ",".join([f'"{name}"' for name in modules])
-        body = f'{{"do":"import","names":[{names}]}}'.encode()
-        ours.sendall(len(body).to_bytes(HEAD, "big") + body)
+    ours.sendall(len(body).to_bytes(HEAD, "big") + body)
     return Started(ours.detach(), exe, flags)

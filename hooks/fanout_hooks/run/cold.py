@@ -64,7 +64,7 @@ def main(
         return 2 if only else 0
     finally:
         if not only:
-            ahead.remember(raw, *runtime.used())
+            ahead.remember(raw, scopes, *runtime.used())
         if name.startswith(SWEEPS):
             claims.sweep(claims.folder(state))
 

@@ -163,9 +163,12 @@ class RuntimeState:
                 interpreter.close()
             has_lost = interpreter is not None and interpreter.takes_notice_of_loss()
             interpreter = Interpreter(self.loop, has_lost=has_lost)
-            own, self._started = self._started, None
-            is_started = own is not None and own.is_for(program.exe, program.flags, env, cwd)
-            interpreter.open(program, env, cwd, own.fd if own is not None and is_started else None)
+            own = self._started
+            if own is not None and own.is_for(program.exe, program.flags, env, cwd):
+                self._started = None
+            else:
+                own = None
+            interpreter.open(program, env, cwd, None if own is None else own.fd)
             self._used = (program, known)
             interpreter.preload(known.modules.get(program.interpreter, ()))
         interpreter.used_at = time.monotonic()

@@ -193,10 +193,10 @@ def _boxes(rows: Sequence[Box], title: str) -> str:
         y = place * ROW + NAME + 12
         p5, p25, p50, p75, p95, p99 = map(x, row.at)
         parts += [
-            _text(0, place * ROW + NAME, clip(row.name, MAX_NAME), "name", "start"),
+            _text(0, place * ROW + NAME, clip(row.name, MAX_NAME), "", "start"),
             f"<g><title>{escape(row.caption)}</title>",
             _line(p5, y, p95, y, "whisker"),
-            _rect(p25, y - 6, p75 - p25, 12, "box", ""),
+            _rect(min(p25, 100 - MIN_BAR), y - 6, max(p75 - p25, MIN_BAR), 12, "box", ""),
             _line(p50, y - 6, p50, y + 6, "median"),
             f'<circle class="far" cx="{p99:.2f}%" cy="{y:.1f}" r="2.5"/></g>',
         ]
@@ -212,7 +212,7 @@ def _waterfall(spans: Sequence[Span], total: float, title: str) -> str:
     parts = _axis([(share, f"{end * share / 100:.3g} ms") for share in (0, 25, 50, 75, 100)], floor)
     for place, span in enumerate(spans):
         y, start = place * ROW + NAME + 5, span.start / end * 100
-        parts.append(_text(0, place * ROW + NAME, clip(span.name, MAX_NAME), "name", "start"))
+        parts.append(_text(0, place * ROW + NAME, clip(span.name, MAX_NAME), "", "start"))
         if start > 0:
             parts.append(_rect(0, y + 5, start, 2, "wait", ""))
         wide = max(span.ms / end * 100, MIN_BAR)

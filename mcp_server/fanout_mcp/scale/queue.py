@@ -81,7 +81,7 @@ SHOWS_S: Final = 10.0
 GROWING_S: Final = 60
 """A call that has not put all its shards, and puts none for so long, counts as dead."""
 DEATHS: Final = 3
-"""A question that so many workers died of, the last one while it was asked alone, is not asked again."""
+"""A question that was asked alone when so many workers died is not asked again."""
 LISTED: Final = 100
 """A user's newest batches, which `fanout batch show` lists."""
 EARLY_S: Final = 10.0
@@ -350,8 +350,10 @@ local function found(ref)
   redis.call('EXPIRE', held, ARGV[2])
   local dead, at = redis.call('HGET', held, 'dead') or '', redis.call('HGET', held, 'at')
   if at then
-    dead = dead .. at .. ' '
-    redis.call('HSET', held, 'dead', dead)
+    if redis.call('HINCRBY', held, 'at:' .. at, 1) == tonumber(ARGV[4]) then
+      dead = dead .. at .. ' '
+      redis.call('HSET', held, 'dead', dead)
+    end
     redis.call('HDEL', held, 'at')
   end
   return {batch, name, payload, times, dead, redis.call('HGET', held, 'usd') or '0'}
@@ -451,7 +453,7 @@ class Taken(NamedTuple):
     times: int
     """How often it was taken, this time included: each time before, its worker died."""
     dead: frozenset[str]
-    """Keys of the questions that are given up: a worker died while they were asked alone."""
+    """Keys of the questions that are given up: DEATHS workers died while they were asked, alone."""
     usd: float
     """What the workers that died had spent on it, and no one has counted."""
 
@@ -634,7 +636,7 @@ class Queue:
     async def take(self, ticket: str) -> Taken | None:
         """Return the shard that this ticket held before, else the one of the user whose turn it is."""
         found = await self._next(
-            [*self._keys(ticket, "held"), f"{self.turns}users"], [self.prefix, KEPT_S, self.turns]
+            [*self._keys(ticket, "held"), f"{self.turns}users"], [self.prefix, KEPT_S, self.turns, DEATHS]
         )
         if found is None:
             return None

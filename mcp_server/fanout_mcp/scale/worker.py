@@ -9,9 +9,9 @@ What a shard has cost so far is noted at its ticket, twice a second: if the work
 answers in the cache, and counts these dollars with its own. Those of the last half second, and of the calls
 in flight, whose bills no one has seen, are in no sum.
 
-A question that kills its worker comes again, with all that were at work beside it. So from the DEATHS-th time
-on a shard's questions are asked one by one, one such shard a worker, and each is marked before: the one that
-was marked when that worker died, too, has failed, by name, and is not asked again.
+A question that kills its worker comes again, with all that were at work beside it. So from the third time on
+a shard's questions are asked one by one, one such shard a worker, and each is marked before: the one that
+was marked when DEATHS workers died has failed, by name, and is not asked again.
 """
 
 from __future__ import annotations
@@ -65,6 +65,8 @@ SHARD_S: Final = 1_800.0
 """How long a shard's questions may take, with all waits: whatever time its caller has left."""
 CHECK_S: Final = 0.5
 """How often a shard at work looks whether its batch was cancelled, and notes what it has cost."""
+ALONE_FROM: Final = 3
+"""Deliveries of a shard from which on its questions are asked one by one."""
 GOES_ON_S: Final = 5.0
 """How long a ticket is good for further shards. Docket renews no lease once it has lost Redis or is to stop,
 and waits then for the tickets that are at work."""
@@ -238,7 +240,7 @@ class Worker:
             own = self.backend.route(unit.job.model).provider
             if own != unit.provider:
                 return _failed(shard.units, f"this worker asks {own}, the question is for {unit.provider}")
-        if taken.times < DEATHS:
+        if taken.times < ALONE_FROM:
             return await self._asked(taken, shard.units, record)
         async with self.alone:
             outcomes: list[tuple[Outcome, bool]] = []
