@@ -17,6 +17,7 @@ import pytest
 import fanout_hooks
 from fanout_hooks import cli as hooks_cli
 from fanout_hooks import crash
+from fanout_hooks.__main__ import options_of
 from fanout_hooks.run import cold
 from fanout_mcp import cli
 from fanout_mcp.commands.flags import NO_VERDICT, OK
@@ -119,7 +120,8 @@ def test_a_cold_event_goes_on_and_a_guard_denies(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(cold, "run_event", raising(error))
-    assert cold.main(["--scopes", "local", *words], b'{"hook_event_name": "Stop"}\n') == (2 if words else 0)
+    code = 2 if words else 0
+    assert cold.main(options_of(["--scopes", "local", *words]), b'{"hook_event_name": "Stop"}\n') == code
     is_a_sentence(capsys.readouterr().err, state, error)
 
 

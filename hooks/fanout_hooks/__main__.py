@@ -6,6 +6,7 @@ only the folder that holds this package goes onto the path.
 
 import gc
 import os
+import select
 import sys
 import time
 
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 
     from fanout_hooks.run.decide import Opinion
     from fanout_hooks.warm.loop import Loop
+
+STDIN_S = 5.0
+"""The client writes the event at once; a stdin that stays open is not the client."""
+MAX_EVENT = 128 << 20
 
 
 def main(argv: "list[str]") -> int:
@@ -52,19 +57,43 @@ async def ask_gate(loop: "Loop", event: "dict[str, Any]", env: "dict[str, str]",
 def _cold(argv: "list[str]") -> int:
     """Run one event and end at once: taking the interpreter apart would be on the user's time."""
     gc.disable()  # what is made in these milliseconds is needed until their end
-    from fanout_hooks.run import ahead
+    from fanout_hooks.warm import ahead
 
-    raw = ahead.read_stdin(0)
-    scopes = argv[argv.index("--scopes") + 1] if "--scopes" in argv[:-1] else ""
-    started = ahead.start(raw, scopes) if raw is not None and "--only" not in argv else None
+    options, raw = options_of(argv), read_stdin(0)
+    is_guard = "only" in options
+    started = None if raw is None or is_guard else ahead.start(raw, options.get("scopes", ""))
     from fanout_hooks.log.append import after_event
     from fanout_hooks.run.cold import main as run_cold
 
     # Not every system says when a process began; until here ours has only computed.
-    code = run_cold(argv, raw, ask_gate, after_event, time.process_time() * 1000, started)
+    code = run_cold(options, raw, ask_gate, after_event, time.process_time() * 1000, started)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def options_of(argv: "list[str]") -> "dict[str, str]":
+    """Read `--name value` pairs; argparse alone would cost more than all the rest."""
+    pairs = iter(argv)
+    return {name[2:]: next(pairs, "") for name in pairs if name.startswith("--")}
+
+
+def read_stdin(fd: int, limit_s: float = STDIN_S) -> "bytes | None":
+    """Return everything up to the end of stdin; None when it doesn't come.
+
+    A stdin that is still open at the limit counts as ended after an object's line.
+    """
+    data = bytearray()
+    until = time.monotonic() + limit_s
+    while len(data) <= MAX_EVENT:
+        ready, _, _ = select.select([fd], [], [], max(0.0, until - time.monotonic()))
+        if not ready:
+            return bytes(data) if data.endswith(b"}\n") else None
+        more = os.read(fd, 1 << 16)
+        if not more:
+            return bytes(data)
+        data += more
+    return None
 
 
 if __name__ == "__main__":

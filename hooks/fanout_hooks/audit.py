@@ -17,8 +17,8 @@ from typing import Any, Literal, NamedTuple
 
 from fanout_hooks.adoption import adopt, entries, native
 from fanout_hooks.client import config, files, matchers
+from fanout_hooks.client.home import state_folder
 from fanout_hooks.client.settings import Refused, read
-from fanout_hooks.client.state import state_folder
 from fanout_hooks.client.transcripts import Message, Prompt, Transcript, Use
 from fanout_hooks.gate import gate
 from fanout_hooks.gate.gate import AGENT_TOOLS, History

@@ -69,7 +69,7 @@ def keep(error: BaseException, env: Mapping[str, str]) -> str:
     import traceback
 
     from fanout_hooks.client import files
-    from fanout_hooks.client.state import state_folder
+    from fanout_hooks.client.home import state_folder
 
     folder = os.path.join(os.path.dirname(state_folder(env)), "crashes")
     stamp = time.strftime("%Y%m%d-%H%M%S")

@@ -21,8 +21,8 @@ from fanout_hooks.adoption.entries import Registration
 from fanout_hooks.client import events, matchers, places
 from fanout_hooks.client import hook_input as inputs
 from fanout_hooks.client.config import SCOPES, Hook
+from fanout_hooks.client.home import state_folder
 from fanout_hooks.client.places import PLUGIN_SERVER
-from fanout_hooks.client.state import state_folder
 from fanout_hooks.run import choose, claims, launch
 from fanout_hooks.run.launch import Launch
 

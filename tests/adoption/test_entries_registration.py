@@ -122,4 +122,4 @@ def test_a_cold_event_of_the_plugin_is_left_to_the_settings(
         raise AssertionError("the event was run twice")
 
     monkeypatch.setattr(cold, "run_event", run_event)
-    assert cold.main(["--gate", "on", "--from", "plugin"], event.read_bytes()) == 0
+    assert cold.main({"gate": "on", "from": "plugin"}, event.read_bytes()) == 0

@@ -11,7 +11,7 @@ import pytest
 from fanout_hooks import audit
 from fanout_hooks.audit import Found
 from fanout_hooks.cli import main as hooks_main
-from fanout_hooks.client.state import state_folder
+from fanout_hooks.client.home import state_folder
 from fanout_hooks.learn import memory
 from fanout_hooks.learn.memory import TRIALS, Memory
 from fanout_hooks.log import append as log_append

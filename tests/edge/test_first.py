@@ -18,7 +18,7 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSI
 
 from fakes.wire_client import META, Wire
 from fanout_hooks.client import hook_input
-from fanout_hooks.client.state import state_folder
+from fanout_hooks.client.home import state_folder
 from fanout_hooks.run import claims
 from fanout_mcp.edge.first import (
     ENVELOPE,

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanout_hooks.adoption.entries import STATE
-from fanout_hooks.client.state import state_folder
+from fanout_hooks.client.home import state_folder
 from fanout_hooks.learn import memory
 from fanout_hooks.learn.memory import Memory
 

@@ -12,10 +12,11 @@ import pytest
 
 import fanout_hooks
 from fakes.sandbox import Sandbox, pre_tool_use
+from fanout_hooks import __main__
 from fanout_hooks.client import hook_input
-from fanout_hooks.client.state import state_folder
+from fanout_hooks.client.home import state_folder
 from fanout_hooks.log import append as log_append
-from fanout_hooks.run import ahead, claims
+from fanout_hooks.run import claims
 from fanout_hooks.run.plan import WORTH_A_START
 
 ENTRY = str(Path(fanout_hooks.__file__).with_name("__main__.py"))
@@ -44,11 +45,11 @@ def test_an_event_of_100_mb_reaches_the_hook_whole(tmp_path: Path) -> None:
 def test_more_than_any_event_can_have_is_refused_before_it_fills_the_memory(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(ahead, "MAX_EVENT", 1000)
+    monkeypatch.setattr(__main__, "MAX_EVENT", 1000)
     path = tmp_path / "event"
     path.write_bytes(WHOLE + b" " * 1000)
     with path.open("rb") as file:
-        assert ahead.read_stdin(file.fileno()) is None
+        assert __main__.read_stdin(file.fileno()) is None
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def test_a_stdin_that_is_never_closed_is_waited_for_only_so_long(sent: bytes, re
     ours, theirs = os.pipe()
     os.write(theirs, sent)
     try:
-        assert ahead.read_stdin(ours, 0.05) == read
+        assert __main__.read_stdin(ours, 0.05) == read
     finally:
         os.close(ours)
         os.close(theirs)

@@ -366,8 +366,9 @@ def test_a_cold_event_imports_nothing_that_only_a_process_which_stays_can_use(tm
     top = Path(fanout_hooks.__file__).parents[1]
     code = f"""import sys
 sys.path.insert(0, {str(top)!r})
-from fanout_hooks.run import ahead, cold
-cold.main(["--scopes", "local"], ahead.read_stdin(0))
+from fanout_hooks.__main__ import read_stdin
+from fanout_hooks.run import cold
+cold.main({{"scopes": "local"}}, read_stdin(0))
 print(*sys.modules, file=sys.stderr)"""
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", code],

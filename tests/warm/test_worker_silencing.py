@@ -14,8 +14,8 @@ import fanout_hooks
 from fakes.few import few
 from fakes.sandbox import PYTHON, Sandbox, pre_tool_use
 from fakes.silencing_hooks import CALM, SHELL, Silencing, generated
+from fanout_hooks.client.home import state_folder
 from fanout_hooks.client.hook_input import to_stdin
-from fanout_hooks.client.state import state_folder
 from fanout_hooks.learn.memory import path_of
 from fanout_hooks.run.dispatch import FORK_LOST
 

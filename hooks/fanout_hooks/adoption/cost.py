@@ -19,7 +19,7 @@ import argparse
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -29,6 +29,7 @@ from fanout_hooks.client import config, events, matchers, places, transcripts
 from fanout_hooks.client.config import Config, Hook
 from fanout_hooks.client.transcripts import Prompt, Transcript
 from fanout_hooks.log import report
+from fanout_hooks.log.tally import EventTally
 from fanout_hooks.run.choose import choose
 
 CLIENT_MS = 3.5
@@ -116,7 +117,7 @@ def _alone(event: str, group: dict[str, Any], entry: dict[str, Any], scope: str)
     return () if found.problems else found.hooks
 
 
-def of_plugins(project: str, env: dict[str, str]) -> Iterator[tuple[str, Held]]:
+def hooks_of_plugins(project: str, env: dict[str, str]) -> Iterator[tuple[str, Held]]:
     """Yield each plugin's hooks: they belong to it, and stay native."""
     for name, found in pitfalls.plugin_hooks(project, env).items():
         hooks: list[Hook] = []
@@ -218,34 +219,34 @@ def with_client(row: Row) -> Row:
     )
 
 
-def with_log(found: Sequence[Row], project: str, days: int, now: float) -> list[Row]:
+def logged(project: str, days: int, now: float) -> dict[str, EventTally]:
+    """Return what the log says of each event; nothing where it can't be read."""
+    with suppress(OSError):
+        return report.periods(report.read(project, days, now), days, now)[0].events
+    return {}
+
+
+def with_log(found: Sequence[Row], known: Mapping[str, EventTally], project: str) -> list[Row]:
     """Return the rows with what is known without running anything: the log's medians, the kept baseline."""
     before = report.native_medians(places.json_of(report.baseline_path(project)))
-    try:
-        current, _ = report.periods(report.read(project, days, now), days, now)
-    except OSError:
-        return list(found)
     done = []
     for row in found:
         if row.plugin:
             done.append(row)
             continue
-        event = current.events.get(row.event) if row.is_adopted else None
+        event = known.get(row.event) if row.is_adopted else None
         after = row.fanout_ms if event is None else round(event.elapsed.quantile(0.5), 1)
         native_ms = before.get(row.event) if row.native_ms is None else row.native_ms
         done.append(row._replace(native_ms=native_ms, fanout_ms=after))
     return done
 
 
-def overhead(project: str, days: int, now: float) -> Iterator[Row]:
+def overhead(known: Mapping[str, EventTally]) -> Iterator[Row]:
     """Yield what fanout itself took of the events that it ran: their time in which none of the hooks ran."""
-    with suppress(OSError):
-        current, _ = report.periods(report.read(project, days, now), days, now)
-        digests = [event.own for event in current.events.values() if event.own.count]
-        count = sum(own.count for own in digests)
-        if count:
-            ms = round(sum(own.total for own in digests) / count, 1)
-            yield Row(OVERHEAD, "", count, (), None, ms, "", is_adopted=True)
+    count = sum(event.own.count for event in known.values())
+    if count:
+        ms = round(sum(event.own.total for event in known.values()) / count, 1)
+        yield Row(OVERHEAD, "", count, (), None, ms, "", is_adopted=True)
 
 
 # --- The command --------------------------------------------------------------------------------------------
@@ -278,7 +279,7 @@ def run(args: argparse.Namespace) -> int:
     read_ones = conversations(project, env, args.days, now)
     counted = counts(read_ones)
     planned = [(own, row, sample) for row, sample in rows(own, counted, project)]
-    for name, theirs in of_plugins(project, env):
+    for name, theirs in hooks_of_plugins(project, env):
         planned += [
             (theirs, row._replace(plugin=name), event) for row, event in rows(theirs, counted, project)
         ]
@@ -289,11 +290,12 @@ def run(args: argparse.Namespace) -> int:
         if not confirm(args, "Nothing was run."):
             return OK
         planned = [(whose, measured(whose, row, sample, env), sample) for whose, row, sample in planned]
+    known = logged(project, args.days, now)
     found = sorted(
-        map(with_client, with_log([row for _, row, _ in planned], project, args.days, now)),
+        map(with_client, with_log([row for _, row, _ in planned], known, project)),
         key=lambda row: (-row.total_s, -row.calls, row.event),
     )
-    found += overhead(project, args.days, now)
+    found += overhead(known)
     if args.json:
         say_json([{**row._asdict(), "calls": max(row.calls, 0)} for row in found])
         return OK

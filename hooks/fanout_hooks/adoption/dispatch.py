@@ -10,8 +10,8 @@ from fanout_hooks.adoption import check
 from fanout_hooks.adoption.consent import add_project, project_of
 from fanout_hooks.client import hook_input
 from fanout_hooks.client.config import SCOPES
+from fanout_hooks.client.home import state_folder
 from fanout_hooks.client.settings import Refused
-from fanout_hooks.client.state import state_folder
 from fanout_hooks.log.append import after_event
 from fanout_hooks.run.choose import NoSuchGuard
 from fanout_hooks.run.dispatch import Request, run_event

@@ -37,12 +37,13 @@ from fanout_hooks.gate import gate
 from fanout_hooks.run.choose import groups_of
 from fanout_hooks.run.launch import Launch
 
-STATE = (
-    's="${FANOUT_STATE_DIR:-${XDG_STATE_HOME:-$HOME/.local/state}/fanout}/hooks"; '
-    'case "$s" in [!/]*|/proc/*|/dev/*|*/../*|*/./*|"${CLAUDE_PROJECT_DIR:-/none}"/*) '
-    's="$HOME/.local/state/fanout/hooks";; esac'
+_STATE = (
+    's="${FANOUT_STATE_DIR:-${XDG_STATE_HOME:-$HOME/.local/state}/fanout}/hooks"',
+    'case "$s" in [!/]*|/proc/*|/dev/*|*/../*|*/./*|"${CLAUDE_PROJECT_DIR:-/none}"/*)',
+    's="$HOME/.local/state/fanout/hooks";; esac',
 )
-"""state.state_folder in the shell's words: the session's environment decides, not that of the install, but
+STATE = f"{_STATE[0]}; {_STATE[1]} {_STATE[2]}"
+"""home.state_folder in the shell's words: the session's environment decides, not that of the install, but
 never for a folder that the project can hold."""
 LOOK = (
     'w=%s; if %s:; then for k in "${CLAUDE_CODE_MESSAGING_SOCKET##*/}" "pid-$CLAUDE_PID"; do '
@@ -62,7 +63,13 @@ FOLDERS = {
     "shared": ("$CLAUDE_PROJECT_DIR/.claude/fanout", "hooks.json"),  # and run
 }
 """Where originals.py lies (client/places.py), and the hooks.json from there."""
-NEXT_LINE = "\n"
+
+
+def _spread(step: str) -> str:
+    """Write a step of the line as a program has it: one statement a line."""
+    return step.replace("; ", "\n")
+
+
 RUN = f"""\
 #!/bin/sh
 # Runs the hooks in .claude/fanout/hooks.json for Claude Code: by fanout where it is installed, else by
@@ -74,23 +81,25 @@ RUN = f"""\
 #     run guard NAME N  one guard; exit with N if there is nothing that could run it
 
 # The user's own folder, never one inside the project. In it, the file `launch` says how fanout starts.
-{STATE.replace("; case", NEXT_LINE + "case").replace("*) ", "*)" + NEXT_LINE)}
+{_STATE[0]}
+{_STATE[1]}
+{_STATE[2]}
 
 if [ "$1" = warm ]; then
-{(LOOK % ("", IS_CALLED)).replace("; ", NEXT_LINE)}
+{_spread(LOOK % ("", IS_CALLED))}
 fi
 
 n=1
 case "$1" in guard) n=$3; set -- --only "$2";; *) set --;; esac
 {FROM_STATE}
-{(START % '--scopes shared "$@"').replace("; ", NEXT_LINE)}
-{(ORIGINALS % (FOLDERS["shared"][0], 'hooks.json ${2:+"$2"}')).replace("; ", NEXT_LINE)}
+{_spread(START % '--scopes shared "$@"')}
+{_spread(ORIGINALS % (FOLDERS["shared"][0], 'hooks.json ${2:+"$2"}'))}
 echo "fanout is not installed, and '$o' is missing: fanout-hooks restore --scope shared" >&2
 exit "$n"
 """
 """The program that a committed entry starts, in the project's folder of fanout."""
 START_RUN = (
-    'r="$CLAUDE_PROJECT_DIR/.claude/fanout/run"; '
+    f'r="{FOLDERS["shared"][0]}/run"; '
     'if [ -f "$r" ] && [ -s "$r" ] && sh -n "$r" 2>/dev/null; then exec sh "$r"%s; fi'
 )
 """A program that a merge left with its marks would end with 2, and so block every event."""

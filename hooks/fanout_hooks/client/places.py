@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from fanout_hooks.client import config, files
-from fanout_hooks.client.state import home, state_folder
+from fanout_hooks.client.home import home, state_folder
 
 SERVER = "fanout"
 PLUGIN_SERVER = "plugin:fanout:fanout"

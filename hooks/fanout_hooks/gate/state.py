@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from fanout_hooks.client import files
 from fanout_hooks.client.files import fcntl
-from fanout_hooks.client.state import state_folder
+from fanout_hooks.client.home import state_folder
 from fanout_hooks.gate import governor
 from fanout_hooks.gate.gate import Agent, Call, History, Scope, Verdict
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 from fanout_hooks.client import files
-from fanout_hooks.client.state import state_folder
+from fanout_hooks.client.home import state_folder
 from fanout_hooks.gate import gate, governor, state
 from fanout_hooks.gate.gate import MODES, Mode
 from fanout_hooks.run import claims

@@ -165,7 +165,7 @@ REPORTS_ON = ("UserPromptSubmit", "PostToolUse")
 def after_event(project: str, state: str, event: str, record: dict[str, Any] | None) -> str:
     """Log an event that had hooks, and start the daily report when it is due; return what went wrong, or "".
 
-    `record`: the event's line without its timestamp. `state`: state.state_folder.
+    `record`: the event's line without its timestamp. `state`: home.state_folder.
     """
     problem = ""
     if record is not None:
@@ -218,7 +218,7 @@ def is_due(project: str, now: float) -> bool:
 def write_report_when_due(
     project: str, state: str, now: float | None = None
 ) -> subprocess.Popen[bytes] | None:
-    """Start the report's process when it is due; return it for tests. `state`: state.state_folder."""
+    """Start the report's process when it is due; return it for tests. `state`: home.state_folder."""
     now = time.time() if now is None else now
     if not is_due(project, now) or not _is_first(project, state, now):
         return None

@@ -14,11 +14,12 @@ import sys
 
 from fanout_hooks.client import hook_input as events
 from fanout_hooks.client import places
-from fanout_hooks.client.state import state_folder
-from fanout_hooks.run import ahead, claims
-from fanout_hooks.run.ahead import Started
+from fanout_hooks.client.home import state_folder
+from fanout_hooks.run import claims
 from fanout_hooks.run.dispatch import Request, run_event
 from fanout_hooks.run.state import AskGate, RuntimeState, WriteLog
+from fanout_hooks.warm import ahead
+from fanout_hooks.warm.ahead import Started
 from fanout_hooks.warm.loop import Loop
 
 SWEEPS = tuple("01")
@@ -26,18 +27,17 @@ SWEEPS = tuple("01")
 
 
 def main(
-    argv: list[str],
+    options: dict[str, str],
     raw: bytes | None,
     ask_gate: AskGate | None = None,
     write_log: WriteLog | None = None,
     started_ms: float = 0.0,
     started: Started | None = None,
 ) -> int:
-    """Run the event of stdin's `raw`; return the exit code for the client.
+    """Run the event of stdin's `raw` by the command's options; return the exit code for the client.
 
     `started_ms`: what our start took. `started`: the interpreter that was started ahead.
     """
-    options = _options(argv)
     env = dict(os.environ)
     event = events.from_stdin(raw) if raw is not None else None
     only, scopes = options.get("only", ""), options.get("scopes", "")
@@ -67,9 +67,3 @@ def main(
             ahead.remember(raw, scopes, *runtime.used())
         if name.startswith(SWEEPS):
             claims.sweep(claims.folder(state))
-
-
-def _options(argv: list[str]) -> dict[str, str]:
-    """Read `--name value` pairs; argparse alone would cost more than all the rest."""
-    pairs = iter(argv)
-    return {name[2:]: next(pairs, "") for name in pairs if name.startswith("--")}

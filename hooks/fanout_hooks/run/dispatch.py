@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 from fanout_hooks.client import matchers
 from fanout_hooks.client.config import SCOPES, Hook
+from fanout_hooks.client.home import state_folder
 from fanout_hooks.client.hook_input import asked_for, to_stdin
-from fanout_hooks.client.state import state_folder
 from fanout_hooks.run import choose as choosing
 from fanout_hooks.run import claims, decide
 from fanout_hooks.run.plan import Plan, Planned, Unit

@@ -1,16 +1,16 @@
 """Plan an event's hooks: how each runs, which wait for which, what runs together, what is locked.
 
 Each hook has a way to run:
-  warm    plain Python, known to be fast and clean: one after another in one seat, in configuration order
-  trial   plain Python not known yet: its own seat, side by side as natively, watched
-  alone   plain Python that is slow, starts processes or leaves things behind: its own seat, side by side
+  warm    plain Python, known to be fast and clean: one after another in one worker, in configuration order
+  trial   plain Python not known yet: a worker of its own, side by side as natively, watched
+  alone   plain Python that is slow, starts processes or leaves things behind: a worker of its own
   spare   Node: a process started ahead where there is one, else a lane
   lane    everything else: the command itself, side by side
 Warm hooks form one chain, so among them configuration order holds by itself, but where `after` turns it
 around; the others wait only for hooks that they conflict with. What a hook is known to write is
 locked across events while it runs.
 
-Units never wait for one another in a circle: hooks are put in an order in which everybody comes after those
+Units never wait for one another in a circle: hooks are put in an order in which each comes after those
 it waits for, and one joins a unit only when it waits only for its members and those before its first.
 So each unit waits for units that begin before it does.
 
@@ -73,7 +73,7 @@ class Wait(NamedTuple):
 def waits_for(hooks: Sequence[Footprint]) -> tuple[list[Wait], list[set[int]]]:
     """Return who waits for whom in an event, each pair once, with the reason; never in a circle.
 
-    The second is, per hook, everybody who ends before it starts.
+    The second is, per hook, all that end before it starts.
 
     The declared order is kept first. What conflicts, then what shares a worker, is added in configuration
     order: one pair is turned around where it would close a circle with what is kept, and none is lost.

@@ -18,9 +18,9 @@ from fanout_hooks.client.places import claude_folder
 from fanout_hooks.learn import memory
 from fanout_hooks.learn.memory import Memory
 from fanout_hooks.run import plan as plans
-from fanout_hooks.run.ahead import Started
 from fanout_hooks.run.decide import Opinion
 from fanout_hooks.run.plan import Plan
+from fanout_hooks.warm.ahead import Started
 from fanout_hooks.warm.command import Program
 from fanout_hooks.warm.interpreter import IDLE_S, HookInput, Interpreter, key_of
 from fanout_hooks.warm.loop import Ended, Future, Loop, on_stderr, sealed_file
@@ -163,12 +163,7 @@ class RuntimeState:
                 interpreter.close()
             has_lost = interpreter is not None and interpreter.takes_notice_of_loss()
             interpreter = Interpreter(self.loop, has_lost=has_lost)
-            own = self._started
-            if own is not None and own.is_for(program.exe, program.flags, env, cwd):
-                self._started = None
-            else:
-                own = None
-            interpreter.open(program, env, cwd, None if own is None else own.fd)
+            interpreter.open(program, env, cwd, self._take_started(program, env, cwd))
             self._used = (program, known)
             interpreter.preload(known.modules.get(program.interpreter, ()))
         interpreter.used_at = time.monotonic()
@@ -177,6 +172,14 @@ class RuntimeState:
             if self._interpreters[old].is_at_rest:
                 self._interpreters.pop(old).close()
         return interpreter
+
+    def _take_started(self, program: Program, env: dict[str, str], cwd: str) -> int | None:
+        """Return the socket of the interpreter that was started ahead, if it is this one."""
+        own = self._started
+        if own is None or not own.is_for(program.exe, program.flags, env, cwd):
+            return None
+        self._started = None
+        return own.fd
 
     def used(self) -> tuple[str, str, Iterable[str]]:
         """Return the last interpreter's command, its flags and the modules that hooks load in it."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from fanout_hooks.client import hook_input as events
 from fanout_hooks.client import places
-from fanout_hooks.client.state import state_folder
+from fanout_hooks.client.home import state_folder
 from fanout_hooks.run import claims, launch
 from fanout_hooks.run.decide import Decision
 from fanout_hooks.run.dispatch import Handled, Request, handle

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 from fanout_hooks.client.files import upwards
 from fanout_hooks.client.hook_input import HEAD, LOOK_S, asked_for
 from fanout_hooks.learn.memory import version_of
+from fanout_hooks.warm.ahead import command_line
 from fanout_hooks.warm.command import Program, is_shim, of_python
 from fanout_hooks.warm.loop import Channel, Future, Loop, content, is_stopped, kill_group, memory_file
 
@@ -102,17 +103,21 @@ class Interpreter:
 
         `started`: the socket of one that was started so already.
         """
-        if started is not None:
-            self._control = Channel(self.loop, socket.socket(fileno=started))
-            self.loop.leave(self._listen(self._control, program.exe))
+        try:
+            ours = self._spawned(program, env, cwd) if started is None else socket.socket(fileno=started)
+        except OSError as error:
+            self._break(f"{program.exe}: {error.strerror or error}")
             return
-        zygote = os.path.join(os.path.dirname(os.path.abspath(__file__)), "zygote.py")
-        flags = [f"-{program.flags}"] if program.flags else []
+        self._control = Channel(self.loop, ours)
+        self.loop.leave(self._listen(self._control, program.exe))
+
+    def _spawned(self, program: Program, env: dict[str, str], cwd: str) -> socket.socket:
+        """Return our end of the socket to a new zygote. Raises OSError."""
         ours, theirs = socket.socketpair()
         try:
             with theirs:
                 self._process = subprocess.Popen(
-                    [program.exe, *flags, zygote, str(theirs.fileno()), program.flags],
+                    command_line(program.exe, program.flags, theirs.fileno()),
                     env=env,
                     cwd=cwd,
                     pass_fds=(theirs.fileno(),),
@@ -121,12 +126,10 @@ class Interpreter:
                     stderr=subprocess.DEVNULL,
                     start_new_session=True,
                 )
-        except OSError as error:
+        except OSError:
             ours.close()
-            self._break(f"{program.exe}: {error.strerror or error}")
-            return
-        self._control = Channel(self.loop, ours)
-        self.loop.leave(self._listen(self._control, program.exe))
+            raise
+        return ours
 
     async def ready(self) -> bool:
         return await self._watched(self._ready, STARTING_S) is True

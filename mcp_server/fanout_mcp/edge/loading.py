@@ -45,7 +45,7 @@ def _load() -> None:
 def is_run_elsewhere(call: Waiting) -> bool:
     """Say whether another process has claimed the event since it came; take note there that we came too."""
     from fanout_hooks.client import hook_input
-    from fanout_hooks.client.state import state_folder
+    from fanout_hooks.client.home import state_folder
     from fanout_hooks.run import claims
 
     arguments: Message = call.params.get("arguments") or {}

@@ -17,7 +17,7 @@ from typing import Final, Literal, NamedTuple
 
 from fanout_hooks.adoption.check import path_in_use
 from fanout_hooks.adoption.entries import each, is_log_and_gate, is_ours, problems
-from fanout_hooks.client.state import state_folder
+from fanout_hooks.client.home import state_folder
 from fanout_hooks.gate import watch
 from fanout_hooks.learn.memory import path_of
 from fanout_mcp.backends.choose import IS_CHILD, NO_CLAUDE, NOT_AGREED, Choice, choose, providers_of

@@ -19,10 +19,10 @@ from fanout_hooks.adoption import consent, restore
 from fanout_hooks.adoption.entries import is_ours
 from fanout_hooks.adoption.restore import Restoration
 from fanout_hooks.client import places as client_places
+from fanout_hooks.client.home import state_folder
 from fanout_hooks.client.places import MARK, Place
 from fanout_hooks.client.places import project_of as adopting_project
 from fanout_hooks.client.settings import Edit, Refused, locked
-from fanout_hooks.client.state import state_folder
 from fanout_hooks.crash import system_refusal
 from fanout_mcp.commands.display import paragraph
 from fanout_mcp.commands.flags import OK, Command

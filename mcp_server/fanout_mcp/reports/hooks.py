@@ -188,7 +188,7 @@ def _boxes(rows: Sequence[Box], title: str) -> str:
 
     floor = len(rows) * ROW + 4
     ticks = range(low, high + 1, math.ceil((high - low) / MAX_LABELS))
-    parts = _axis([(x(10.0**power), f"{10.0**power:g} ms") for power in ticks], floor)
+    parts = _axis(((x(10.0**power), f"{10.0**power:g} ms") for power in ticks), floor)
     for place, row in enumerate(rows):
         y = place * ROW + NAME + 12
         p5, p25, p50, p75, p95, p99 = map(x, row.at)
@@ -209,7 +209,7 @@ def _waterfall(spans: Sequence[Span], total: float, title: str) -> str:
     end = max([total, *(span.start + span.ms for span in spans)], default=1.0) or 1.0
 
     floor = len(spans) * ROW + 4
-    parts = _axis([(share, f"{end * share / 100:.3g} ms") for share in (0, 25, 50, 75, 100)], floor)
+    parts = _axis(((share, f"{end * share / 100:.3g} ms") for share in (0, 25, 50, 75, 100)), floor)
     for place, span in enumerate(spans):
         y, start = place * ROW + NAME + 5, span.start / end * 100
         parts.append(_text(0, place * ROW + NAME, clip(span.name, MAX_NAME), "", "start"))
@@ -236,13 +236,13 @@ def _sparkline(values: Sequence[float], title: str) -> str:
     )
 
 
-def _axis(ticks: Sequence[tuple[float, str]], floor: float) -> list[str]:
-    """Draw a line down at each place of an axis, its label below; the outermost labels stay inside."""
-    anchors = ["start", *["middle"] * (len(ticks) - 2), "end"]
-    return [
-        _line(at, 0, at, floor) + _text(at, floor + 16, label, "soft", "middle" if 0 < at < 100 else anchor)
-        for (at, label), anchor in zip(ticks, anchors, strict=True)
-    ]
+def _axis(ticks: Iterable[tuple[float, str]], floor: float) -> list[str]:
+    """Draw a line down at each place of an axis, its label below; those at the edges stay inside."""
+
+    def anchor(at: float) -> str:
+        return "start" if at <= 0 else "end" if at >= 100 else "middle"
+
+    return [_line(at, 0, at, floor) + _text(at, floor + 16, label, "soft", anchor(at)) for at, label in ticks]
 
 
 def _nice(value: float) -> float:

@@ -23,7 +23,7 @@ from tree_sitter import Node, Query, QueryCursor
 from fanout_mcp.review.finding import Finding, Severity
 from fanout_mcp.review.static.flow import SQL, Flow, memory_hits
 from fanout_mcp.review.static.grammars import WHOLE, Grammar, grammar_of, language_of, parser_of, walk
-from fanout_mcp.review.static.regexes import IS_PATTERN, is_slow
+from fanout_mcp.review.static.regexes import HOLDS_NO_SECRET, is_slow
 from fanout_mcp.review.static.rules import (
     INSECURE,
     PARAM,
@@ -770,12 +770,12 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
     is_program = language_of(path) is not None or _PROGRAM.search(path) is not None
     is_throwaway = _THROWAWAY.search(path) is not None
     within: frozenset[int] | None = None
-    told: set[tuple[str, bool]] = set()
+    reported: set[tuple[str, bool]] = set()
     for number, mark, before, taken in _redacted(path, text):
         is_doubtful, is_value = mark in DOUBTFUL, mark == "value"
         line = where[1][number - 1]
         # A shape identifies a provider's key; a word beside a value says less, and no more than a rule did.
-        if is_doubtful and (number in known or IS_PATTERN.search(taken)):
+        if is_doubtful and (number in known or HOLDS_NO_SECRET.search(taken)):
             continue
         following = where[1][number - 1 : number + 3]
         if (is_program or mark == "pem") and not _is_given(mark, before, following):
@@ -819,9 +819,9 @@ def review_secrets(path: str, text: str, known: Container[int]) -> Iterator[Find
             or (is_value and _is_shown(before, where[1][max(0, number - 5) : number + 4]))
         )
         is_shown = is_value and not is_program
-        if mark != "pem" and (taken, is_placeholder) in told:
+        if mark != "pem" and (taken, is_placeholder) in reported:
             continue
-        told.add((taken, is_placeholder))
+        reported.add((taken, is_placeholder))
         severity: Severity = "low" if is_placeholder else "medium" if is_shown else "high"
         why = f"It is scrubbed from whatever leaves, as {mark}."
         yield _secret(where, number, why, severity, 55 if is_doubtful else SHAPED)

@@ -94,7 +94,7 @@ def _characters(items: Items) -> frozenset[str]:
     return frozenset(found)
 
 
-IS_PATTERN: Final = re.compile(
+HOLDS_NO_SECRET: Final = re.compile(
     r"\[\^?[\w\\-]{2,40}\][*+?{]|\\[wdsSWDb][*+?]|\(\?[:P<=!]|\.[*+]\??\)|258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 )
-"""What only a regular expression holds: it describes secrets and is none; and the key of all WebSockets."""
+"""A regular expression, which describes secrets and is not one; and the key that all WebSockets share."""

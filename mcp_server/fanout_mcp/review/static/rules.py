@@ -6,13 +6,12 @@ A rule is one of
     line = regex of a line without its comments
     block = regex of a Terraform resource's type, with `match` on the block or `missing` from it
 and may have `match` and `unless` (regexes of the arguments; of code alone with `bare = true`), `file` (one
-that the file must match) and `without` (one that it must not). A call or a line may have `spared`, a regex of
-what makes it harmless elsewhere in its function; with a call, {name} there is what it is assigned to or given
-alone; in an assignment, what is assigned to; in a line, what its pattern calls so, wherever that is in the
-file; and a call `after`, one of a statement that makes it harmless
-before it. Input counts in the part of its name that a group `key` takes, else in the arguments, in the
-`first` of them alone (of an object: in where it leads to), or in the `receiver`. Names are replaced by the
-constants that the file gives them.
+that the file must match) and `without` (one that it must not). `spared` is a regex of what makes a call, an
+assignment or a line harmless elsewhere in its function; {name} in it is what a call is assigned to or given
+alone, what an assignment assigns to, or what the group `name` of a line's pattern takes, wherever in the
+file that is. `after` is a regex of a statement before a call that makes it harmless. Input counts in the
+part of its name that a group `key` takes, else in the arguments, in the `first` of them alone (of an object:
+in where it leads to), or in the `receiver`. Names are replaced by the constants that the file gives them.
 """
 
 from __future__ import annotations

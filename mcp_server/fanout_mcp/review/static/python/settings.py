@@ -17,7 +17,7 @@ from fanout_mcp.review.static.python.values import (
     listed,
     names,
 )
-from fanout_mcp.review.static.regexes import IS_PATTERN, is_slow
+from fanout_mcp.review.static.regexes import HOLDS_NO_SECRET, is_slow
 from fanout_mcp.review.static.rules import PARAM, PRESCRIBED, REMOTE, read_table
 from fanout_mcp.source.secret_values import MAX_VALUE, is_secret, is_word
 
@@ -51,7 +51,7 @@ def check_secret(reader: Reader, node: ast.AST, name: str, value: Value) -> None
     const = value.const
     if isinstance(const, bytes):
         const = const.decode("latin-1")
-    if not isinstance(const, str) or len(const) > MAX_VALUE or IS_PATTERN.search(const):
+    if not isinstance(const, str) or len(const) > MAX_VALUE or HOLDS_NO_SECRET.search(const):
         return
     if "\n" in const.strip() and "-----BEGIN" not in const:
         return  # lines of text

@@ -1,19 +1,17 @@
 """Start the hooks' interpreter before our own modules are loaded: on two cores both get ready at once.
 
-A cold event needs two interpreters, ours and the one that its hooks run in (warm/zygote.py), and each takes
-about as long as the hooks. So an event leaves a line in the user's state folder: the interpreter that it used
-and the modules loaded there. The next event of the same project, name and tool begins with starting that one.
-If it is not what would have been started, it ends with us. One that lies in the project is not started ahead:
-nothing of a project runs before its hooks are known to be registered.
+A cold event needs two interpreters, ours and the one that its hooks run in (zygote.py), and each takes
+about as long as the hooks. So an event leaves a line in the user's state folder: the interpreter that it
+used and the modules loaded there. The next event of the same project, scopes, name and tool begins with
+starting that one. If it is not what would have been started, it ends with us. One that could run what is in
+the project is not started ahead: nothing of a project runs before its hooks are known to be registered.
 
 Imports as little as can be: what is loaded here delays the start.
 """
 
 import os
-import select
-import time
 
-from fanout_hooks.client.state import state_folder
+from fanout_hooks.client.home import state_folder
 
 TYPE_CHECKING = False  # typing's own would cost its import here
 if TYPE_CHECKING:
@@ -25,30 +23,14 @@ else:
 NAME = "ahead"
 MAX_BYTES = 1 << 16
 MAX_LINES = 32
-PROGRAM = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "warm", "zygote.py")
-STDIN_S = 5.0
-"""The client writes the event at once; a stdin that stays open is not the client."""
-MAX_EVENT = 128 << 20
+ZYGOTE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "zygote.py")
 HEAD = 4
 """Bytes of a message's length, as in warm/messages.py."""
 
 
-def read_stdin(fd: int, limit_s: float = STDIN_S) -> "bytes | None":
-    """Return everything up to the end of stdin; None when it doesn't come.
-
-    A stdin that is still open at the limit counts as ended after an object's line.
-    """
-    data = bytearray()
-    until = time.monotonic() + limit_s
-    while len(data) <= MAX_EVENT:
-        ready, _, _ = select.select([fd], [], [], max(0.0, until - time.monotonic()))
-        if not ready:
-            return bytes(data) if data.endswith(b"}\n") else None
-        more = os.read(fd, 1 << 16)
-        if not more:
-            return bytes(data)
-        data += more
-    return None
+def command_line(exe: str, flags: str, fd: int) -> list[str]:
+    """Return what starts a zygote that talks on a descriptor, by the hooks' own command."""
+    return [exe, *([f"-{flags}"] if flags else []), ZYGOTE, str(fd), flags]
 
 
 class Started:
@@ -78,12 +60,17 @@ def _may_run_the_projects(exe: str) -> bool:
     """Say whether an interpreter lies in the repository, or variables add to its modules."""
     if os.environ.get("PYTHONPATH") or os.environ.get("PYTHONHOME"):
         return True
-    project = os.path.realpath(os.environ.get("CLAUDE_PROJECT_DIR") or os.getcwd())
-    around = project
-    while around != os.path.dirname(around) and not os.path.exists(os.path.join(around, ".git")):
-        around = os.path.dirname(around)
-    root = around if around != os.path.dirname(around) else project
-    return os.path.realpath(os.path.dirname(exe)).startswith(root.rstrip(os.sep) + os.sep)
+    project = root = os.path.realpath(_project())
+    while not os.path.exists(os.path.join(root, ".git")):
+        if root == os.path.dirname(root):
+            root = project  # no repository
+            break
+        root = os.path.dirname(root)
+    return os.path.realpath(os.path.dirname(exe)).startswith(os.path.join(root, ""))
+
+
+def _project() -> str:
+    return os.environ.get("CLAUDE_PROJECT_DIR") or os.getcwd()
 
 
 def remember(raw: bytes, scopes: str, exe: str, flags: str, modules: "Iterable[str]") -> None:
@@ -97,16 +84,18 @@ def remember(raw: bytes, scopes: str, exe: str, flags: str, modules: "Iterable[s
         if sorted(others + own) == sorted(before) or "\n" in "".join(own):
             return
         text = "".join(f"{line}\n" for line in (others + own)[-MAX_LINES:])
-        files.replace(os.path.join(state_folder(os.environ), NAME), text.encode("utf-8", "surrogateescape"))
+        files.replace(_path(), text.encode("utf-8", "surrogateescape"))
     except (OSError, ValueError):
         return  # the next event starts as this one did
 
 
+def _path() -> str:
+    return os.path.join(state_folder(os.environ), NAME)
+
+
 def _lines() -> list[str]:
     try:
-        fd = os.open(
-            os.path.join(state_folder(os.environ), NAME), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW
-        )
+        fd = os.open(_path(), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError:
         return []
     try:
@@ -121,8 +110,7 @@ def _lines() -> list[str]:
 
 def _key(raw: bytes, scopes: str) -> str:
     """Return the project with the event's name and tool, as they come first; a wrong guess costs a start."""
-    project = os.environ.get("CLAUDE_PROJECT_DIR") or os.getcwd()
-    return "\t".join([project, scopes, *[_value(raw, name) for name in (b"hook_event_name", b"tool_name")]])
+    return "\t".join([_project(), scopes, _value(raw, b"hook_event_name"), _value(raw, b"tool_name")])
 
 
 def _value(raw: bytes, name: bytes) -> str:
@@ -142,7 +130,7 @@ def _spawn(exe: str, flags: str, modules: list[str]) -> Started:
         others = {int(name) for name in os.listdir("/proc/self/fd")} - kept
         os.posix_spawn(
             exe,
-            [exe, *([f"-{flags}"] if flags else []), PROGRAM, str(theirs.fileno()), flags],
+            command_line(exe, flags, theirs.fileno()),
             os.environ,
             file_actions=[
                 *((os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in range(3)),
