@@ -29,6 +29,9 @@ LISTS: Final = {
     "statements_third.jsonl": "third list, as strict",
 }
 SEED: Final = 20
+AT_ONCE: Final = 1000
+"""Modules that a call may name."""
+
 OF_FOCUS: Final = 10
 EXPLORED: Final = 20
 ROWS: Final = 5
@@ -68,7 +71,7 @@ def explored(clone: str, files: list[str]) -> list[Statement]:
     """Return each statement once, with the first focus that makes it."""
     found: dict[tuple[str, int, str], str] = {}
     for focus in FOCUSES:
-        for modules in ([], files):
+        for modules in ([], *(files[at : at + AT_ONCE] for at in range(0, len(files), AT_ONCE))):
             for module in pages(clone, "modules", "explore", "--focus", focus, *modules):
                 report = OVERVIEW.sub("", module["report"])
                 for text, path, line in STATEMENT.findall(report):

@@ -302,6 +302,30 @@ FILES = [
         "Package shop sells.",
     ),
     ("run.sh", "#!/usr/bin/env bash\n# Opens the shop.\nset -e\n", "Opens the shop."),
+    ("run.sh", "#     ____ __\n#  __/_ _/_ _/__/ run.sh\n#\n# Opens the shop.\nset -e\n", "Opens the shop."),
+    ("run.sh", "# - $A (default: 1)\n# - $B\n\n# Opens the shop.\nset -e\n", "Opens the shop."),
+    ("a.py", '"""\nHTTP codes\nSee the registry:\nhttps://example.com\n"""\n', "HTTP codes"),
+    (
+        "cart.py",
+        'class Cart:\n    """\n    cart = Cart("a")\n    """\n',
+        "no description; defines Cart (derived)",
+    ),
+    ("Dockerfile", 'FROM python:3\nCMD ["a"]\n', "no description; starts from python:3 (derived)"),
+    (
+        "Dockerfile",
+        "FROM a AS build\nRUN x\nFROM b AS run\n",
+        "no description; has the stages build, run (derived)",
+    ),
+    (
+        "a.py",
+        "class A:\n    def sell(self): ...\n\nclass _B:\n    def hidden(self): ...\n",
+        "no description; defines A, sell (derived)",
+    ),
+    (
+        "test_a.py",
+        "class Fake: ...\n\ndef home(): ...\n\ndef test_a(): ...\n",
+        "no description; defines test_a, Fake, home (derived)",
+    ),
     ("run.sh", "#!/bin/sh\nset -e\necho\n", "no description; Bash without definitions, 3 lines (derived)"),
     (
         "cache.h",
@@ -365,6 +389,15 @@ MODULES = [
     (
         {"shop/a.go": "package shop\n", "shop/doc.go": "// Package shop sells.\npackage shop\n"},
         "Package shop sells.",
+    ),
+    (
+        {
+            "shop/a.go": "package shop\n\nfunc Sell() {}\n",
+            "shop/b.go": "package shop\n\nfunc Buy() {}\n",
+            "shop/cart/a.go": "// Package cart holds.\npackage cart\n",
+            "shop/README.md": "# Shop\n\nSells things.\n",
+        },
+        "Sells things.",
     ),
     (
         {"shop/package.json": '{ "description": "Sells things" }', "shop/index.ts": "export const a = 1\n"},

@@ -150,6 +150,12 @@ def first_sentence(text: str) -> str:
     return clip(sentence, MAX_LENGTH)
 
 
+def docstring(text: str) -> str:
+    """Return the first sentence of a docstring, or nothing where it is a licence or an example."""
+    sentence = first_sentence(text)
+    return "" if _is_no_prose(sentence) else sentence
+
+
 def plain_text(text: str) -> str:
     """Take the marks of Markdown and RST out of a line: links, images, roles, tags, emphasis."""
     text = _INLINE.sub(lambda match: match[1] or (match[2] or "").rstrip(), text.replace("![", "["))
@@ -166,10 +172,17 @@ def _unquoted(text: str) -> str:
     return text.removesuffix(closing)
 
 
+_REFERS: Final = re.compile(r"\s*(?:See (?!how\b|what\b)|@see\b)")
+"""A line that only leads elsewhere: what is above it needn't have ended in a full stop."""
+
+
 def _titled(lines: list[str]) -> list[str]:
-    """Return the lines up to a title's underline, without the line above the title: RST has its heads so."""
+    """Return the lines up to a reference or to a title's underline, as RST has it, without that title."""
     lines = lines[1:] if RULER.match(lines[0]) else lines
-    end = next((number for number, line in enumerate(lines) if RULER.match(line)), len(lines))
+    ends = (
+        number for number, line in enumerate(lines) if RULER.match(line) or (number and _REFERS.match(line))
+    )
+    end = next(ends, len(lines))
     return lines[:end]
 
 
@@ -207,6 +220,8 @@ def _paragraph(lines: Sequence[str], name: str) -> tuple[str, bool]:
     ]
     if prose and prose[0].startswith("\t"):
         return "", False  # code, as Go's comments show it
+    if len(prose) > 1 and all(_ITEM.match(line) for line in prose):
+        return "", False  # a list
     if prose and re.fullmatch(r"\s*[^\s/]+\.\w+\s*", prose[0]):
         del prose[0]  # the file's name, as an editor writes it above the project's
         if len(prose) < NAMES_ALONE and len(" ".join(prose).split()) <= NAMES_ALONE:
@@ -215,8 +230,16 @@ def _paragraph(lines: Sequence[str], name: str) -> tuple[str, bool]:
     prose = _JAVADOC.sub(lambda match: " ".join((match[1] or "").split()), whole).split("\n")
     whole = " ".join(prose)
     whole = whole.rstrip()
-    if not re.search(r"[^\W\d_]{2}", whole) or _is_no_prose(whole) or CUT_OFF.search(whole):
-        return "", False  # without a word, a licence's, code that was commented out, or before an example
+    if (
+        not re.search(r"[^\W\d_]{2}", whole)
+        or _is_drawn(whole)
+        or _is_no_prose(whole)
+        or CUT_OFF.search(whole)
+    ):
+        return (
+            "",
+            False,
+        )  # without a word, a drawing, a licence's, code that was commented out, or before an example
     is_title = False
     if len(prose) > 1 and re.match(r"\s*@title\b", prose[0]):
         prose = prose[1:]
@@ -232,13 +255,32 @@ def _paragraph(lines: Sequence[str], name: str) -> tuple[str, bool]:
     return sentence, is_title
 
 
+_ITEM: Final = re.compile(r"\s*[-*•+]\s")
+
+
+def _is_drawn(text: str) -> bool:
+    """Tell whether a paragraph is a drawing or a table: most of its characters are signs."""
+    seen = [sign for sign in text if not sign.isspace()]
+    return sum(sign.isalnum() for sign in seen) < len(seen) / 2
+
+
 NAMES_ALONE: Final = 2
 """Lines of a paragraph that only names its file and project."""
 
 
+_CODE: Final = re.compile(
+    r"\s*(?:>>> |(?:(?:const|let|var|val|auto) )?[\w.]+ (?::=|=|<-) |[\w.]+\([^()]*\);?\s*$)"
+)
+"""How an example begins that a document has in the place of a sentence."""
+
+
 def _is_no_prose(text: str) -> bool:
-    """Tell whether a paragraph is legal text or a credit."""
-    return _LEGAL.search(text) is not None or _CREDIT.match(" ".join(text.split())) is not None
+    """Tell whether a paragraph is legal text, a credit or code."""
+    return (
+        _LEGAL.search(text) is not None
+        or _CREDIT.match(" ".join(text.split())) is not None
+        or _CODE.match(text) is not None
+    )
 
 
 def doc_above(lines: Sequence[str], row: int, form: Commented) -> str:
@@ -286,8 +328,7 @@ def opening(text: str, root: Node, language: Language, name: str = "") -> str:
         for node in root.named_children[:4]:
             child = first_child(node) if node.type == "expression_statement" else node
             if child is not None and child.type == "string":
-                sentence = first_sentence(text_of(child))
-                return "" if _is_no_prose(sentence) else sentence
+                return docstring(text_of(child))
             if node.type != "comment":
                 break
     return first_comment(text, language, name)

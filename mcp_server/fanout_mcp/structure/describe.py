@@ -130,7 +130,9 @@ def derived(outline: Outline, users: Sequence[str] = ()) -> str:
         return f"{outline.language}: {_some([symbol.name for symbol in top], 6)}"
     names = _names(outline)
     exports = [symbol.name for symbol in top if symbol.kind == "export"]
-    if names:
+    if outline.language == "Docker":
+        what = _stages(outline)
+    elif names:
         verb = "declares" if outline.path.endswith(_HEADERS) else "defines"
         what = f"{verb} {_some(names, 4)}"
     elif exports:
@@ -139,6 +141,13 @@ def derived(outline: Outline, users: Sequence[str] = ()) -> str:
         what = f"{outline.language or 'text'} without definitions, {counted(outline.lines, 'line')}"
     used = f" for {_some(list(users), 3)}" if users else ""
     return f"{NO_DESCRIPTION}{what}{used} (derived)"
+
+
+def _stages(outline: Outline) -> str:
+    """Say what a Dockerfile's image is made in, or else of."""
+    stages = [symbol.name for symbol in outline.symbols if symbol.kind == "stage"]
+    images = [symbol.name for symbol in outline.symbols if symbol.kind == "image"]
+    return f"has the stages {_some(stages, 4)}" if stages else f"starts from {_some(images, 4)}"
 
 
 _HEADERS: Final = (".h", ".hh", ".hpp", ".hxx", ".pyi", ".d.ts")
@@ -161,13 +170,20 @@ def _defined(outline: Outline) -> list[Symbol]:
         if types:
             return [*types, *rest]
     # One type alone is what the file's name says already: what it does, its methods say.
-    functions = [one for one in (inside if len(types) == 1 else shown) if one.kind in _METHODS]
+    own = [one for one in inside if one.parent == types[0].full] if len(types) == 1 else []
+    functions = [one for one in inside if one.kind in _METHODS and (one in own or one in shown)]
     if outline.language == "Go":  # a method alone doesn't say of what
         functions = [one for one in functions if one.kind != "method"] or functions
     if outline.language in {"C", "C++"}:  # a macro that is called at the top looks like a definition
         functions = [one for one in functions if not one.name.isupper() and " " not in one.name]
     functions = [one for one in functions if one.name != "constructor" and not one.name.endswith("__")]
+    if outline.kind == "test":
+        types, functions = [], sorted([*types, *functions], key=lambda one: not _TESTS_ITS.match(one.name))
     return [*types, *functions, *rest]
+
+
+_TESTS_ITS: Final = re.compile(r"(?i)test|bench|fuzz|should|.*(?:tests?|spec)$")
+"""Names of tests: what else a test's file defines is there for them."""
 
 
 def _holding(inside: Sequence[Symbol]) -> list[Symbol]:
@@ -288,7 +304,7 @@ def described(
     """Return a module's fields as the static engine knows them; `room`: characters, of a map."""
     head = overview(module, known)
     parts, uses = _components(facts, known), _interactions(module, facts, known)
-    seen, risks = _observations(module, facts, known, focus, signals), _risks(module, known, facts)
+    seen, risks = _observations(module, facts, known, focus, signals), _risks(facts, known)
     report = [head, *parts, *uses, *seen, *risks]
     whole = fields(module, known, facts, module_purpose(module, known, facts), report)
     entry = whole
@@ -395,18 +411,28 @@ def _said(module: Module, known: Graph, own: Sequence[Outline], product: Sequenc
 
 
 def _package_files(product: Sequence[Outline], folder: str) -> list[Outline]:
-    """Return the files whose words are the package's: by their names, and for Go all of the folder."""
-    # A file of Go only by words about the package; of a package of several folders the outermost.
+    """Return the files whose words are the package's, the outermost first: by their names, and for Go any.
+
+    They have most of the module below them: else they are a part's.
+    """
+
+    def is_around(outline: Outline) -> bool:
+        own = outline.path[: outline.path.rfind("/") + 1]
+        return sum(other.path.startswith(own) for other in product) > len(product) / 2
+
     found = [
         one
         for one in product
         if (
+            # A file of Go only by words about the package.
             one.package and one.doc.lower().startswith(("package ", "command "))
             if one.language == "Go"
             else one.path.rpartition("/")[2] in _PACKAGE_DOCS
         )
     ]
-    return sorted(found, key=lambda one: (one.path.count("/"), not one.path.startswith(folder)))
+    return sorted(
+        filter(is_around, found), key=lambda one: (one.path.count("/"), not one.path.startswith(folder))
+    )
 
 
 def _beside(folder: str, known: Graph) -> str:
@@ -535,8 +561,8 @@ _IMPORTS_PACKAGES: Final = frozenset({"Go", "C#", "Swift"})
 
 
 def _short_of(path: str, module: Module, alike: Mapping[str, int]) -> str:
-    name = posixpath.basename(path)
-    return name if alike[name] == 1 else path.removeprefix(f"{module.name}/")
+    is_alone = alike[posixpath.basename(path)] == 1
+    return _name(path) if is_alone else path.removeprefix(f"{module.name}/")
 
 
 def _name(path: str) -> str:
@@ -563,30 +589,12 @@ def _observations(module: Module, facts: Facts, known: Graph, focus: str, signal
     return found
 
 
-def _risks(module: Module, known: Graph, facts: Facts) -> list[str]:
-    found = [
+def _risks(facts: Facts, known: Graph) -> list[str]:
+    return [
         f"Risk: {counted(len(cycle), 'file')} import each other in a cycle as they are loaded "
         f"({', '.join(cycle[:3])}) [{cycle[0]}:{_cycle_line(cycle, known)}]."
         for cycle in facts.cycles[:MAX_RISKY_CYCLES]
     ]
-    outlines = [
-        outline
-        for path in module.paths
-        if (outline := known.outlines[path]).kind == "product" and outline.how == "grammar"
-    ]
-    functions = [
-        (symbol.end_line - symbol.line + 1, outline.path, symbol)
-        for outline in outlines
-        for symbol in outline.symbols
-        if symbol.kind in {"function", "method"}
-        and symbol.parent.partition(".")[0] not in _TESTS
-        and not (outline.language == "Zig" and symbol.name[:1].isupper())  # it returns a type
-    ]
-    if functions:
-        length, path, symbol = max(functions, key=lambda item: item[0])
-        if length >= 80:
-            found.append(f"Improve: {symbol.name} is {length} lines long [{path}:{symbol.line}].")
-    return found[:8]
 
 
 def _cycle_line(cycle: Sequence[str], known: Graph) -> int:

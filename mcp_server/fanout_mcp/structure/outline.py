@@ -23,9 +23,9 @@ from fanout_mcp.structure import documents, manifests
 from fanout_mcp.structure.comments import (
     block_doc,
     doc_above,
+    docstring,
     elixir_doc,
     first_child,
-    first_sentence,
     opening,
     plain_text,
 )
@@ -168,7 +168,7 @@ def notes(text: str, symbols: Sequence[Symbol], *, is_whole: bool) -> Iterator[s
 
 # --- outline ------------------------------------------------------------------------------------------
 
-VERSION: Final = 23
+VERSION: Final = 24
 """Part of every cache key: raise it when an outline changes."""
 
 MAX_SIGNATURE: Final = 200
@@ -536,7 +536,7 @@ def _doc(body: Node | None, lines: Sequence[str], node: Node, language: Language
         return doc_above(lines, node.start_point[0], language)
     first = first_child(body)
     string = first_child(first) if first is not None and first.type == "expression_statement" else first
-    return first_sentence(text_of(string)) if string is not None and string.type == "string" else ""
+    return docstring(text_of(string)) if string is not None and string.type == "string" else ""
 
 
 def as_json(outline: Outline) -> Json:
