@@ -66,6 +66,8 @@ def kind_of(name: str) -> Kind | None:
     words = _words(name)
     if words[-2:] == ["secrets", "id"] or "hashed" in words or words[:1] in (["is"], ["has"]):
         return None  # says where secrets are, or whether, or is what is left of one
+    if {"existing", "secret"} <= {*words}:  # Kubernetes' object that holds it
+        return None
     is_id = words[-1:] == ["id"] and words[-2:-1] in (["key"], ["credential"], ["credentials"])
     if is_id and words[-3:-1] != ["access", "key"]:
         return "id"
@@ -286,7 +288,8 @@ def is_given(name: str, value: str) -> bool:
     is_spaced = kind_of(name) in {"password", "secret"} and " " in value and _DIGIT.search(value)
     is_made = is_spaced and _PHRASE_SAYS.isdisjoint(value.lower().split())
     is_one = is_literal(name, value) or (is_made and is_secret(name, value.replace(" ", "")))
-    return bool(is_one) and _OPTION.search(value) is None
+    is_name = is_name_of_secret(value) and not value.islower()  # `password` or `confirmPassword`
+    return bool(is_one) and not is_name and _OPTION.search(value) is None
 
 
 def is_paired(name: str, value: str) -> bool:
@@ -329,6 +332,28 @@ def is_quoted(name: str, value: str) -> bool:
     """Tell a secret in prose, a phrase with hyphens among them, from `dryRun`, which is code there."""
     is_name = _IDENTIFIER.fullmatch(value) and not _PHRASE.fullmatch(value)
     return is_secret(name, value) and not is_name
+
+
+def is_shouted(name: str, value: str) -> bool:
+    """Tell a secret after "the password is", a word with an exclamation mark among them."""
+    return is_literal(name, value) or (kind_of(name) == "password" and _SHOUTED.fullmatch(value) is not None)
+
+
+_SHOUTED: Final = re.compile(r"\w[\w-]{4,30}!")
+
+
+def is_worded(name: str, value: str) -> bool:
+    """Tell a key of plain words from a message: it is made of bytes, and called a key."""
+    is_key = not {"key", "secret", "pepper", "salt"}.isdisjoint(_words(name))
+    return is_literal(name, value) or (is_key and _WORDED.fullmatch(value) is not None)
+
+
+_WORDED: Final = re.compile(r"[a-z]{1,20}(?: [a-z]{1,20}){3,12}")
+_UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+
+
+def is_uuid(value: str) -> bool:
+    return _UUID.fullmatch(value) is not None
 
 
 def is_name_of_secret(value: str) -> bool:

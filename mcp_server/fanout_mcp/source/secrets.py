@@ -149,6 +149,11 @@ _PARTS: Final = {
 _NOTATIONS: Final = (
     # What decides about a value, and what stands between its name and it: env.SECRET || 'x'
     (values.is_given, r"(?:\\?[\"'`])?[\])]{0,2}\s{0,20}(?:\|\|=?|\?\?=?|\?:|or\s)\s{0,20}QUOTED"),
+    # signingKey = []byte("a b c d")
+    (
+        values.is_worded,
+        r"(?:\\?[\"'`])?[\])]{0,2}[\"']?BETWEENEQUALS(?:b|\[\]byte\(|[bB]uffer\.from\()QUOTED",
+    ),
     # password: str = "x", 'password' => 'x', ['password'] == "x"
     (values.is_literal, r"(?:\\?[\"'`])?[\])]{0,2}[\"']?BETWEENEQUALSWRAPQUOTED"),
     # token: String by lazy { "x" }, let(:token) { "x" }, () => { return "x" }
@@ -174,6 +179,7 @@ _NOTATIONS: Final = (
     (values.is_set, r"\s?\(\s?WRAPQUOTED\s?\)"),  # setPassword("x")
     (values.is_passed, r"\s?[({]\s?WRAPQUOTED"),  # token{"x"}
     (values.is_given, r"[ \t]{1,8}QUOTED[ \t]{0,4}(?:\r?\n|\z)"),  # password "a b c"
+    (values.is_shouted, r"\s{1,8}(?:is|was):? `([^`\n]+)`"),  # the password is `x!`
     (values.is_quoted, r"\s{1,8}(?:to )?`([^`\n]+)`"),  # the password `x`
     # ENV SECRET_KEY "x", IDENTIFIED BY 'x', --token "x", the password is `x`
     (values.is_literal, r"\s{1,8}(?:is |was |to )?QUOTED"),
@@ -388,6 +394,7 @@ _COMMANDS: Final = (
     ),
     (values.is_striking, r"\b(?:add_?user|user_?add|create_?user|change_?password)\s+\S{1,60}\s+ARG"),
     (lambda value: _is_noted("password", value), r"(?:^|[\s:(])(?:[aA]dmin(?:istrator)?|root)(?:\s/\s|:)ARG"),
+    (lambda value: values.is_argument(value) and "auth" not in value.lower(), r"\s--auth[ =]ARG"),
     (values.is_token, "\\s-[tkaTK]\\s+ARG\n\\s(?:auth|login|authtoken|setapikey)\\s+ARG"),
 )
 _READ: Final = tuple(
@@ -410,7 +417,7 @@ _HEAD: Final = _any_of(
 
 _CALL: Final = Linear(
     r"(?i)(?:(getconnection|dbi->connect|\bpdo|mysqli|mysqli?_p?connect|(?:pymysql|mysqldb|psycopg2?|pymssql|mariadb)\.connect)"
-    r"|(login|log_?on|auth|authenticate|auth_?password|passwordtoken|credentials?(?:provider)?|createconnection|epgsql:connect|(?:wi_?fi|wlan|sta(?:tion|_if)?|nic|radio)\.(?:begin|connect|softap)|pw_set"
+    r"|(login|log_?on|auth|authenticat(?:e|ion)|\w{0,60}_with_pass(?:word|phrase)?|auth_?password|passwordtoken|credentials?(?:provider)?|createconnection|epgsql:connect|(?:wi_?fi|wlan|sta(?:tion|_if)?|nic|radio)\.(?:begin|connect|softap)|pw_set"
     r"|(?:crypto\.)?create_?hmac|hash_hmac|pgp_sym_\w{2}crypt|ftp(?:\.open)?|smtp|imap|(?:jwt|jsonwebtoken|jws|jose)\.(?:sign|verify|encode|decode))"
     r"|(bind|connect|open|dial|session|transport|database|unlock|unprotect|encrypt|decrypt|aes|ssh|ldap)"
     r"|(client|provider|fernet|twilio|pusher|algolia(?:search)?|oauth2?|strategy|signer|hmac|cipher|crypt(?:o|er|or)?|sdk|api"
@@ -828,7 +835,7 @@ def _near(data: bytes, at: Span, name: str, origin: Origin) -> Span | None:
     is_next, before, is_sure = True, name, b":" in space.group()
     for number, word in enumerate(_TOKEN.finditer(data, space.end(), stop if stop >= 0 else end + 160)):
         value = word.group().rstrip(b".,;:!?)|*")
-        is_one = values.is_near(name, _text(value))
+        is_one = values.is_near(name, _text(value)) and (is_next or not values.is_uuid(_text(value)))
         if is_next and not is_one:
             is_said = is_sure and not (origin.is_program or _is_vague(b"", name, origin))
             is_said = is_said and before.lower() not in _LEADS_ON
@@ -941,7 +948,9 @@ def _in_call(data: bytes, call: Match) -> list[Span]:
             continue
         literal = sign[1:-1].rstrip(b"\\")
         value = _text(literal)
-        is_open = kind == 3 and not has_account
+        # MQTT's: a client, a user, a password.
+        is_third = commas == 2 and call[kind].lower() == b"connect"
+        is_open = kind == 3 and not (has_account or is_third)
         has_account = has_account or values.is_account(value)
         is_sure = kind == 1 and commas == 2
         is_one = (
