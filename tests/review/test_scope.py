@@ -41,6 +41,8 @@ def finding(line: int = 1, rule: str = "command-injection", cwe: int | None = 78
         ("run(x)  # fanout: ignore[command-injection] the proxy checks it", True),
         ("run(x)  # fanout: ignore[CWE-78] the proxy checks it", True),
         ("run(x)  # fanout: ignore[sql-injection] wrong rule", False),
+        ('[SuppressMessage("Security", "CA3006:Review code for command injection")]', True),
+        ('[SuppressMessage("Style", "IDE0060:Unused")]', False),
         ('run("# not a mark")', False),
         ("run(nosec)", False),
     ],

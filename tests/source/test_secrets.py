@@ -639,7 +639,7 @@ BLIND = [
         for line in Path(__file__).with_name("blind_secrets.tsv").read_text(encoding="utf-8").splitlines()
     )
 ]
-"""Pieces of files, each with its secret, in thirteen sets; the first two and the last seven by different authors.
+"""Pieces of files, each with its secret, in 13 sets; the first two and the last seven by different authors.
 
 How many left when a set was first tried, before any rule was written with it in mind: 12 of 100, 17 of 100,
 and of the next four, which are notations that the sets before them lack, 30 of 40, 15 of 50, 16 of 50 and

@@ -44,12 +44,13 @@ ACCEPTED: Final = ".claude/fanout/accepted.json"
 MAX_ACCEPTED: Final = 5_000_000
 
 _MARK: Final = re.compile(
-    r"(?:#|//|/\*|<!--|--|;|%|\{#)\s*.{0,200}?(?P<word>\bnoqa\b|\bnosec\b|\bnosemgrep\b|\bNOLINT(?:NEXTLINE)?\b|\bnolint\b"
-    r"|\beslint-disable(?:-next-line|-line)?\b|\bpragma warning disable\b|\bfanout:\s*ignore\b)(?P<rest>.*)",
+    r"(?:#|//|/\*|<!--|--|;|%|\{#|\[)\s*.{0,200}?(?P<word>\bnoqa\b|\bnosec\b|\bnosemgrep\b|\bNOLINT(?:NEXTLINE)?\b|\bnolint\b"
+    r"|\beslint-disable(?:-next-line|-line)?\b|\bpragma warning disable\b|\bSuppressMessage\b"
+    r"|\bfanout:\s*ignore\b)(?P<rest>.*)",
     re.IGNORECASE,
 )
 _LISTED: Final = re.compile(
-    r"^(?:\s*+[:(\[]\s*+|\s++)(?P<names>[\w./@-]++(?:(?:\s*+,\s*+|\s++)[\w./@-]++)*+)"
+    r"^(?:\s*+\(\s*+\"[^\"]*+\"\s*+,\s*+\"|\s*+[:(\[]\s*+|\s++)(?P<names>[\w./@-]++(?:(?:\s*+,\s*+|\s++)[\w./@-]++)*+)"
 )
 _OURS: Final = re.compile(r"^\s*\[(?P<names>[^\]]*)\]")
 _SECURITY_NAME: Final = re.compile(

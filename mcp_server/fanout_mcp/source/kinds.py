@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final, Literal
 
 Kind = Literal["product", "test", "example", "docs", "generated", "vendored", "fixture"]
@@ -196,7 +197,8 @@ def _by_folders(path: str, *, is_jvm: bool) -> Kind:
         or top[:1] == ["contrib"]
     ):
         return "example"
-    return "product" if _DOCS.isdisjoint(top) else "docs"
+    is_site = ("src", "site") in pairwise(lowered)  # Maven's
+    return "product" if _DOCS.isdisjoint(top) and not is_site else "docs"
 
 
 def _without_package(folders: list[str]) -> list[str]:

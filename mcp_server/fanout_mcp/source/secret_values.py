@@ -45,6 +45,13 @@ _TYPED: Final = frozenset("secret signing jwt encryption hmac".split())
 """Before `key`: of those that people make up, too."""
 
 _NOT_PASS: Final = frozenset("compass bypass trespass surpass encompass overpass underpass subpass".split())
+_ONE_OF_SEVERAL: Final = frozenset(
+    """
+    first second third last next final single one two multi each per render shader depth shadow lighting blur
+    low high band
+    """.split()
+)
+"""Before `pass`: one time through, or a filter."""
 _AFTER: Final = frozenset(
     """
     base data value string default b64 base64 test live prod production dev staging local old new current
@@ -81,7 +88,7 @@ def kind_of(name: str) -> Kind | None:
 def _kind(words: list[str]) -> Kind | None:
     last = words[-1] if words else ""
     if last.endswith(_PASSWORDS) and last not in _NOT_PASS:
-        return "password"
+        return None if last == "pass" and words[-2:-1] and words[-2] in _ONE_OF_SEVERAL else "password"
     if last in _SECRETS or last.endswith("secret"):
         return "secret"
     before = words[-2] if len(words) > 1 else ""

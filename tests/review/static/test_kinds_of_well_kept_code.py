@@ -19,6 +19,60 @@ class Kind(NamedTuple):
 
 
 KINDS = {
+    "an address that is parsed beside templates": Kind(
+        "template-injection",
+        "a.go",
+        'package a\nimport "html/template"\nfunc f(r *http.Request) { template.Must(template.New("a").Parse(r.FormValue("a"))) }\n',
+        'package a\nimport "html/template"\nfunc f(r *http.Request) { u, _ := url.Parse(r.FormValue("a")); g(u) }\n',
+    ),
+    "certificates that are checked by another name": Kind(
+        "no-certificate-check",
+        "a.go",
+        "package a\nfunc f() { return &tls.Config{\n\tInsecureSkipVerify: true,\n} }\n",
+        "package a\nfunc f() { return &TLS{\n\tInsecureSkipVerify: true,\n\tPeerCertSANs: []SAN{{Value: id}},\n} }\n",
+    ),
+    "a hash that a format prescribes, named below": Kind(
+        "weak-hash",
+        "a.go",
+        'package a\nfunc f(password []byte) string {\n\thash := sha1.New()\n\thash.Write(password)\n\tsum := encode(hash.Sum(nil))\n\treturn "a:" + sum\n}\n',
+        'package a\nfunc f(password []byte) string {\n\thash := sha1.New()\n\thash.Write(password)\n\tsum := encode(hash.Sum(nil))\n\treturn "a:{SHA}" + sum\n}\n',
+    ),
+    "a message that is sent, not where to": Kind(
+        "ssrf",
+        "A.cs",
+        "class AController : Controller {\n public Task B([FromQuery] string a) { return _http.GetAsync(a); } }\n",
+        "class AController : Controller {\n public Task B([FromQuery] string a) { return _socket.SendAsync(new Message { Data = a }); } }\n",
+    ),
+    "one time through of several": Kind(
+        "hardcoded-secret",
+        "A.cs",
+        'class A { string adminPass = "q7RzK2mVx9Tb"; }\n',
+        'class A { string firstPass = "scale_a=w=iw:afbc=1"; }\n',
+    ),
+    "a container's question to itself": Kind(
+        "no-certificate-check",
+        "Dockerfile",
+        "FROM a:1\nRUN curl -k -o b https://example.com/b\n",
+        "FROM a:1\nHEALTHCHECK CMD curl -k -f https://localhost:8443/health\n",
+    ),
+    "modules that a loader is asked for": Kind(
+        "path-traversal",
+        "a.js",
+        "app.get('/', (req, res) => { require('./a/' + req.query.a); });\n",
+        "app.get('/', (req, res) => { require(['./a', req.query.a], b); });\n",
+    ),
+    "all that is awaited is caught": Kind(
+        "async-void",
+        "A.cs",
+        "class A { async void B() { if (c) return; await d(); } }\n",
+        "class A { async void B() { if (c) return; try { await d(); } catch (Exception e) { log(e); } } }\n",
+    ),
+    "an executor that catches all": Kind(
+        "async-promise",
+        "a.js",
+        "new Promise(async (resolve) => { resolve(await f()); });\n",
+        "new Promise(async (resolve, reject) => { try { resolve(await f()); } catch (e) { reject(e); } });\n",
+    ),
     "a program that is fixed, its arguments in a list": Kind(
         "command-injection",
         "a.js",

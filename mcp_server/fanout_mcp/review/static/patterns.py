@@ -112,7 +112,7 @@ def _weighed(one: Finding, root: Node, lines: Sequence[str]) -> Finding:
     """Return a finding with the severity that the code around it leaves it."""
     if one.rule in {"weak-hash", "weak-cipher"}:
         around = "\n".join(
-            (*lines[max(0, one.line - 4) : one.line + 1], *map(_name, _around(root, one.line)))
+            (*lines[max(0, one.line - 4) : one.line + 4], *map(_name, _around(root, one.line)))
         )
         is_secret = one.rule == "weak-cipher" or _SECRET.search(around)
         return one if is_secret and not PRESCRIBED.search(around) else replace(one, severity="low")

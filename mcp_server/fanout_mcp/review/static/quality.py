@@ -85,7 +85,8 @@ def _by_node(where: Where, root: Node, language: str, rules: list[Rule]) -> Iter
             text = (node.text or b"")[:_MAX_TEXT].decode("utf-8", "replace")
             wanted = kind if rule.inside == "same" else rule.inside
             is_there = (not wanted or wanted in around) and (not rule.head or rule.head.search(head))
-            if is_there and rule.takes(text) and not (wanted == "loop" and _runs_once(node)):
+            is_caught = rule.weakness.name in _ASYNC and _awaits_safely(node)
+            if is_there and rule.takes(text) and not (is_caught or (wanted == "loop" and _runs_once(node))):
                 yield _found(where, node, rule.weakness)
         if kind in functions:
             around, head = frozenset({"function"}), _head(node)
@@ -108,6 +109,23 @@ def _runs_once(node: Node) -> bool:
             return True
         holder = holder.parent
     return False
+
+
+_ASYNC: Final = frozenset({"async-void", "async-promise"})
+
+
+def _awaits_safely(node: Node) -> bool:
+    """Tell whether a function waits for nothing outside of a `try` that catches."""
+    has_try, stack = False, list(node.children)
+    while stack:
+        one = stack.pop()
+        if one.type == "await_expression":
+            return False
+        if one.type == "try_statement" and any(child.type == "catch_clause" for child in one.children):
+            has_try = True
+        else:
+            stack += one.children
+    return has_try
 
 
 def _found(where: Where, node: Node, weakness: Weakness, severity: Severity | None = None) -> Finding:
