@@ -96,13 +96,13 @@ def _in_client(top: Path) -> Iterator[Row]:
     if program is None:
         yield Row("the real client", "not installed (make client)")
         return
-    python = _corpus("python")
+    python = corpus("python")
     ways: dict[str, tuple[str, list[Hook]]] = {
         "native": ("native", python),
         "warm": ("warm", python),
         "cold": ("cold", python),
-        "native mixed": ("native", [*python, *_corpus("mixed")]),
-        "warm mixed": ("warm", [*python, *_corpus("mixed")]),
+        "native mixed": ("native", [*python, *corpus("mixed")]),
+        "warm mixed": ("warm", [*python, *corpus("mixed")]),
         "trivial": ("warm", [{"type": "command", "command": f"{PYTHON} {_trivial(top)}"}]),
         "hello": ("hello", []),
     }
@@ -141,7 +141,7 @@ def _other_interpreters(top: Path) -> Iterator[Row]:
         if found_at is None or is_shim(found_at) != (python == "python3"):
             yield Row(f"21 Python hooks by a {whose} `{python}`", "not measured: there is none here")
             continue
-        hooks = _corpus("python", python)
+        hooks = corpus("python", python)
         found = _by_turns(top / whose, {way: (way, hooks) for way in ("native", *bars)})
         middle = {way: statistics.median(some) for way, some in found.items()}
         for way, bar in bars.items():
@@ -161,7 +161,7 @@ def _compared(middle: dict[str, float]) -> Iterator[Row]:
     yield Row("warm event, one trivial hook", figure, bound, "<= 12 ms, <= 6 over", good)
 
 
-def _corpus(name: str, python: str = PYTHON) -> list[Hook]:
+def corpus(name: str, python: str = PYTHON) -> list[Hook]:
     return [
         {"type": "command", "command": f"{'sh' if path.suffix == '.sh' else python} {path}"}
         for path in sorted((CORPUS / name).iterdir())
@@ -203,7 +203,7 @@ def _session(hooked: Hooked, pause_s: float) -> list[float]:
 
 def _at_once(folder: Path) -> Iterator[Row]:
     sandbox = Sandbox(folder)
-    hooks = _corpus("python")
+    hooks = corpus("python")
     sandbox.hooks("PreToolUse", *hooks)
     events = [pre_tool_use(f"echo {number}", tool_use_id=f"toolu_{number}") for number in range(8)]
     native, warm, cpu = [], [], []

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -125,14 +125,18 @@ class Session:
 
     def play(self, talk: Talk, scenario: Scenario) -> None:
         """Say the scenario's prompt and read until its end."""
-        message = {"role": "user", "content": scenario.prompt}
+        self.say(scenario.prompt, lambda: scenario.id in talk.ended)
+
+    def say(self, prompt: str, is_over: Callable[[], bool] = lambda: True) -> None:
+        """Say a prompt and read until a result, with which all is over."""
+        message = {"role": "user", "content": prompt}
         self._stdin.write(json.dumps({"type": "user", "message": message}) + "\n")
         self._stdin.flush()
         for line in self._stdout:
             event = json.loads(line) if line.startswith("{") else {}
-            if event.get("type") == "result" and scenario.id in talk.ended:
+            if event.get("type") == "result" and is_over():
                 return
-        raise AssertionError(f"the client ended in {scenario.id}, after {talk.sent_back.get(scenario.id)}")
+        raise AssertionError(f"the client ended in {prompt[:80]!r}")
 
 
 @contextmanager
