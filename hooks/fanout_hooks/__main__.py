@@ -57,11 +57,11 @@ async def ask_gate(loop: "Loop", event: "dict[str, Any]", env: "dict[str, str]",
 def _cold(argv: "list[str]") -> int:
     """Run one event and end at once: taking the interpreter apart would be on the user's time."""
     gc.disable()  # what is made in these milliseconds is needed until their end
-    from fanout_hooks.warm import ahead
+    from fanout_hooks.warm import prestart
 
     options, raw = options_of(argv), read_stdin(0)
     is_guard = "only" in options
-    started = None if raw is None or is_guard else ahead.start(raw, options.get("scopes", ""))
+    started = None if raw is None or is_guard else prestart.start(raw, options.get("scopes", ""))
     from fanout_hooks.log.append import after_event
     from fanout_hooks.run.cold import main as run_cold
 

@@ -18,9 +18,9 @@ from fanout_hooks.client.home import state_folder
 from fanout_hooks.run import claims
 from fanout_hooks.run.dispatch import Request, run_event
 from fanout_hooks.run.state import AskGate, RuntimeState, WriteLog
-from fanout_hooks.warm import ahead
-from fanout_hooks.warm.ahead import Started
+from fanout_hooks.warm import prestart
 from fanout_hooks.warm.loop import Loop
+from fanout_hooks.warm.prestart import Started
 
 SWEEPS = tuple("01")
 """One event in eight, by its claim's name, sweeps: where no server runs, nothing else does."""
@@ -64,6 +64,6 @@ def main(
         return 2 if only else 0
     finally:
         if not only:
-            ahead.remember(raw, scopes, *runtime.used())
+            prestart.remember(raw, scopes, *runtime.used())
         if name.startswith(SWEEPS):
             claims.sweep(claims.folder(state))

@@ -20,10 +20,10 @@ from fanout_hooks.learn.memory import Memory
 from fanout_hooks.run import plan as plans
 from fanout_hooks.run.decide import Opinion
 from fanout_hooks.run.plan import Plan
-from fanout_hooks.warm.ahead import Started
 from fanout_hooks.warm.command import Program
 from fanout_hooks.warm.interpreter import IDLE_S, HookInput, Interpreter, key_of
 from fanout_hooks.warm.loop import Ended, Future, Loop, on_stderr, sealed_file
+from fanout_hooks.warm.prestart import Started
 
 if TYPE_CHECKING:
     from fanout_hooks.run.lanes import Lanes

@@ -25,9 +25,9 @@ from typing import Any, NamedTuple, Self, TypeVar
 from fanout_hooks.client.files import upwards
 from fanout_hooks.client.hook_input import HEAD, LOOK_S, asked_for
 from fanout_hooks.learn.memory import version_of
-from fanout_hooks.warm.ahead import command_line
 from fanout_hooks.warm.command import Program, is_shim, of_python
 from fanout_hooks.warm.loop import Channel, Future, Loop, content, is_stopped, kill_group, memory_file
+from fanout_hooks.warm.prestart import command_line
 
 # --- The interpreter: its zygote, and the workers that run batches. -----------------------------------------
 

@@ -13,7 +13,7 @@ import fanout_hooks
 from fakes.sandbox import Sandbox, pre_tool_use, prompt
 from fanout_hooks.client import hook_input
 from fanout_hooks.run.plan import WORTH_A_START
-from fanout_hooks.warm import ahead
+from fanout_hooks.warm import prestart
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/fd").exists(), reason="the system doesn't list what an interpreter would inherit"
@@ -82,8 +82,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_only_the_same_command_in_the_same_place_is_what_was_started(here: Path) -> None:
-    ahead.remember(RAW, "local", sys.executable, "", ["json"])
-    started = ahead.start(RAW, "local")
+    prestart.remember(RAW, "local", sys.executable, "", ["json"])
+    started = prestart.start(RAW, "local")
     assert started is not None
     os.close(started.fd)
     cwd, env = str(here / "project"), dict(os.environ)
@@ -92,23 +92,23 @@ def test_only_the_same_command_in_the_same_place_is_what_was_started(here: Path)
     assert not started.is_for("/usr/bin/python3", "", env, cwd)
     assert not started.is_for(sys.executable, "", env | {"PYTHONPATH": "/x"}, cwd)
     assert not started.is_for(sys.executable, "", env, str(here))
-    assert ahead.start(RAW.replace(b"Bash", b"Read"), "local") is None
+    assert prestart.start(RAW.replace(b"Bash", b"Read"), "local") is None
 
 
 def test_an_interpreter_inside_the_project_waits_until_its_hooks_are_known_to_run(here: Path) -> None:
     own = here / "project" / ".venv" / "bin" / "python3"
     own.parent.mkdir(parents=True)
     own.symlink_to(sys.executable)
-    ahead.remember(RAW, "local", str(own), "", [])
-    assert ahead.start(RAW, "local") is None
+    prestart.remember(RAW, "local", str(own), "", [])
+    assert prestart.start(RAW, "local") is None
 
 
 @pytest.mark.parametrize("fields", [b"/bin/x\x00\t\t", b"/bin/x\tu\x00\t", b"/bin/sh\t\tjson \xff"])
 def test_a_line_of_the_right_event_that_is_damaged_starts_nothing(here: Path, fields: bytes) -> None:
-    ahead.remember(RAW, "local", sys.executable, "", [])
-    path = here / "state" / "hooks" / ahead.NAME
+    prestart.remember(RAW, "local", sys.executable, "", [])
+    path = here / "state" / "hooks" / prestart.NAME
     path.write_bytes(path.read_bytes().partition(b"\t\t")[0] + b"\t\t" + fields + b"\n")
-    assert ahead.start(RAW, "local") is None
+    assert prestart.start(RAW, "local") is None
 
 
 @pytest.mark.parametrize("how", ["a link", "a subfolder", "PYTHONPATH"])
@@ -128,28 +128,28 @@ def test_nothing_of_a_project_is_started_ahead_by_another_way(
         where = here / "link" if how == "a link" else project / "below"
         monkeypatch.setenv("CLAUDE_PROJECT_DIR", str(where))
     exe = sys.executable if how == "PYTHONPATH" else str(own)
-    ahead.remember(RAW, "local", exe, "", [])
-    assert ahead.start(RAW, "local") is None
+    prestart.remember(RAW, "local", exe, "", [])
+    assert prestart.start(RAW, "local") is None
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"\xff\xfe\n", b"\t\t\t\n" * 9, b"x" * (2 * ahead.MAX_BYTES), b"\x00\n"]
+    "text", [b"", b"\xff\xfe\n", b"\t\t\t\n" * 9, b"x" * (2 * prestart.MAX_BYTES), b"\x00\n"]
 )
 def test_a_damaged_file_starts_nothing_and_is_written_again(here: Path, text: bytes) -> None:
-    ahead.remember(RAW, "local", sys.executable, "", [])
-    path = here / "state" / "hooks" / ahead.NAME
+    prestart.remember(RAW, "local", sys.executable, "", [])
+    path = here / "state" / "hooks" / prestart.NAME
     path.write_bytes(text)
-    assert ahead.start(RAW, "local") is None
-    ahead.remember(RAW, "local", sys.executable, "", [])
-    started = ahead.start(RAW, "local")
+    assert prestart.start(RAW, "local") is None
+    prestart.remember(RAW, "local", sys.executable, "", [])
+    started = prestart.start(RAW, "local")
     assert started is not None
     os.close(started.fd)
 
 
 def test_of_many_projects_the_latest_are_kept(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for number in range(ahead.MAX_LINES + 5):
+    for number in range(prestart.MAX_LINES + 5):
         monkeypatch.setenv("CLAUDE_PROJECT_DIR", f"/p{number}")
-        ahead.remember(RAW, "local", "/nowhere/python3", "", ["json"] * 3)
-    kept = (here / "state" / "hooks" / ahead.NAME).read_text().splitlines()
-    assert [line.split("\t")[0] for line in kept] == [f"/p{n}" for n in range(5, ahead.MAX_LINES + 5)]
-    assert ahead.start(RAW, "local") is None  # it isn't there any more
+        prestart.remember(RAW, "local", "/nowhere/python3", "", ["json"] * 3)
+    kept = (here / "state" / "hooks" / prestart.NAME).read_text().splitlines()
+    assert [line.split("\t")[0] for line in kept] == [f"/p{n}" for n in range(5, prestart.MAX_LINES + 5)]
+    assert prestart.start(RAW, "local") is None  # it isn't there any more

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 else:
     import _signal as signal  # the module `signal` makes an enum of everything first
 
-NAME = "ahead"
+NAME = "prestarted"
 MAX_BYTES = 1 << 16
 MAX_LINES = 32
 ZYGOTE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "zygote.py")
