@@ -321,6 +321,15 @@ def _is_noted(name: str, value: str) -> bool:
     return values.is_announced(name, value, is_sure=True)
 
 
+def _is_shared(value: str) -> bool:
+    """Tell the password of `admin / x` in notes."""
+    is_long = len(value) >= MIN_SHARED and re.search(r"\d", value) is not None
+    return _is_noted("password", value) or (is_long and values.is_argument(value))
+
+
+MIN_SHARED: Final = 8
+
+
 # What decides about the value, and commands up to it; "~": any of its options.
 _COMMANDS: Final = (
     (
@@ -393,7 +402,7 @@ _COMMANDS: Final = (
         """,
     ),
     (values.is_striking, r"\b(?:add_?user|user_?add|create_?user|change_?password)\s+\S{1,60}\s+ARG"),
-    (lambda value: _is_noted("password", value), r"(?:^|[\s:(])(?:[aA]dmin(?:istrator)?|root)(?:\s/\s|:)ARG"),
+    (_is_shared, r"(?:^|[\s:(])(?:[aA]dmin(?:istrator)?|root)(?:\s/\s|:)ARG"),
     (lambda value: values.is_argument(value) and "auth" not in value.lower(), r"\s--auth[ =]ARG"),
     (values.is_token, "\\s-[tkaTK]\\s+ARG\n\\s(?:auth|login|authtoken|setapikey)\\s+ARG"),
 )
@@ -417,7 +426,7 @@ _HEAD: Final = _any_of(
 
 _CALL: Final = Linear(
     r"(?i)(?:(getconnection|dbi->connect|\bpdo|mysqli|mysqli?_p?connect|(?:pymysql|mysqldb|psycopg2?|pymssql|mariadb)\.connect)"
-    r"|(login|log_?on|auth|authenticat(?:e|ion)|\w{0,60}_with_pass(?:word|phrase)?|auth_?password|passwordtoken|credentials?(?:provider)?|createconnection|epgsql:connect|(?:wi_?fi|wlan|sta(?:tion|_if)?|nic|radio)\.(?:begin|connect|softap)|pw_set"
+    r"|(login|log_?on|auth|auth\(\)(?:\.preemptive\(\))?\.basic|authenticat(?:e|ion)|\w{0,60}_with_pass(?:word|phrase)?|auth_?password|passwordtoken|credentials?(?:provider)?|createconnection|epgsql:connect|(?:wi_?fi|wlan|sta(?:tion|_if)?|nic|radio)\.(?:begin|connect|softap)|pw_set"
     r"|(?:crypto\.)?create_?hmac|hash_hmac|pgp_sym_\w{2}crypt|ftp(?:\.open)?|smtp|imap|(?:jwt|jsonwebtoken|jws|jose)\.(?:sign|verify|encode|decode))"
     r"|(bind|connect|open|dial|session|transport|database|unlock|unprotect|encrypt|decrypt|aes|ssh|ldap)"
     r"|(client|provider|fernet|twilio|pusher|algolia(?:search)?|oauth2?|strategy|signer|hmac|cipher|crypt(?:o|er|or)?|sdk|api"
@@ -434,7 +443,7 @@ _PASSED: Final = re.compile(rb"[(,\[][\s@$bru\\]{0,20}\Z")
 """What stands before a literal that is an argument itself, rather than a part of one."""
 
 _TAKES_TWO: Final = re.compile(
-    rb"(?i)(?:log_?[io]n|auth|credentials?|create_?hmac|sign|verify|encode|decode|(?:fi|lan|sta|station|sta_if|nic|radio)\.(?:begin|connect|softap)|pw_set)\W{1,4}\Z"
+    rb"(?i)(?:log_?[io]n|auth|\)\.basic|credentials?|create_?hmac|sign|verify|encode|decode|(?:fi|lan|sta|station|sta_if|nic|radio)\.(?:begin|connect|softap)|pw_set)\W{1,4}\Z"
 )
 _CLOSES: Final = re.compile(rb"\s{0,20}[,)]|[ \t]*\r?(?:\n|\Z)")
 """What is given an account or a text, and then its password, a word as well."""
