@@ -645,7 +645,7 @@ How many left when a set was first tried, before any rule was written with it in
 and of the next four, which are notations that the sets before them lack, 30 of 40, 15 of 50, 16 of 50 and
 12 of 40. Then the last eight, everyday ones: 2 of 100, 2 of 100 and, in more languages and tools, 13 of 100,
 10 of 100, 12 of 100, 16 of 100, 6 of 100 and 2 of 100. The ordinary lines come from the same authors, in ten
-sets of 500 after those of `unseen_secrets.tsv`: of each, 8, 7, 4, 4, 5, 0, 1, 3, 2 and 0 were changed at first.
+sets of 500 after those of `unseen_secrets.tsv`; of each, 8, 7, 4, 4, 5, 0, 1, 3, 2 and 0 changed at first.
 """
 
 

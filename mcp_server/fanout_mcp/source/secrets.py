@@ -402,7 +402,8 @@ _COMMANDS: Final = (
         """,
     ),
     (values.is_striking, r"\b(?:add_?user|user_?add|create_?user|change_?password)\s+\S{1,60}\s+ARG"),
-    (_is_shared, r"(?:^|[\s:(])(?:[aA]dmin(?:istrator)?|root)(?:\s/\s|:)ARG"),
+    (_is_shared, r"(?:^|[\s:(])(?:[aA]dmin(?:istrator)?|root)\s/\sARG"),
+    (lambda value: _is_noted("password", value), r"(?:^|[\s:(])(?:[aA]dmin(?:istrator)?|root):ARG"),
     (lambda value: values.is_argument(value) and "auth" not in value.lower(), r"\s--auth[ =]ARG"),
     (values.is_token, "\\s-[tkaTK]\\s+ARG\n\\s(?:auth|login|authtoken|setapikey)\\s+ARG"),
 )
@@ -426,7 +427,7 @@ _HEAD: Final = _any_of(
 
 _CALL: Final = Linear(
     r"(?i)(?:(getconnection|dbi->connect|\bpdo|mysqli|mysqli?_p?connect|(?:pymysql|mysqldb|psycopg2?|pymssql|mariadb)\.connect)"
-    r"|(login|log_?on|auth|auth\(\)(?:\.preemptive\(\))?\.basic|authenticat(?:e|ion)|\w{0,60}_with_pass(?:word|phrase)?|auth_?password|passwordtoken|credentials?(?:provider)?|createconnection|epgsql:connect|(?:wi_?fi|wlan|sta(?:tion|_if)?|nic|radio)\.(?:begin|connect|softap)|pw_set"
+    r"|(login|log_?on|auth\(\)(?:\.preemptive\(\))?\.basic|auth|authenticat(?:e|ion)|\w{0,60}_with_pass(?:word|phrase)?|auth_?password|passwordtoken|credentials?(?:provider)?|createconnection|epgsql:connect|(?:wi_?fi|wlan|sta(?:tion|_if)?|nic|radio)\.(?:begin|connect|softap)|pw_set"
     r"|(?:crypto\.)?create_?hmac|hash_hmac|pgp_sym_\w{2}crypt|ftp(?:\.open)?|smtp|imap|(?:jwt|jsonwebtoken|jws|jose)\.(?:sign|verify|encode|decode))"
     r"|(bind|connect|open|dial|session|transport|database|unlock|unprotect|encrypt|decrypt|aes|ssh|ldap)"
     r"|(client|provider|fernet|twilio|pusher|algolia(?:search)?|oauth2?|strategy|signer|hmac|cipher|crypt(?:o|er|or)?|sdk|api"
