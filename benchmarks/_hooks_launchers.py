@@ -82,7 +82,7 @@ def _in_client(top: Path, in_client: InClient) -> Iterator[Row]:
     kinds += [("uv", 1, 4.0), ("uv", 13, 15.0)] if shutil.which("uv") else []
     for kind, count, bar in kinds:
         hooks = _scripts(top, kind, count)
-        if kind == "uv" and not _installs(hooks[0]["command"]):
+        if kind == "uv" and not installs(hooks[0]["command"]):
             yield Row("warm event, `uv run --script` hooks", "not measured: uv can't install python-dotenv")
             return
         ways = {way: (way, hooks) for way in ("native", "warm")}
@@ -94,7 +94,7 @@ def _in_client(top: Path, in_client: InClient) -> Iterator[Row]:
         yield faster(what, warm, native, bar)
 
 
-def _installs(command: str) -> bool:
+def installs(command: str) -> bool:
     done = subprocess.run(
         command.split(), input=json.dumps(pre_tool_use()).encode(), capture_output=True, check=False
     )

@@ -23,7 +23,7 @@ from e2e.hooked import (
     python_hook,
     wait_until,
 )
-from fakes.model import Request, Text, ToolResult, serving, turns
+from fakes.model import Request, Text, ToolResult, Turn, serving, turns
 from fanout_hooks.adoption import entries
 from fanout_hooks.client import events
 from fanout_hooks.run.launch import Launch
@@ -358,3 +358,17 @@ def test_the_plugin_brings_log_and_gate_and_nothing_runs_twice_beside_any_settin
     assert waves() == 1  # both cold, by different lines
     hooked.register_server()
     assert waves(*with_plugin) == 1  # both warm, by different calls
+
+
+def test_the_first_event_is_warm_where_the_server_has_connected_before_it(client: Client) -> None:
+    hooked = Hooked.make(client, {"PreToolUse": [group(note_hook(client))]}, "warm")
+    script = turns([[bash("true")], [Text("done")]])
+
+    def answer(request: Request) -> Turn:
+        if request.tools and not request.turn:
+            wait_until(lambda: any((hooked.state() / "alive").glob("server-*.sock")))
+        return script(request)
+
+    with serving(answer) as model:
+        assert client.say(model, "please").result == "done"
+    assert [record["path"] for record in hooked.log()] == ["warm"]

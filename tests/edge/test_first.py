@@ -135,7 +135,7 @@ def answers_of(messages: Sequence[Message], *, held_by: int) -> dict[Any, Messag
     wanted = {number for number, one in enumerate(messages) if one != INITIALIZED} - set(given)
     later = anyio.run(from_server, data, wanted) if wanted else {}
     assert not set(later) & set(given)
-    assert REPLAYED not in later
+    assert not {*REPLAYED} & set(later)
     return {**given, **later}
 
 
@@ -244,7 +244,7 @@ def test_an_event_whose_hooks_another_process_runs_does_not_wait_for_the_server_
             request("tools/call", {"name": "run_hooks", "arguments": EVENT}),
         ]
     )
-    answered = [json.dumps({**HELLO, "id": REPLAYED}).encode(), lines[1]] if begun else []
+    answered = [json.dumps({**HELLO, "id": REPLAYED[0]}).encode(), lines[1]] if begun else []
     code = (
         "import os, sys; from fanout_mcp.edge.first import passed_on\n"
         f"words = passed_on({b''.join(line + NEW_LINE for line in answered)!r}) if {begun} else []\n"
@@ -255,6 +255,18 @@ def test_an_event_whose_hooks_another_process_runs_does_not_wait_for_the_server_
         assert wire.answer(4)["result"]["content"][0]["text"] == "{}"
         assert {note["id"] for note in wire.notes} == ({2} if begun else {0, 2}), "not 3: it isn't loaded"
         assert "There is no tool of that name" in str(wire.answer(3)["result"])
+
+
+def test_the_server_reads_that_the_client_has_its_tools_and_answers_it_nothing() -> None:
+    first = Heard()
+    for line in numbered([HELLO, INITIALIZED, request("tools/list"), request("tools/list")]):
+        first.on_line(line)
+    again = [json.loads(line) for line in first.rest().splitlines()]
+    assert [one.get("id") for one in again] == [REPLAYED[0], None, REPLAYED[1]]
+    assert (again[2]["method"], len(first.answers)) == ("tools/list", 3)
+    later = Heard()
+    later.take(first.rest())
+    assert (later.is_listed, later.answers) == (True, [])
 
 
 def test_an_event_that_no_one_has_claimed_or_one_before_in_the_same_words_waits_for_the_server(

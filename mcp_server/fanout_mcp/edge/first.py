@@ -9,8 +9,9 @@ Rules:
 1. It answers what is plainly right, exactly as the server would (a test compares them, in both eras of the
    protocol). Whatever else comes, mistakes too, waits for the server, in its order.
 2. The server takes over in the same process, or in one that this process becomes: there is no relay. It gets
-   one block of bytes to read before its pipe: the handshake again, then what waits, then half a line.
-3. Of the handshake that is read again the client already has the answer; the server drops its own (REPLAYED).
+   one block of bytes to read before its pipe: the handshake and the request for the tools again, which say
+   that the client has connected, then what waits, then half a line.
+3. Of what is read again the client already has the answer; the server drops its own (REPLAYED).
 4. Readable by Python 3.8, as all of the launcher, and free of imports that cost time.
 """
 
@@ -27,8 +28,8 @@ from typing import Any, Callable, Dict, List, NamedTuple
 
 MODERN = "2026-07-28"
 LEGACY = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
-REPLAYED = "fanout-handshake-again"
-"""Id of the handshake that the server reads again."""
+REPLAYED = ("fanout-handshake-again", "fanout-list-again")
+"""Ids of the handshake and of the list of tools that the server reads again."""
 
 HOOKS_TOOL = "run_hooks"
 """Not listed: hooks of type mcp_tool call it, no model does."""
@@ -147,9 +148,11 @@ class First:
             return False
         if not self.era:
             self.era = era
-            self.handshake.append(json.dumps(dict(message, id=REPLAYED)).encode())
-        self.is_listed = self.is_listed or method == "tools/list"
-        if number != REPLAYED:
+            self.handshake.append(json.dumps(dict(message, id=REPLAYED[0])).encode())
+        if method == "tools/list" and not self.is_listed:
+            self.is_listed = True
+            self.handshake.append(json.dumps(dict(message, id=REPLAYED[1])).encode())
+        if number not in REPLAYED:
             self.answer(number, result)
         return True
 

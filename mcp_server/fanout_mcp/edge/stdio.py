@@ -173,7 +173,7 @@ async def _pump_out(
     with suppress(ConnectionError):
         async with from_server:
             async for message in from_server:
-                if getattr(message.message, "id", None) != REPLAYED:  # the client has that answer already
+                if getattr(message.message, "id", None) not in REPLAYED:  # the client has that answer already
                     await _send(writer, message.message)
 
 
