@@ -78,7 +78,7 @@ FILES = [
     (
         "test/spec_a.rb",
         "class Cart\n  def b; end\nend\n\n# Adds one.\ndef body.close\nend\n",
-        "no description; defines Cart (derived)",
+        "no description; defines Cart, b (derived)",
     ),
     ("a.bin", "--AaB03x\nb: c\n", "begins: --AaB03x b: c"),
     (
@@ -224,12 +224,12 @@ FILES = [
     (
         "shop.rb",
         "module Shop\n  # Sells at night.\n\n  A = 1\nend\n",
-        "no description; defines Shop, Shop.A (derived)",
+        "no description; defines Shop, A (derived)",
     ),
     (
         "a.rb",
         "module Shop\n  class Till\n    def open; end\n  end\nend\n",
-        "no description; defines Shop.Till (derived)",
+        "no description; defines Shop.Till, open (derived)",
     ),
     (
         "run.sh",
@@ -279,7 +279,7 @@ FILES = [
     (
         "a.ex",
         "defmodule Shop.Till do\n  @moduledoc false\n  def open, do: 1\nend\n",
-        "no description; defines Shop.Till (derived)",
+        "no description; defines Shop.Till, open (derived)",
     ),
     (
         "README.md",
@@ -315,6 +315,26 @@ FILES = [
         "Dockerfile",
         "FROM a AS build\nRUN x\nFROM b AS run\n",
         "no description; has the stages build, run (derived)",
+    ),
+    (
+        "a.cpp",
+        "namespace shop {\nint cart::sum() { return 1; }\nint details::x() { return 1; }\n}\n",
+        "no description; defines members of cart (derived)",
+    ),
+    (
+        "A.cs",
+        "public class A {\n  static void Hide() { }\n  public void Sell() { }\n}\n",
+        "no description; defines A, Sell (derived)",
+    ),
+    (
+        "a.go",
+        "package a\n\nfunc " + "F" * 60 + "() {}\n\nfunc " + "G" * 60 + "() {}\n",
+        f"no description; defines {'F' * 60} and 1 more (derived)",
+    ),
+    (
+        "version.rb",
+        "module Shop\n  class Till\n    VERSION = '1'\n  end\nend\n",
+        "no description; defines Shop.Till, VERSION (derived)",
     ),
     (
         "a.py",

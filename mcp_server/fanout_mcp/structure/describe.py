@@ -65,6 +65,10 @@ _TESTS: Final = frozenset({"tests", "test"})
 """Modules of a product's file that test it."""
 
 
+_INTERNAL: Final = frozenset({"detail", "details", "internal", "impl"})
+"""Namespaces of what others are not to use."""
+
+
 def _top(outline: Outline) -> list[Symbol]:
     """Return the definitions that no type holds, of them the public ones; a namespace is no type."""
     own = [one for one in outline.symbols if not one.in_function and one.kind not in _HOLDERS | _NOT_CODE]
@@ -75,6 +79,7 @@ def _top(outline: Outline) -> list[Symbol]:
     }
     if outline.kind != "test":
         own = [one for one in own if one.parent.partition(".")[0] not in _TESTS]
+    own = [one for one in own if _INTERNAL.isdisjoint(re.split(r"\.|::", one.full))] or own
     top = [one for one in own if not one.parent or one.parent in spaces] or own
     public = [one for one in top if one.public and one.kind != "method"]
     is_own = outline.kind == "test" or outline.entry  # no one uses it: what is public says little
@@ -155,7 +160,13 @@ _HEADERS: Final = (".h", ".hh", ".hpp", ".hxx", ".pyi", ".d.ts")
 
 def _names(outline: Outline) -> list[str]:
     """Name what a file defines: types and modules, then functions, then its values."""
-    called = {one.full if outline.language in _MODULES else one.name: None for one in _defined(outline)}
+    defined = _defined(outline)
+    if outline.language == "C++":  # `int cart::sum()` is a member of what is declared elsewhere
+        held = Counter(holder for one in defined if (holder := one.name.rpartition("::")[0]))
+        own = dict.fromkeys(one.name for one in defined if "::" not in one.name)
+        return [*own, *("members of " * (not at) + name for at, name in enumerate(by_count(held)))]
+    is_nested = outline.language in _MODULES
+    called = {one.full if is_nested and one.kind in _HOLDING else one.name: None for one in defined}
     return [name for name in called if name != "default"]
 
 
@@ -164,33 +175,44 @@ def _defined(outline: Outline) -> list[Symbol]:
     is_open = all(one.public for one in shown)
     inside = [one for one in outline.symbols if not one.in_function and (one.public or not is_open)]
     types = [one for one in shown if one.kind not in _FUNCTIONS | _PLAIN]
-    rest = [one for one in shown if one.kind in {"constant", "variable", "property"}]
     if outline.language in _MODULES:
         types = _holding(inside) or types
-        if types:
-            return [*types, *rest]
-    # One type alone is what the file's name says already: what it does, its methods say.
+        shown = [*types, *(one for one in shown if one.kind in _PLAIN)]
+    # One type alone is what the file's name says already: what it does, its members say.
     own = [one for one in inside if one.parent == types[0].full] if len(types) == 1 else []
+    own = [one for one in own if one.public] or own
     functions = [one for one in inside if one.kind in _METHODS and (one in own or one in shown)]
+    rest = [one for one in (*shown, *own) if one.kind in _VALUES]
     if outline.language == "Go":  # a method alone doesn't say of what
         functions = [one for one in functions if one.kind != "method"] or functions
     if outline.language in {"C", "C++"}:  # a macro that is called at the top looks like a definition
         functions = [one for one in functions if not one.name.isupper() and " " not in one.name]
-    functions = [one for one in functions if one.name != "constructor" and not one.name.endswith("__")]
+    functions = [one for one in functions if one.name not in _MAKERS and not one.name.endswith("__")]
     if outline.kind == "test":
-        types, functions = [], sorted([*types, *functions], key=lambda one: not _TESTS_ITS.match(one.name))
+        found = [*types, *functions]
+        return [*sorted(found, key=lambda one: not (_is_named(one, outline) or _is_test(one))), *rest]
     return [*types, *functions, *rest]
 
 
-_TESTS_ITS: Final = re.compile(r"(?i)test|bench|fuzz|should|.*(?:tests?|spec)$")
+_VALUES: Final = frozenset({"constant", "variable", "property"})
+_HOLDING: Final = frozenset({"module", "class"})
+_MAKERS: Final = frozenset({"constructor", "initialize"})
+"""Names of methods that each type has."""
+
+
+def _is_test(symbol: Symbol) -> bool:
+    return _TESTS_ITS.match(symbol.name) is not None
+
+
+_TESTS_ITS: Final = re.compile(r"(?i)test|bench|fuzz|should|.*(?:tests?|spec|benchmarks?)$")
 """Names of tests: what else a test's file defines is there for them."""
 
 
 def _holding(inside: Sequence[Symbol]) -> list[Symbol]:
     """Return modules and classes that are more than a namespace around others."""
-    holders = [symbol for symbol in inside if symbol.kind in {"module", "class"}]
+    holders = [symbol for symbol in inside if symbol.kind in _HOLDING]
     around = {symbol.parent for symbol in holders}
-    filled = {symbol.parent for symbol in inside if symbol.kind not in {"module", "class", "constant"}}
+    filled = {symbol.parent for symbol in inside if symbol.kind not in {*_HOLDING, "constant"}}
     return [one for one in holders if one.full in filled or one.full not in around]
 
 
@@ -271,8 +293,15 @@ def _indent(symbol: Symbol) -> str:
 
 
 def _some(names: Sequence[str], most: int) -> str:
+    """Join the first names, fewer where they are long, and count the others."""
+    while most > 1 and len(", ".join(names[:most])) > MAX_NAMED:
+        most -= 1
     rest = len(names) - most
     return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+MAX_NAMED: Final = 100
+"""Characters of a list of names: a purpose is not to end in the middle of one."""
 
 
 # --- describe ------------------------------------------------------------------------------------------
@@ -541,7 +570,9 @@ def _interactions(module: Module, facts: Facts, known: Graph) -> list[str]:
     own = set(module.paths)
     uses = {
         path: [
-            other for other in known.imports.get(path, ()) if other in own and (path, other) in known.lines
+            other
+            for other in known.imports.get(path, ())
+            if other in own and (path, other) in known.lines and not other.endswith(_GLOBBED)
         ]
         for path in facts.central
         if known.outlines[path].kind == "product" and known.outlines[path].language not in _IMPORTS_PACKAGES
@@ -555,6 +586,9 @@ def _interactions(module: Module, facts: Facts, known: Graph) -> list[str]:
         for path in busiest[:MAX_INTERACTIONS]
     ]
 
+
+_GLOBBED: Final = ("/mod.rs", "/lib.rs")
+"""Of Rust's modules: `use super::*` takes all that these pass on."""
 
 _IMPORTS_PACKAGES: Final = frozenset({"Go", "C#", "Swift"})
 """Languages in which the line of an import shows no file."""

@@ -51,6 +51,9 @@ if TYPE_CHECKING:
 # Which definitions others may name: by keyword, by the form of the name, by what a file says it exports.
 
 _HIDDEN: Final = re.compile(r"\b(?:private|protected|fileprivate)\b")
+_PLAIN_MEMBER: Final = re.compile(r"(?:(?:static|async|readonly|unsafe|extern)\s)+(?!.*\bpublic\b)")
+"""What C# hides, for it says nothing else. An interface's members say nothing at all, and are public."""
+
 _HIDING: Final[Mapping[str, str | tuple[str, ...]]] = {
     "Lua": "local ",
     "Elixir": ("defp ", "defmacrop ", "defguardp ", "@typep ", "defnp "),
@@ -113,6 +116,8 @@ def is_public(name: str, signature: str, kind: str, language: str) -> bool:
         return not re.search(r"\b(?:private|internal)\b", signature)
     if language == "C":
         return not signature.startswith("static ")
+    if language == "C#" and kind in CALLABLE and _PLAIN_MEMBER.match(signature):
+        return False
     if name.startswith("__") and name.endswith("__"):
         return name in {"__init__", "__call__", "__enter__", "__aenter__", "__iter__"}
     if language == "Python":
@@ -168,7 +173,7 @@ def notes(text: str, symbols: Sequence[Symbol], *, is_whole: bool) -> Iterator[s
 
 # --- outline ------------------------------------------------------------------------------------------
 
-VERSION: Final = 24
+VERSION: Final = 25
 """Part of every cache key: raise it when an outline changes."""
 
 MAX_SIGNATURE: Final = 200
@@ -504,6 +509,8 @@ def _signature(found: Found, body: Node | None, data: bytes, lines: Sequence[str
         raw = _RIGHT_SIDE.split(raw, 1)[0]
     if found.kind in {"constant", "property"}:  # its name and type: a value may be long, or a secret
         raw = _VALUE.split(raw, 1)[0]
+    if language.name == "Ruby" and found.kind == "attribute" and node.parent and node.parent.parent:
+        raw = text_of(node.parent.parent.child_by_field_name("method")).encode() + b" " + raw
     text = " ".join(raw.decode("utf-8", "replace").split())
     return clip(text.rstrip("{:;= ").removesuffix("=>").rstrip(), MAX_SIGNATURE)
 
