@@ -130,7 +130,7 @@ def test_a_lock_that_is_never_given_back_blocks_nothing(
     monkeypatch.setattr(watch, "LOCK_WAIT_S", 0.01)
     watched = Watched(tmp_path)
     watched.lone_wave()
-    with next((tmp_path / "gate").glob("*.lock")).open() as held:
+    with next((tmp_path / "gate").glob("*.json.lock")).open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         (said,) = watched.see(call("Explore billing", "second"))
     assert "lock" in said.note["why"]

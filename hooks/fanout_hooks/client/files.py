@@ -5,6 +5,7 @@
     replace(path, data)                 readers find the old or the new; a link is replaced, not followed
     own(path)                           a descriptor of a file of ours, whose folder is made with it
     lock(fd, until, look_s)             one writer at a time
+    digest(text)                        a name for a file that is about a text
 
 A FIFO opened without O_NONBLOCK holds its reader up for ever. What lies below a project's root and is read as
 source goes through fanout_mcp.source.read, which follows no link on the way either.
@@ -22,6 +23,11 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 try:
+    from _blake2 import blake2b  # hashlib loads OpenSSL first, 3 ms of each cold event
+except ImportError:
+    from hashlib import blake2b
+
+try:
     import fcntl as fcntl  # noqa: PLC0414 - for others to import
 except ImportError:
     from types import SimpleNamespace
@@ -30,6 +36,11 @@ except ImportError:
     fcntl = SimpleNamespace(  # type: ignore[assignment]
         **dict.fromkeys(names, 0), flock=lambda *_: None, lockf=lambda *_: None
     )
+
+
+def digest(text: str, size: int = 16) -> bytes:
+    """Return so many bytes that stand for a text."""
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size).digest()
 
 
 def flags(*names: str) -> int:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-from fanout_hooks.client import events
+from fanout_hooks.client import events, files
 
 
 class Field(NamedTuple):
@@ -101,14 +101,12 @@ def claim_name(event: dict[str, Any], scopes: str, part: str = "") -> str:
 
     `part` is what of the event is claimed, when it isn't the whole.
     """
-    import hashlib
-
     calls = event.get("tool_calls")
     calls = calls if isinstance(calls, list) else []
     ids = [call.get("tool_use_id") for call in calls if isinstance(call, dict)]
     parts = [event.get(name) or "" for name in IDENTIFYING]
     text = json.dumps([scopes, part, parts, ids], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return files.digest(text).hex()
 
 
 # --- Hooks that work on while the turn goes on: they say so in their first line, {"async": true}. -----------

@@ -17,7 +17,6 @@ Rules:
 from __future__ import annotations
 
 import codecs
-import hashlib
 import json
 import os
 import stat
@@ -217,7 +216,7 @@ def copies(path: str, state_folder: str) -> list[str]:
 
 
 def _name_of(target: str) -> str:
-    digest = hashlib.sha256(target.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    digest = files.digest(target, 6).hex()
     return f"{os.path.basename(target)}-{digest}"
 
 

@@ -7,7 +7,6 @@ A file and not memory, because warm and cold hooks of one session may alternate.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import time
@@ -102,11 +101,7 @@ def has_launches(where: str, session: str) -> bool:
 
 
 def _path(where: str, session: str) -> str:
-    return os.path.join(where, digest(session) + ".json")
-
-
-def digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
+    return os.path.join(where, files.digest(session).hex() + ".json")
 
 
 def sweep(where: str, now: float) -> int:

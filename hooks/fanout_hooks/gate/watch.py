@@ -228,8 +228,9 @@ async def _governed(
         if not starts:
             return governor.ended(ledger, event, gate.is_machine), governor.Ruling()
         call, pid = gate.call_of(event), env.get("CLAUDE_PID", "")
+        task = files.digest(call.key).hex()
         launch = governor.Launch(
-            *(session, str(event.get("agent_id") or "main"), call.id, state.digest(call.key), call.name, now),
+            *(session, str(event.get("agent_id") or "main"), call.id, task, call.name, now),
             pid if files.is_running(pid) else "",
         )
         return governor.launched(governor.pruned(ledger, now), launch, caps)

@@ -7,7 +7,6 @@ is locked in every session, so one must know what another has seen. Losing the f
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
@@ -266,4 +265,4 @@ def path_of(folder: str, project: str) -> str:
 
 
 def name_of(project: str) -> str:
-    return hashlib.sha256(project.encode("utf-8", "surrogateescape")).hexdigest()[:24]
+    return files.digest(project, 12).hex()

@@ -19,7 +19,6 @@ notification) may happen again in the same words.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import time
 from collections.abc import Mapping
@@ -99,7 +98,7 @@ def _is_ours(file: BinaryIO, path: str, owner: str, age_s: float) -> bool:
 
 def report_once(where: str, session: str, text: str) -> bool:
     """Say whether no process of this session has reported a text yet. Where that can't be kept: yes."""
-    name = hashlib.sha256(f"{session}\n{text}".encode("utf-8", "replace")).hexdigest()[:32]
+    name = files.digest(f"{session}\n{text}").hex()
     try:
         os.close(files.own(os.path.join(where, f"reported-{name}"), NEW))
     except FileExistsError:

@@ -5,7 +5,6 @@ The supervisor keeps one for its whole life; the cold path has one for an event.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -424,5 +423,4 @@ class Locks:
 
 def _byte(key: str) -> int:
     """Return a key's place in the file, below 2^62: what all systems can lock."""
-    digest = hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 2
+    return int.from_bytes(files.digest(key, 8), "big") >> 2

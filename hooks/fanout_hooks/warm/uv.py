@@ -16,7 +16,6 @@ fail the same way: those run natively.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -263,7 +262,7 @@ def _key(uv: UvProgram, env: dict[str, str], cwd: str) -> str:
     """
     names = sorted(name for name in env if name.startswith(("UV_", "XDG_")) or name in _READ)
     read = [uv.exe, uv.words, uv.file, uv.script, cwd, [(name, env[name]) for name in names]]
-    return hashlib.sha256(json.dumps(read).encode()).hexdigest()
+    return files.digest(json.dumps(read)).hex()
 
 
 _READ = ("HOME", "PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME")
