@@ -27,6 +27,7 @@ LISTS: Final = {
     "statements.jsonl": "first list",
     "statements_second.jsonl": "second list, a stricter reader",
     "statements_third.jsonl": "third list, as strict",
+    "statements_fourth.jsonl": "fourth list, two readers, as strict",
 }
 SEED: Final = 20
 AT_ONCE: Final = 1000

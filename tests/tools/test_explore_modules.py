@@ -90,6 +90,7 @@ async def test_only_what_helps_is_said_of_a_module_and_a_count_says_what_it_leav
         "tools/testdata/alice.py": '"""Alice."""\neval(1)\n',
         "tools/cart.spec.js": "function sum() {}\nit('sums', () => sum())\n",
         "tools/test_base.py": "from tools.base import run\n\ndef test_run():\n    assert run(1)\n",
+        "tools/test/third_party/test_x.py": "from tools.base import run\n",
     }
     for path, text in files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from fanout_mcp.source.kinds import is_test
+from fanout_mcp.source.kinds import is_test, kind_of
 from fanout_mcp.structure.comments import plain_text
 from fanout_mcp.structure.graph import Facts, Graph, Module, more, shortened
 from fanout_mcp.structure.outline import Outline, Symbol
@@ -546,7 +546,7 @@ def _repeats(sentence: str, path: str) -> bool:
 def _users(outline: Outline, known: Graph) -> str:
     """Count the files that import one, and say where that leaves tests out."""
     users = known.imported_by.get(outline.path, ())
-    count = sum(not is_test(user) for user in users)
+    count = sum(kind_of(user) == "product" for user in users)
     if not count or outline.language not in _IMPORTS_NAME_FILES:
         return ""
     return f"; imported by {counted(count, 'file')}" + ", tests aside" * (count < len(users))
